@@ -1,0 +1,107 @@
+//! What we say. One pure engine answers every transport and every tool; see `answer`.
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use crate::model::RecordType;
+
+/// A question, its name in lower-cased uncompressed wire form, class IN.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    pub name: &'q [u8],
+    pub rtype: RecordType,
+}
+
+/// Who asks: the address the query came from, and the client subnet it carries (RFC 7871).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    pub resolver: IpAddr,
+    /// Present only when the query carries the option; `source` may be 0.
+    pub subnet: Option<Subnet>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet {
+    pub address: IpAddr,
+    /// SOURCE PREFIX-LENGTH, at most the family's length.
+    pub source: u8,
+}
+
+/// Response codes that the engine gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Rcode {
+    NoError = 0,
+    ServFail = 2,
+    NxDomain = 3,
+    Refused = 5,
+}
+
+/// Whose records they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'s> {
+    /// The question's name, as it was asked.
+    Question,
+    /// Wire form.
+    Name(&'s [u8]),
+}
+
+/// Records of one owner and type, ready to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set<'s> {
+    pub owner: Owner<'s>,
+    pub rtype: RecordType,
+    pub ttl: u32,
+    /// Uncompressed wire-form data of each record.
+    pub data: SmallVec<[&'s [u8]; 4]>,
+}
+
+pub type Section<'s> = SmallVec<[Set<'s>; 2]>;
+
+/// Everything that a response says, but for its transport (id, flags, EDNS, truncation).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<'s> {
+    pub rcode: Rcode,
+    /// AA: false in referrals and refusals.
+    pub authoritative: bool,
+    pub answer: Section<'s>,
+    pub authority: Section<'s>,
+    pub additional: Section<'s>,
+    /// SCOPE PREFIX-LENGTH to return when the query carried a client subnet.
+    pub scope: u8,
+    /// Extended DNS error (RFC 8914), e.g. 20 Not Authoritative.
+    pub extended_error: Option<u16>,
+    /// Which policy and pool answered, for the counters.
+    pub credit: Option<Credit>,
+}
+
+/// Indices into the snapshot's policies and pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credit {
+    pub policy: u32,
+    /// `None` when the policy had nothing to say.
+    pub pool: Option<u32>,
+}
+
+/// Pseudo-random numbers from a given seed (wyrand); not for secrets.
+#[derive(Debug, Clone)]
+pub struct Entropy(u64);
+
+impl Entropy {
+    pub fn new(seed: u64) -> Self {
+        Entropy(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0xa076_1d64_78bd_642f);
+        let wide = u128::from(self.0) * u128::from(self.0 ^ 0xe703_7ed1_a0b4_28db);
+        (wide >> 64) as u64 ^ wide as u64
+    }
+
+    /// Uniform below `bound` (Lemire 2019, without the rejection: the bias is below 2^-32 for our
+    /// bounds); 0 when `bound` is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+}

@@ -1,0 +1,102 @@
+//! The health of everything at one moment, as the answer engine reads it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Endpoint, Id, Pool};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    Ipv4,
+    Ipv6,
+    /// An endpoint with a cname; probes look the name up.
+    Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointState {
+    /// Watched, no verdict yet: usable, like Up, but chosen after Up in a last resort.
+    #[default]
+    Unknown,
+    /// Also an endpoint that nothing watches.
+    Up,
+    Down,
+}
+
+/// One address of an endpoint.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FamilyHealth {
+    /// After `serve`, a forced state, dependencies and monitor roles.
+    pub state: EndpointState,
+    /// Set by an operator.
+    pub forced: Option<EndpointState>,
+    /// Unix milliseconds at which the state could change at the earliest; `None` when all is clean.
+    pub earliest_change_ms: Option<u64>,
+    /// Exponentially weighted mean of the probe round trip, in milliseconds.
+    pub round_trip_ms: Option<f64>,
+    /// In words, why it is what it is: `HTTP 503`, `connection refused`.
+    pub reason: String,
+    /// The last known state from before a restart, no outcome since.
+    pub stale: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EndpointHealth {
+    pub families: BTreeMap<Family, FamilyHealth>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolState {
+    Off,
+    Drain,
+    /// Fewer healthy members than `healthy_when`.
+    Down,
+    /// Recovered, waits for its time or for approval.
+    Held,
+    /// Serves; degraded and unmonitored pools included.
+    #[default]
+    Ok,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PoolHealth {
+    pub state: PoolState,
+    /// Percent of its share while `ramp` lets it grow; 100 otherwise.
+    pub ramp_percent: u8,
+    /// The last load from the feed, in percent, unless stale.
+    pub load: Option<f64>,
+    /// Mean round trip of its usable endpoints, for `fastest`.
+    pub round_trip_ms: Option<f64>,
+    /// When the pool's state could change at the earliest, as for endpoints.
+    pub earliest_change_ms: Option<u64>,
+    /// Unix milliseconds of the last change of `state`; 0 when it never changed.
+    pub since_ms: u64,
+    pub reason: String,
+}
+
+impl Default for PoolHealth {
+    fn default() -> Self {
+        PoolHealth {
+            state: PoolState::Ok,
+            ramp_percent: 100,
+            load: None,
+            round_trip_ms: None,
+            earliest_change_ms: None,
+            since_ms: 0,
+            reason: String::new(),
+        }
+    }
+}
+
+/// An entity that is missing here has its default: usable, nothing known against it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HealthTable {
+    #[schema(value_type = std::collections::BTreeMap<String, EndpointHealth>)]
+    pub endpoints: BTreeMap<Id<Endpoint>, EndpointHealth>,
+    #[schema(value_type = std::collections::BTreeMap<String, PoolHealth>)]
+    pub pools: BTreeMap<Id<Pool>, PoolHealth>,
+}

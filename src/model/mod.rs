@@ -1,0 +1,73 @@
+//! What the admin configured: entities, how a draft becomes a checked model, and what changed.
+//! Pure: no clock, no chance, no I/O.
+
+mod check;
+mod diff;
+pub mod field;
+mod history;
+mod id;
+mod monitor;
+mod name;
+pub mod place;
+mod policy;
+mod pool;
+pub mod rdata;
+mod region;
+mod zone;
+pub mod zonefile;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::{Change, Checked, Edit, Kind};
+pub use diff::sentences;
+pub use field::FieldError;
+pub use history::{AuditEntry, Revision};
+pub use id::{Id, MAX_ID};
+pub use monitor::{Check, DnsCheck, Header, HttpCheck, IcmpCheck, Method, Monitor, StatusRange, TcpCheck};
+pub use name::{MAX_LABEL, MAX_NAME, Name};
+pub use place::{Continent, Country, Place, Point, Subdivision, Token};
+pub use policy::{Attach, Choose, LastResort, Locate, MAX_ANSWERS, Policy, Rule, Step, StepPool, Sticky, Tolerance};
+pub use pool::{Admin, Endpoint, HealthyWhen, MAX_MEMBERS, Member, MonitorUse, Pool, Recovery, Role, Serve, Shed};
+pub use rdata::Rdata;
+pub use region::{MAX_NESTING, Region};
+pub use zone::{MAX_TTL, MAX_VALUES, RecordKey, RecordSet, RecordType, Soa, Zone};
+
+/// What every entity has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Meta {
+    /// `[a-z0-9-]{1,63}`, fixed at creation. Record sets have their key `zone/name/TYPE` here.
+    pub id: String,
+    /// At most 80 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// At most 1000 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// At most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The revision that last changed the entity; its ETag.
+    #[serde(default)]
+    pub rev: u64,
+}
+
+pub type Table<T> = BTreeMap<Id<T>, Arc<T>>;
+
+/// Everything configured, checked as a whole: no reference dangles, no rule is shadowed.
+/// Cheap to clone; a change shares what it does not touch, so `Arc::ptr_eq` tells what changed.
+#[derive(Debug, Clone, Default)]
+pub struct Model {
+    /// The number of the last published revision; 0 is the empty model.
+    pub revision: u64,
+    pub zones: Table<Zone>,
+    pub records: BTreeMap<RecordKey, Arc<RecordSet>>,
+    /// The built-in, read-only regions included.
+    pub regions: Table<Region>,
+    pub endpoints: Table<Endpoint>,
+    pub pools: Table<Pool>,
+    pub monitors: Table<Monitor>,
+    pub policies: Table<Policy>,
+}
