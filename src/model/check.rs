@@ -18,6 +18,62 @@ pub enum Kind {
     Policies,
 }
 
+impl Kind {
+    /// In the order in which references go: what comes later may name what comes earlier.
+    pub const ALL: [Kind; 7] =
+        [Kind::Zones, Kind::Records, Kind::Regions, Kind::Monitors, Kind::Endpoints, Kind::Pools, Kind::Policies];
+
+    /// The collection's word in URLs and files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Zones => "zones",
+            Kind::Records => "records",
+            Kind::Regions => "regions",
+            Kind::Monitors => "monitors",
+            Kind::Endpoints => "endpoints",
+            Kind::Pools => "pools",
+            Kind::Policies => "policies",
+        }
+    }
+
+    /// One of it, in sentences.
+    pub fn singular(self) -> &'static str {
+        match self {
+            Kind::Zones => "zone",
+            Kind::Records => "record set",
+            Kind::Regions => "region",
+            Kind::Monitors => "monitor",
+            Kind::Endpoints => "endpoint",
+            Kind::Pools => "pool",
+            Kind::Policies => "policy",
+        }
+    }
+
+    /// The name of its schema in the OpenAPI document.
+    pub fn schema(self) -> &'static str {
+        match self {
+            Kind::Zones => "Zone",
+            Kind::Records => "RecordSet",
+            Kind::Regions => "Region",
+            Kind::Monitors => "Monitor",
+            Kind::Endpoints => "Endpoint",
+            Kind::Pools => "Pool",
+            Kind::Policies => "Policy",
+        }
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == text).ok_or_else(|| {
+            let words: Vec<&str> = Kind::ALL.into_iter().map(Kind::word).collect();
+            format!("{text:?} is not a kind of entity; use one of {}", words.join(", "))
+        })
+    }
+}
+
 /// One wanted change: the whole entity as typed, or its deletion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Edit {

@@ -177,6 +177,16 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// As `word`, `None` when absent.
+    pub fn word_if<T: DeserializeOwned + Default>(&mut self, name: &'static str) -> Option<T> {
+        if self.has(name) { Some(self.word(name)) } else { self.raw(name).and(None) }
+    }
+
+    /// A value of any shape, as it stands.
+    pub fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.raw(name).cloned()
+    }
+
     /// A list of things with a text form, at most `max`.
     pub fn list<T: FromStr<Err = String>>(&mut self, name: &'static str, max: usize) -> Vec<T> {
         let Some(items) = self.items(name, 0..=max) else { return Vec::new() };

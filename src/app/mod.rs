@@ -1,0 +1,282 @@
+//! Wires everything: store, control, DNS, probes and HTTP, in the order in which they need each other.
+//! Decides nothing.
+
+pub mod demo;
+mod geo_files;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Failure, LOCAL_FILE, Local};
+use crate::config::Config;
+use crate::control::token::{Role, Token};
+use crate::control::{Author, Control, Inputs, Keeper, Publication, Writer, system_event, unix_ms};
+use crate::dns;
+use crate::health::EventKind;
+use crate::metrics::Metrics;
+use crate::model::{FieldError, Id, Pool};
+use crate::probe;
+use crate::store::{self, Opened, Store};
+use crate::web::{self, Web};
+
+use geo_files::GeoFiles;
+
+/// Outcomes of probes that may wait for control.
+const MAX_OUTCOMES: usize = 65_536;
+/// Held pools that DNS threads may report at once; the same pool is reported with every query.
+const MAX_USED_HELD: usize = 64;
+/// How long open HTTP requests may finish after a stop.
+const HTTP_GRACE: Duration = Duration::from_secs(3);
+/// The id of the token that is made at the first start.
+const FIRST_TOKEN: &str = "first";
+
+/// What `serve` does beside serving.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Start {
+    Plain,
+    Demo,
+}
+
+impl Start {
+    pub fn new(demo: bool) -> Self {
+        if demo { Start::Demo } else { Start::Plain }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
+    log_to_stderr(&config.log)?;
+    probe::install_crypto();
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("northing").build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("threads could not be started: {error}")))?;
+    runtime.block_on(run(config, start))
+}
+
+async fn run(config: Config, start: Start) -> Result<(), Failure> {
+    let geo_files = GeoFiles::of(&config);
+    let loading = geo_files.clone();
+    let geo = tokio::task::spawn_blocking(move || loading.load_or_bundled());
+    let Opened { store, loaded, repairs } = Store::open(&config.data_dir).map_err(|f| Failure::new(f.to_string()))?;
+    let (geo, geo_trouble) = geo.await.map_err(|_| Failure::new("the geo database could not be decoded"))?;
+
+    let first_start = loaded.revision == 0 && loaded.secrets.is_empty();
+    let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
+    let (outcome_sender, outcomes) = mpsc::channel(MAX_OUTCOMES);
+    let (held_sender, used_held) = mpsc::channel(MAX_USED_HELD);
+    let inputs = Inputs { outcomes, used_held };
+    let (writer, control, watched) = Writer::new(loaded, keeper, Arc::new(geo), inputs).map_err(unreadable_model)?;
+    let stop = CancellationToken::new();
+    let writer = tokio::spawn(writer.run(stop.clone()));
+
+    // Sockets before anything else can fail or take time: an occupied port is said at once.
+    let server = start_dns(&config, &control, held_sender)?;
+    let http = tokio::net::TcpListener::bind(config.http).await;
+    let http = http.map_err(|error| Failure::new(format!("{} cannot be listened on: {error}", config.http)))?;
+    let http_address = http.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+
+    let (local, local_token) = local_access(http_address);
+    write_local(&config.data_dir, &local)?;
+    let ready = Arc::new(AtomicBool::new(true));
+    let metrics = Arc::new(Metrics::new(server.counters(), config.node.clone()));
+    let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
+    let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
+
+    let prober = tokio::spawn(probe::run(watched, outcome_sender, control_trouble(&control), stop.clone()));
+    let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
+
+    for sentence in repairs.iter().chain(&geo_trouble) {
+        tracing::warn!("{sentence}");
+        control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
+    }
+    let dns_address = server.addresses()[0];
+    if first_start {
+        first_token(&control).await?;
+    }
+    if start == Start::Demo {
+        start_demo(&control, dns_address, &config.data_dir).await?;
+    }
+    println!("ready dns={dns_address} http={http_address}");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    asked_to_stop().await;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping");
+    ready.store(false, Ordering::Relaxed);
+    server.stop().await;
+    stop.cancel();
+    let _ = tokio::time::timeout(HTTP_GRACE, http_server).await;
+    let _ = tokio::join!(writer, prober, geo_watch);
+    let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
+    drop(control);
+    join(store_thread).await;
+    Ok(())
+}
+
+/// A data directory without a running server, for the command line: no DNS, no probes, the same API.
+pub struct Offline {
+    pub router: Router,
+    /// Opens the router.
+    pub secret: String,
+    control: Control,
+    stop: CancellationToken,
+    writer: tokio::task::JoinHandle<()>,
+    store_thread: JoinHandle<()>,
+}
+
+impl Offline {
+    pub fn open(dir: &Path) -> Result<Offline, Failure> {
+        let Opened { store, loaded, repairs } = Store::open(dir).map_err(|fault| Failure::new(fault.to_string()))?;
+        repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
+        let (geo, _) = GeoFiles::of(&Config::default()).load_or_bundled();
+        let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
+        let (_, outcomes) = mpsc::channel(1);
+        let (_, used_held) = mpsc::channel(1);
+        let inputs = Inputs { outcomes, used_held };
+        let (writer, control, _) = Writer::new(loaded, keeper, Arc::new(geo), inputs).map_err(unreadable_model)?;
+        let stop = CancellationToken::new();
+        let writer = tokio::spawn(writer.run(stop.clone()));
+        let (local, token) = local_access(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let web = Web {
+            control: control.clone(),
+            metrics: Arc::new(Metrics::new(Arc::default(), "offline".into())),
+            local_token: Arc::new(token),
+            ready: Arc::new(AtomicBool::new(false)),
+        };
+        Ok(Offline { router: web::router(web), secret: local.token, control, stop, writer, store_thread })
+    }
+
+    /// Waits until everything is stored.
+    pub async fn close(self) {
+        let Offline { router, control, stop, writer, store_thread, .. } = self;
+        stop.cancel();
+        let _ = writer.await;
+        drop((router, control));
+        join(store_thread).await;
+    }
+}
+
+fn start_dns(config: &Config, control: &Control, used_held: mpsc::Sender<Id<Pool>>) -> Result<dns::Server, Failure> {
+    let settings = dns::Settings { addresses: config.dns.clone(), node: config.node.clone(), ..dns::Settings::default() };
+    let snapshot = control.shared().snapshot.clone();
+    dns::Server::start(settings, snapshot, used_held).map_err(|error| Failure::new(error.to_string()))
+}
+
+async fn serve_http(listener: tokio::net::TcpListener, router: Router, stop: CancellationToken) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+    if let Err(error) = served {
+        tracing::error!("HTTP ended: {error}; DNS goes on, restart northing to get the API back");
+    }
+}
+
+/// Reports what probes cannot do here, e.g. ICMP without the capability, as events.
+fn control_trouble(control: &Control) -> impl Fn(String) + Send + Sync + 'static {
+    let control = control.clone();
+    move |trouble| {
+        let control = control.clone();
+        tokio::spawn(async move {
+            control.note(system_event(EventKind::System, "probes", "unable", trouble)).await;
+        });
+    }
+}
+
+/// Access for the command line on this machine, new at each start and known to the directory's owner.
+fn local_access(http: SocketAddr) -> (Local, Token) {
+    let (token, secret) = web::make_token("command-line", Role::Admin, Vec::new(), 0);
+    // A wildcard address is no destination.
+    let ip = match http.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
+        ip if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    (Local { url: format!("http://{}", SocketAddr::new(ip, http.port())), token: secret }, token)
+}
+
+fn write_local(dir: &Path, local: &Local) -> Result<(), Failure> {
+    let text = serde_json::to_vec(local).map_err(|error| Failure::new(error.to_string()))?;
+    store::write_private(&dir.join(LOCAL_FILE), &text).map_err(|fault| Failure::new(fault.to_string()))
+}
+
+/// Prints the secret once; only its hash is kept.
+async fn first_token(control: &Control) -> Result<(), Failure> {
+    let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
+    let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
+    made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
+    println!("The first API token, shown this once: {secret}");
+    Ok(())
+}
+
+async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Result<(), Failure> {
+    let port = demo::start_backends().await;
+    let port = port.map_err(|error| Failure::new(format!("the demo backends cannot listen on 127.0.x.x: {error}")))?;
+    let model = control.model();
+    // Somebody's own changes to the demo stay; only the backends' port may be another today.
+    let mut document = if model.revision == 0 { demo::document(port) } else { model.document() };
+    if let Some(monitor) = document.pointer_mut("/monitors/demo-web/port") {
+        *monitor = port.into();
+    }
+    let edits = model.edits_to(&document).map_err(unreadable_model)?;
+    let publication =
+        Publication { edits, message: "Set the demo up".into(), author: Author::new("demo"), expect: Vec::new() };
+    let published = control.publish(publication).await;
+    published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
+    println!("The demo zone {} is served. Five lines to try:\n", demo::ZONE);
+    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        println!("  {line}");
+    }
+    println!();
+    Ok(())
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn join(thread: JoinHandle<()>) {
+    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| Failure::wrong(vec![format!("log {filter:?}: {error}; use info, or info,northing::probe=debug")]))?;
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    Ok(())
+}
+
+/// Ten thousand TCP clients need as many descriptors; the soft limit is often 1024.
+fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read or write the struct on this stack frame.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max.min(1 << 20);
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
+}
+
+fn thread_failure(error: std::io::Error) -> Failure {
+    Failure::new(format!("threads could not be started: {error}"))
+}
+
+fn unreadable_model(errors: Vec<FieldError>) -> Failure {
+    let lines = errors.iter().map(ToString::to_string);
+    Failure { lines: lines.chain(["the stored configuration is not understood; restore a backup".into()]).collect(), status: 1 }
+}
