@@ -2,7 +2,9 @@
 //! Pure: time comes in as `now_ms` (Unix milliseconds), and what happened goes out.
 
 mod event;
+mod outcome;
 mod table;
 
 pub use event::{Event, EventKind};
+pub use outcome::{Latency, Outcome, Target};
 pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState};

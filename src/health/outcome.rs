@@ -1,0 +1,47 @@
+//! What a probe reports: which stream of outcomes it belongs to, and how the check went.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::Family;
+use crate::model::{Endpoint, Id, Monitor};
+
+/// One thing that is watched: an address of an endpoint, by a monitor. Its outcomes form a stream
+/// with its own thresholds. The same check of the same address may serve several targets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    pub monitor: Id<Monitor>,
+    pub endpoint: Id<Endpoint>,
+    pub family: Family,
+}
+
+/// One finished check. A failure was already confirmed by its re-probes: it counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// When it ended, in Unix milliseconds.
+    pub at_ms: u64,
+    /// On failure the reason in words, without the check or the address: `HTTP 503`.
+    pub result: Result<(), String>,
+    pub latency: Latency,
+    /// The end of the certificate that the server showed, where the check saw one.
+    pub certificate_ends: Option<Timestamp>,
+    /// When the next check of this target is due, in Unix milliseconds.
+    pub next_probe_ms: u64,
+}
+
+/// Milliseconds from the start of a check to each of its milestones; `None` where it did not get
+/// there, or where the check has no such milestone.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct Latency {
+    pub connect_ms: Option<f64>,
+    pub tls_ms: Option<f64>,
+    pub first_byte_ms: Option<f64>,
+    pub total_ms: Option<f64>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.monitor, self.endpoint, self.family)
+    }
+}
