@@ -1,11 +1,13 @@
 //! What a probe reports: which stream of outcomes it belongs to, and how the check went.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Family;
-use crate::model::{Endpoint, Id, Monitor};
+use crate::model::{Endpoint, Id, Monitor, Name};
 
 /// One thing that is watched: an address of an endpoint, by a monitor. Its outcomes form a stream
 /// with its own thresholds. The same check of the same address may serve several targets.
@@ -44,4 +46,40 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.monitor, self.endpoint, self.family)
     }
+}
+
+/// Where a check goes to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    Ip(IpAddr),
+    /// Looked up at every check.
+    Name(Name),
+}
+
+impl Address {
+    /// The address of `endpoint` in `family`.
+    pub fn of(endpoint: &Endpoint, family: Family) -> Option<Self> {
+        match family {
+            Family::Ipv4 => endpoint.ipv4.map(|address| Address::Ip(address.into())),
+            Family::Ipv6 => endpoint.ipv6.map(|address| Address::Ip(address.into())),
+            Family::Name => endpoint.cname.clone().map(Address::Name),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// One thing to probe.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    pub target: Target,
+    pub address: Address,
+    pub monitor: Arc<Monitor>,
 }

@@ -16,22 +16,6 @@ pub enum Family {
     Name,
 }
 
-impl Family {
-    pub fn word(self) -> &'static str {
-        match self {
-            Family::Ipv4 => "ipv4",
-            Family::Ipv6 => "ipv6",
-            Family::Name => "name",
-        }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointState {
@@ -116,4 +100,21 @@ pub struct HealthTable {
     pub endpoints: BTreeMap<Id<Endpoint>, EndpointHealth>,
     #[schema(value_type = std::collections::BTreeMap<String, PoolHealth>)]
     pub pools: BTreeMap<Id<Pool>, PoolHealth>,
+}
+
+/// The word of each state, as in JSON.
+macro_rules! words {
+    ($($type:ident { $($variant:ident => $word:literal),+ })+) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $($type::$variant => $word),+ })
+            }
+        }
+    )+};
+}
+
+words! {
+    Family { Ipv4 => "ipv4", Ipv6 => "ipv6", Name => "name" }
+    EndpointState { Unknown => "unknown", Up => "up", Down => "down" }
+    PoolState { Off => "off", Drain => "drain", Down => "down", Held => "held", Ok => "ok" }
 }
