@@ -1,0 +1,341 @@
+//! Endpoints: judges every address anew where something changed, follows dependencies until nothing
+//! moves any more, and tells what happened as events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::stored::Key;
+use super::stream::Stream;
+use super::verdict::{Ballot, Verdict, Why, weigh};
+use super::{
+    Address, EndpointHealth, EndpointState, Event, EventKind, Family, FamilyHealth, Health, Latency, Outcome, Target,
+};
+use crate::model::{Endpoint, Id, Model, Monitor, MonitorUse, Role, Serve};
+
+/// A mean round trip is published anew when it is off by more than this share: smaller wobble would
+/// republish the table with every outcome.
+const ROUND_TRIP_WOBBLE: f64 = 0.05;
+
+/// What settling changed.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// The state before, of every address whose state changed; `None` where there was none.
+    before: BTreeMap<(Id<Endpoint>, Family), Option<EndpointState>>,
+    /// Endpoints that changed in anything.
+    touched: BTreeSet<Id<Endpoint>>,
+}
+
+impl Settled {
+    /// Leaves out the changes of `endpoint` itself, which were told already.
+    pub fn without(mut self, endpoint: &Id<Endpoint>) -> Self {
+        self.before.retain(|(id, _), _| id != endpoint);
+        self
+    }
+}
+
+/// What one monitor knows about one address, for people to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckHealth {
+    pub target: Target,
+    pub role: Role,
+    pub state: EndpointState,
+    /// Outcomes in a row; one of the two is 0.
+    pub failures: u32,
+    pub successes: u32,
+    /// `answered in 12 ms`, `HTTP 503`.
+    pub finding: String,
+    /// Unix milliseconds of the last outcome and of the next check.
+    pub last_ms: Option<u64>,
+    pub next_ms: Option<u64>,
+    pub latency: Latency,
+    pub certificate_ends: Option<Timestamp>,
+}
+
+/// The addresses of an endpoint.
+pub(super) fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = (Family, Address)> {
+    [Family::Ipv4, Family::Ipv6, Family::Name]
+        .into_iter()
+        .filter_map(|family| Address::of(endpoint, family).map(|address| (family, address)))
+}
+
+impl Health {
+    /// Every check of an endpoint, family by family.
+    pub fn checks(&self, endpoint: &Id<Endpoint>) -> Vec<CheckHealth> {
+        let Some(configured) = self.model.endpoints.get(endpoint) else { return Vec::new() };
+        let families = addresses(configured).map(|(family, _)| family);
+        let all = families.flat_map(|family| self.ballots(configured, endpoint, family));
+        all.map(|(target, ballot)| {
+            let stream = ballot.stream;
+            CheckHealth {
+                target,
+                role: ballot.role,
+                state: stream.state(),
+                failures: stream.failures,
+                successes: stream.successes,
+                finding: stream.finding(),
+                last_ms: stream.last.as_ref().map(|outcome| outcome.at_ms),
+                next_ms: stream.last.as_ref().map(|outcome| outcome.next_probe_ms),
+                latency: stream.last.as_ref().map_or_else(Latency::default, |outcome| outcome.latency),
+                certificate_ends: stream.kept.certificate.as_ref().map(|certificate| certificate.ends),
+            }
+        })
+        .collect()
+    }
+
+    /// Gives every target its stream: the one it had, unless its address changed, or a new one.
+    pub(super) fn adopt_streams(&mut self, old: &Model) {
+        let mut before = std::mem::take(&mut self.streams);
+        for watch in self.targets() {
+            let was = old.endpoints.get(&watch.target.endpoint);
+            let moved = was.is_some_and(|was| Address::of(was, watch.target.family).as_ref() != Some(&watch.address));
+            let stream = if moved { None } else { before.remove(&watch.target) };
+            self.streams.insert(watch.target, stream.unwrap_or_default());
+        }
+        self.unsaved.extend(before.into_keys().map(Key::Target));
+    }
+
+    /// Judges `queue` and all that depends on it.
+    pub(super) fn settle(&mut self, mut queue: Vec<Id<Endpoint>>) -> Settled {
+        let mut settled = Settled::default();
+        let model = self.model.clone();
+        while let Some(id) = queue.pop() {
+            let Some(endpoint) = model.endpoints.get(&id) else { continue };
+            for (family, _) in addresses(endpoint) {
+                let known = self.table.endpoints.get(&id).and_then(|endpoint| endpoint.families.get(&family));
+                let next = self.examine(&id, endpoint, family, known);
+                if known == Some(&next) {
+                    continue;
+                }
+                let was = known.map(|known| known.state);
+                if was != Some(next.state) {
+                    settled.before.entry((id.clone(), family)).or_insert(was);
+                    queue.extend(self.index.dependents.get(&id).into_iter().flatten().cloned());
+                }
+                settled.touched.insert(id.clone());
+                self.generation += 1;
+                let EndpointHealth { families } = self.table.endpoints.entry(id.clone()).or_default();
+                families.insert(family, next);
+            }
+        }
+        settled
+    }
+
+    /// Tells the changes of endpoints, moves the pools they touch and `pools`, and tells those.
+    pub(super) fn finish(
+        &mut self,
+        settled: Settled,
+        mut pools: BTreeSet<Id<crate::model::Pool>>,
+        now_ms: u64,
+        events: &mut Vec<Event>,
+    ) {
+        let first = events.len();
+        let mut changed = Vec::new();
+        for ((id, family), before) in settled.before {
+            let Some(before) = before else { continue };
+            if let Some(event) = self.endpoint_event(&id, family, before, now_ms) {
+                events.push(event);
+                changed.push(id);
+            }
+        }
+        for id in &settled.touched {
+            pools.extend(self.index.pools_of(id).iter().cloned());
+        }
+        for pool in &pools {
+            let trigger = self.model.pools.get(pool).and_then(|configured| {
+                let at = changed.iter().position(|id| configured.members.iter().any(|member| member.endpoint == *id));
+                at.map(|at| events[first + at].cause.clone())
+            });
+            if let Some(change) = self.step_pool(pool, now_ms) {
+                events.push(self.pool_event(pool, &change, trigger.as_deref(), now_ms));
+            }
+        }
+        // What began an outage belongs to it as well.
+        for (event, id) in events[first..].iter_mut().zip(&changed) {
+            event.incident = event.incident.or_else(|| self.incident_of(id));
+        }
+    }
+
+    /// An event about one address.
+    pub(super) fn address_event(&self, kind: EventKind, id: &Id<Endpoint>, family: Family, now_ms: u64) -> Event {
+        let names = self.index.names(&self.model, self.index.pools_of(id));
+        let subject = format!("endpoints/{id} {family}");
+        Event { names, incident: self.incident_of(id), ..Event::new(kind, subject, now_ms) }
+    }
+
+    pub(super) fn certificate_event(&self, target: &Target, now_ms: u64) -> Event {
+        let event = self.address_event(EventKind::Certificate, &target.endpoint, target.family, now_ms);
+        let certificate = self.streams.get(target).and_then(|stream| stream.kept.certificate.as_ref());
+        let ends = certificate.map_or(event.at, |certificate| certificate.ends);
+        let left_seconds = ends.as_second() - event.at.as_second();
+        let to = match left_seconds / 86_400 {
+            _ if left_seconds <= 0 => "expired".to_owned(),
+            0 => "ends within a day".to_owned(),
+            1 => "ends in 1 day".to_owned(),
+            days => format!("ends in {days} days"),
+        };
+        let cause = format!("{}: the certificate ends at {ends}", self.check_of(target));
+        Event { from: "valid".into(), to, cause, ..event }
+    }
+
+    /// A monitor that only watches reports its own changes.
+    pub(super) fn watch_event(&self, target: &Target, before: EndpointState, now_ms: u64) -> Option<Event> {
+        let stream = self.streams.get(target)?;
+        let used = self.index.monitors_of(&target.endpoint).iter().find(|used| used.monitor == target.monitor)?;
+        if used.role != Role::Watch || stream.state() == before {
+            return None;
+        }
+        let event = self.address_event(EventKind::Endpoint, &target.endpoint, target.family, now_ms);
+        let subject = format!("{} check {}", event.subject, target.monitor);
+        let cause = format!("{} (only watched)", self.evidence(target, stream));
+        let (from, to) = (before.to_string(), stream.state().to_string());
+        Some(Event { subject, from, to, cause, names: Vec::new(), ..event })
+    }
+
+    fn endpoint_event(&self, id: &Id<Endpoint>, family: Family, before: EndpointState, now_ms: u64) -> Option<Event> {
+        let endpoint = self.model.endpoints.get(id)?;
+        let verdict = self.judge(id, endpoint, family);
+        let cause = match verdict.why {
+            Why::Check(at) => {
+                let ballots = self.ballots(endpoint, id, family);
+                let (target, ballot) = ballots.get(at)?;
+                let votes: Vec<&Stream> =
+                    ballots.iter().filter(|(_, b)| b.role == Role::Vote).map(|(_, b)| b.stream).collect();
+                let up = votes.iter().filter(|stream| stream.state() == EndpointState::Up).count();
+                let count = match ballot.role {
+                    Role::Vote => format!("; {up} of {} votes up", votes.len()),
+                    _ => String::new(),
+                };
+                format!("{}{count}", self.evidence(target, ballot.stream))
+            }
+            ref why => words(why),
+        };
+        let event = self.address_event(EventKind::Endpoint, id, family, now_ms);
+        let (from, to) = (before.to_string(), verdict.state.to_string());
+        (before != verdict.state).then_some(Event { from, to, cause, ..event })
+    }
+
+    /// `check web of 192.0.2.10: HTTP 503, 3 times in a row`.
+    fn evidence(&self, target: &Target, stream: &Stream) -> String {
+        let streak = match stream.failures.max(stream.successes) {
+            0 | 1 => String::new(),
+            times => format!(", {times} times in a row"),
+        };
+        format!("{}: {}{streak}", self.check_of(target), stream.finding())
+    }
+
+    fn check_of(&self, target: &Target) -> String {
+        let endpoint = self.model.endpoints.get(&target.endpoint);
+        match endpoint.and_then(|endpoint| Address::of(endpoint, target.family)) {
+            Some(address) => format!("check {} of {address}", target.monitor),
+            None => format!("check {}", target.monitor),
+        }
+    }
+
+    /// The oldest open incident of the pools that an endpoint is in.
+    fn incident_of(&self, id: &Id<Endpoint>) -> Option<u64> {
+        let records = self.index.pools_of(id).iter().filter_map(|pool| self.records.get(pool));
+        records.filter_map(|record| record.kept.incident).min()
+    }
+
+    /// All that is known about one address, in the form that is published.
+    fn examine(
+        &self,
+        id: &Id<Endpoint>,
+        endpoint: &Endpoint,
+        family: Family,
+        known: Option<&FamilyHealth>,
+    ) -> FamilyHealth {
+        let verdict = self.judge(id, endpoint, family);
+        let ballots = self.ballots(endpoint, id, family);
+        let reason = match verdict.why {
+            Why::Check(at) => ballots.get(at).map_or_else(String::new, |(_, ballot)| told(ballot)),
+            ref why => words(why),
+        };
+        let published = known.and_then(|known| known.round_trip_ms);
+        FamilyHealth {
+            state: verdict.state,
+            forced: self.forced.get(&(id.clone(), family)).copied(),
+            earliest_change_ms: verdict.earliest_change_ms,
+            round_trip_ms: steady(published, mean(ballots.iter().filter_map(|(_, b)| b.stream.round_trip_ms))),
+            reason,
+            stale: ballots.iter().any(|(_, ballot)| ballot.role != Role::Watch && ballot.stream.stale),
+        }
+    }
+
+    /// Who wins: a forced state, then `serve`, then dependencies, then the checks.
+    fn judge(&self, id: &Id<Endpoint>, endpoint: &Endpoint, family: Family) -> Verdict {
+        if let Some(forced) = self.forced.get(&(id.clone(), family)) {
+            return Verdict::fixed(*forced, Why::Forced);
+        }
+        match endpoint.serve {
+            Serve::Always => return Verdict::fixed(EndpointState::Up, Why::AlwaysServed),
+            Serve::Never => return Verdict::fixed(EndpointState::Down, Why::NeverServed),
+            Serve::Auto => {}
+        }
+        if let Some(down) = endpoint.depends_on.iter().find(|needed| self.is_down(needed)) {
+            return Verdict::fixed(EndpointState::Down, Why::DependsOn(down.clone()));
+        }
+        let ballots: Vec<Ballot> = self.ballots(endpoint, id, family).into_iter().map(|(_, ballot)| ballot).collect();
+        weigh(&ballots)
+    }
+
+    /// Whether no address of an endpoint is usable.
+    pub(super) fn is_down(&self, id: &Id<Endpoint>) -> bool {
+        self.table.endpoints.get(id).is_some_and(|endpoint| {
+            endpoint.families.values().all(|family| family.state == EndpointState::Down)
+                && !endpoint.families.is_empty()
+        })
+    }
+
+    fn ballots<'h>(&'h self, endpoint: &Endpoint, id: &Id<Endpoint>, family: Family) -> Vec<(Target, Ballot<'h>)> {
+        let ballot = |used: &MonitorUse| {
+            let target = Target { monitor: used.monitor.clone(), endpoint: id.clone(), family };
+            let stream = self.streams.get(&target)?;
+            let monitor: &Monitor = self.model.monitors.get(&used.monitor)?;
+            Some((target, Ballot { role: used.role, monitor, stream }))
+        };
+        self.index.watching(id, endpoint).iter().filter_map(ballot).collect()
+    }
+}
+
+/// The reason that the table shows. It stays the same while nothing changes, unlike the finding of a
+/// check that passes.
+fn told(ballot: &Ballot) -> String {
+    let (stream, monitor) = (ballot.stream, ballot.monitor);
+    let (check, finding) = (&monitor.meta.id, stream.finding());
+    match (stream.state(), &stream.last) {
+        (_, None) => format!("check {check}: {finding}"),
+        (EndpointState::Up, Some(Outcome { result: Err(_), .. })) => {
+            format!("check {check}: {finding} ({} of {} to be down)", stream.failures, monitor.fail_after)
+        }
+        (EndpointState::Up, _) => format!("check {check} passes"),
+        (_, Some(Outcome { result: Ok(()), .. })) => {
+            format!("check {check} passes again ({} of {} to be up)", stream.successes, monitor.recover_after)
+        }
+        _ => format!("check {check}: {finding}"),
+    }
+}
+
+fn words(why: &Why) -> String {
+    match why {
+        Why::Forced => "forced by an operator".into(),
+        Why::AlwaysServed => "always served".into(),
+        Why::NeverServed => "never served".into(),
+        Why::NotMonitored | Why::Check(_) => "not monitored".into(),
+        Why::DependsOn(needed) => format!("depends on {needed}, which is down"),
+    }
+}
+
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0u32, 0.0), |(count, sum), value| (count + 1, sum + value));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+/// The published value while the measured one is near it, else the measured one.
+fn steady(published: Option<f64>, measured: Option<f64>) -> Option<f64> {
+    match (published, measured) {
+        (Some(old), Some(new)) if (new - old).abs() <= old * ROUND_TRIP_WOBBLE => Some(old),
+        (old, new) => new.or(old),
+    }
+}
