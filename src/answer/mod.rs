@@ -1,8 +1,16 @@
 //! What we say. One pure engine answers every transport and every tool; see `answer`.
 
+mod choose;
+mod live;
+mod locate;
 mod names;
+mod plan;
 mod respond;
+mod serve;
 mod snapshot;
+mod steer;
+mod trace;
+mod ttl;
 mod zone;
 
 use std::net::IpAddr;

@@ -3,10 +3,12 @@
 use smallvec::SmallVec;
 
 use super::names::Suffixes;
+use super::serve::{Moment, serve};
 use super::snapshot::Snapshot;
+use super::trace::{Silent, Tracer};
 use super::zone::{Content, Entry, Found, Node, ZoneTable};
 use super::{Answer, Client, Entropy, Owner, Question, Rcode, Section, Set};
-use crate::model::{MAX_NAME, RecordType};
+use crate::model::{MAX_NAME, MAX_TTL, RecordType};
 
 /// The most CNAME records that one answer follows.
 const MAX_CHAIN: usize = 8;
@@ -25,11 +27,21 @@ pub fn answer<'s>(
     now_ms: u64,
     entropy: &mut Entropy,
 ) -> Answer<'s> {
-    let _ = (client, now_ms, entropy);
-    let zones = snapshot.zones();
+    respond(snapshot, question, client, now_ms, entropy, &mut Silent)
+}
+
+pub fn respond<'s>(
+    snapshot: &'s Snapshot,
+    question: &Question,
+    client: &Client,
+    now_ms: u64,
+    entropy: &mut Entropy,
+    tracer: &mut impl Tracer,
+) -> Answer<'s> {
     if is_no_data_type(question.rtype) {
         return Answer::refused(None);
     }
+    let zones = snapshot.zones();
     let Some(suffixes) = Suffixes::of(question.name, zones.seed()) else { return Answer::refused(None) };
     let Some(zone) = zones.find(&suffixes, question.rtype) else {
         return Answer::refused(Some(NOT_AUTHORITATIVE));
@@ -37,8 +49,16 @@ pub fn answer<'s>(
     let mut answer = Answer::empty();
     match step(zone, &suffixes, question.rtype, Owner::Question, &mut answer) {
         Outcome::Done => {}
-        Outcome::Steered(_) => {}
         Outcome::Follow(target) => follow(snapshot, question, target, &mut answer),
+        Outcome::Steered { policy, rtype } => {
+            if let Some(plan) = snapshot.plans().plan(policy) {
+                let moment = Moment { pools: snapshot.pools(), client, now_ms };
+                let negative_ttl = serve(plan, policy, rtype, &moment, entropy, &mut answer, tracer);
+                if let Some(ttl) = negative_ttl {
+                    deny(zone, ttl, &mut answer);
+                }
+            }
+        }
     }
     answer
 }
@@ -51,8 +71,11 @@ fn is_no_data_type(rtype: RecordType) -> bool {
 /// What is left to do after one name.
 enum Outcome<'s> {
     Done,
-    /// A policy answers.
-    Steered(u32),
+    /// A policy answers, with records of this type.
+    Steered {
+        policy: u32,
+        rtype: RecordType,
+    },
     /// A CNAME was said; its target comes next.
     Follow(&'s [u8]),
 }
@@ -75,7 +98,7 @@ fn step<'s>(
         }
         Found::Nothing => {
             answer.rcode = Rcode::NxDomain;
-            deny(zone, u32::MAX, answer);
+            deny(zone, MAX_TTL, answer);
             return Outcome::Done;
         }
     };
@@ -87,11 +110,11 @@ fn step<'s>(
         return Outcome::Done;
     }
     let Some(entry) = zone.entry(node, rtype).or(cname) else {
-        deny(zone, u32::MAX, answer);
+        deny(zone, MAX_TTL, answer);
         return Outcome::Done;
     };
     match entry.content {
-        Content::Steered { policy } => Outcome::Steered(policy),
+        Content::Steered { policy } => Outcome::Steered { policy, rtype: entry.rtype },
         Content::Fixed { ttl, at, count } => {
             let data: SmallVec<[&[u8]; 4]> = zone.values(at, count).collect();
             let target = data.first().copied().unwrap_or_default();
@@ -126,7 +149,7 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question, first: &'s [u8], answ
         let Some(zone) = zones.find(&suffixes, question.rtype) else { return };
         match step(zone, &suffixes, question.rtype, Owner::Name(target), answer) {
             Outcome::Follow(next) => target = next,
-            Outcome::Done | Outcome::Steered(_) => return,
+            Outcome::Done | Outcome::Steered { .. } => return,
         }
     }
 }
@@ -180,7 +203,7 @@ impl Answer<'_> {
         }
     }
 
-    fn refused(extended_error: Option<u16>) -> Self {
+    pub(super) fn refused(extended_error: Option<u16>) -> Self {
         Answer { rcode: Rcode::Refused, authoritative: false, extended_error, ..Answer::empty() }
     }
 }
