@@ -1,8 +1,24 @@
 //! What we say. One pure engine answers every transport and every tool; see `answer`.
 
+mod choose;
+mod live;
+mod locate;
+mod names;
+mod plan;
+mod respond;
+mod serve;
+mod snapshot;
+mod steer;
+mod trace;
+mod ttl;
+mod zone;
+
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
+
+pub use respond::answer;
+pub use snapshot::Snapshot;
 
 use crate::model::RecordType;
 
@@ -82,6 +98,8 @@ pub struct Credit {
     pub policy: u32,
     /// `None` when the policy had nothing to say.
     pub pool: Option<u32>,
+    /// The pool was held and nothing else was left: its hold is over now.
+    pub releases_hold: bool,
 }
 
 /// Pseudo-random numbers from a given seed (wyrand); not for secrets.
