@@ -1,1 +1,132 @@
-//! (stub)
+//! Probes: asks every watched address on time how it is, and reports each outcome on a channel.
+//! An edge: it decides nothing about health, and it never turns its own trouble into an outage.
+
+mod checker;
+mod dns;
+mod http;
+mod icmp;
+mod scheduler;
+mod tcp;
+mod tls;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::health::{Latency, Target};
+use crate::model::{Monitor, Name};
+
+pub use checker::Checker;
+pub use scheduler::Scheduler;
+
+/// A check that is wanted, and every target that its outcomes are for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    pub targets: Vec<Target>,
+    pub address: ProbeAddress,
+    pub monitor: Arc<Monitor>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ProbeAddress {
+    Ip(IpAddr),
+    /// The name of an endpoint with a cname, looked up anew for each check.
+    Name(Name),
+}
+
+/// How one check went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub verdict: Verdict,
+    pub latency: Latency,
+    pub certificate_ends: Option<Timestamp>,
+}
+
+/// `Unable` is trouble of this machine or of the configuration, in words with the remedy. It says
+/// nothing about the endpoint, so it is shown to the operator and never reported as a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Up,
+    Down(String),
+    Unable(String),
+}
+
+/// Everything that makes two checks the same one. Thresholds are not in it: health judges those for
+/// each target by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    address: ProbeAddress,
+    /// The check with all of its settings, as JSON.
+    check: String,
+    interval: u32,
+    timeout_bits: u64,
+    confirm: u8,
+}
+
+impl Key {
+    fn of(probe: &Probe) -> Key {
+        let monitor = &probe.monitor;
+        Key {
+            address: probe.address.clone(),
+            check: serde_json::to_string(&monitor.check).expect("a check is plain data with text keys"),
+            interval: monitor.interval,
+            timeout_bits: monitor.timeout.to_bits(),
+            confirm: monitor.confirm,
+        }
+    }
+}
+
+/// The same check of the same address is one probe for all of its targets, in order of appearance.
+fn merge(wanted: &[Probe]) -> Vec<(Key, Probe)> {
+    let mut merged: Vec<(Key, Probe)> = Vec::new();
+    let mut places: HashMap<Key, usize> = HashMap::new();
+    for probe in wanted {
+        match places.entry(Key::of(probe)) {
+            Entry::Occupied(place) => merged[*place.get()].1.targets.extend_from_slice(&probe.targets),
+            Entry::Vacant(place) => {
+                merged.push((place.key().clone(), probe.clone()));
+                place.insert(merged.len() - 1);
+            }
+        }
+    }
+    for (_, probe) in &mut merged {
+        probe.targets.sort();
+        probe.targets.dedup();
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scheduler::tests::{monitor, probe, target};
+    use super::*;
+
+    #[test]
+    fn the_same_check_of_the_same_address_is_one_probe() {
+        let mut other_thresholds = (*monitor("b")).clone();
+        other_thresholds.fail_after = 9;
+        let mut slower = (*monitor("c")).clone();
+        slower.interval = 60;
+        let wanted = [
+            probe("web-1", 1, monitor("a")),
+            probe("web-1-again", 1, monitor("a")),
+            probe("web-1", 1, monitor("a")),
+            probe("web-1", 1, Arc::new(other_thresholds)),
+            probe("web-2", 2, monitor("a")),
+            probe("web-1", 1, Arc::new(slower)),
+        ];
+        let merged = merge(&wanted);
+        let targets: Vec<Vec<Target>> = merged.into_iter().map(|(_, probe)| probe.targets).collect();
+        assert_eq!(
+            targets,
+            [
+                vec![target("web-1", "a"), target("web-1-again", "a"), target("web-1", "b")],
+                vec![target("web-2", "a")],
+                vec![target("web-1", "c")],
+            ]
+        );
+    }
+}
