@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Failure, LOCAL_FILE, Local};
@@ -20,10 +20,10 @@ use crate::config::Config;
 use crate::control::token::{Role, Token};
 use crate::control::{Author, Control, Inputs, Keeper, Publication, Writer, system_event, unix_ms};
 use crate::dns;
-use crate::health::EventKind;
+use crate::health::{Address, EventKind, Outcome, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::{FieldError, Id, Pool};
-use crate::probe;
+use crate::probe::{Checker, Probe, ProbeAddress, Scheduler};
 use crate::store::{self, Opened, Store};
 use crate::web::{self, Web};
 
@@ -54,7 +54,6 @@ impl Start {
 /// Runs until SIGTERM or SIGINT.
 pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
     log_to_stderr(&config.log)?;
-    probe::install_crypto();
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("northing").build();
     let runtime = runtime.map_err(|error| Failure::new(format!("threads could not be started: {error}")))?;
@@ -90,7 +89,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
 
-    let prober = tokio::spawn(probe::run(watched, outcome_sender, control_trouble(&control), stop.clone()));
+    let prober = tokio::spawn(probes(watched, outcome_sender, stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
 
     for sentence in repairs.iter().chain(&geo_trouble) {
@@ -178,15 +177,30 @@ async fn serve_http(listener: tokio::net::TcpListener, router: Router, stop: Can
     }
 }
 
-/// Reports what probes cannot do here, e.g. ICMP without the capability, as events.
-fn control_trouble(control: &Control) -> impl Fn(String) + Send + Sync + 'static {
-    let control = control.clone();
-    move |trouble| {
-        let control = control.clone();
-        tokio::spawn(async move {
-            control.note(system_event(EventKind::System, "probes", "unable", trouble)).await;
-        });
+/// Hands the wanted set to the scheduler whenever it changes.
+async fn probes(
+    mut watched: watch::Receiver<Arc<Vec<Watch>>>,
+    outcomes: mpsc::Sender<(Target, Outcome)>,
+    stop: CancellationToken,
+) {
+    let scheduler = Scheduler::start(Checker::new(), outcomes, rand::random());
+    loop {
+        let wanted = watched.borrow_and_update().iter().map(probe_of).collect();
+        scheduler.watch(wanted);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = watched.changed() => if changed.is_err() { break },
+        }
     }
+    scheduler.stop().await;
+}
+
+fn probe_of(Watch { target, address, monitor }: &Watch) -> Probe {
+    let address = match address {
+        Address::Ip(ip) => ProbeAddress::Ip(*ip),
+        Address::Name(name) => ProbeAddress::Name(name.clone()),
+    };
+    Probe { targets: vec![target.clone()], address, monitor: monitor.clone() }
 }
 
 /// Access for the command line on this machine, new at each start and known to the directory's owner.

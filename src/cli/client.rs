@@ -107,7 +107,6 @@ fn read_local(dir: &Path) -> Option<Local> {
 }
 
 fn running(local: Local) -> Result<Client, Failure> {
-    crate::probe::install_crypto();
     let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build();
     let http = http.map_err(|error| Failure::new(format!("no HTTP client could be made: {error}")))?;
     Ok(Client::Running { http, local })

@@ -268,6 +268,8 @@ impl Failure {
 
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
+    // An error only says that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,

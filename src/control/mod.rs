@@ -26,7 +26,7 @@ use crate::model::{AuditEntry, Change, Edit, FieldError, Kind, Model, Revision};
 use crate::store::{AuditReport, EventFilter, Fault, Secrets};
 
 pub use keeper::Keeper;
-pub use writer::{Inputs, Writer, system_event, unix_ms};
+pub use writer::{Inputs, Writer, subject, system_event, unix_ms};
 
 use token::Token;
 

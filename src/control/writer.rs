@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{Event, EventKind, Health, Outcome, Target, Watched};
-use crate::model::{Checked, Edit, FieldError, Id, Model, Pool, Revision, sentences};
+use crate::health::{Event, EventKind, Health, Outcome, Switch, Target, Watch};
+use crate::model::{Admin, Checked, FieldError, Id, Model, Pool, Revision, sentences};
 use crate::store::{Fault, Loaded};
 
 use super::token::Token;
@@ -43,7 +43,7 @@ pub struct Writer {
     keeper: Keeper,
     commands: mpsc::Receiver<Command>,
     inputs: Inputs,
-    watched: watch::Sender<Arc<Vec<Watched>>>,
+    watched: watch::Sender<Arc<Vec<Watch>>>,
     model: Arc<Model>,
     geo: Arc<Base>,
     health: Health,
@@ -70,11 +70,11 @@ impl Writer {
         keeper: Keeper,
         geo: Arc<Base>,
         inputs: Inputs,
-    ) -> Result<(Writer, Control, watch::Receiver<Arc<Vec<Watched>>>), Vec<FieldError>> {
+    ) -> Result<(Writer, Control, watch::Receiver<Arc<Vec<Watch>>>), Vec<FieldError>> {
         let started = now();
         let now_ms = unix_ms();
         let model = Arc::new(Model::load(loaded.revision, loaded.entities)?);
-        let health = Health::new(&model, &loaded.health, now_ms);
+        let (health, at_start) = Health::new(&model, &loaded.health, now_ms);
         let snapshot = Snapshot::compile(&model, &geo, health.table(), None);
         let tokens = loaded.secrets.iter().filter(|(key, _)| key.starts_with(TOKEN_KEY));
         let tokens: Vec<Token> = tokens.filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
@@ -89,7 +89,7 @@ impl Writer {
         let (command_sender, commands) = mpsc::channel(MAX_COMMANDS);
         let (watched, watched_receiver) = watch::channel(Arc::new(health.targets()));
         let control = Control { shared: shared.clone(), commands: command_sender, keeper: keeper.clone() };
-        let writer = Writer {
+        let mut writer = Writer {
             shared,
             keeper,
             commands,
@@ -103,6 +103,7 @@ impl Writer {
             storing: None,
             waiting: VecDeque::new(),
         };
+        writer.happened(at_start);
         Ok((writer, control, watched_receiver))
     }
 
@@ -168,7 +169,10 @@ impl Writer {
     }
 
     fn save_health(&mut self) {
-        let states = self.health.stored();
+        let states = self.health.take_unsaved();
+        if states.is_empty() {
+            return;
+        }
         if !self.keeper.post(move |kept| kept.store.save_health(&states)) {
             tracing::error!("the last health states could not be recorded: the disk is too slow; answers go on");
         }
@@ -197,12 +201,12 @@ impl Writer {
         let result = self.health.act(&switch, &author.actor, &reason, unix_ms());
         let events = result.map_err(|text| {
             let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
-            Refusal::Invalid(vec![FieldError::new(switch.subject(), problem, remedy)])
+            Refusal::Invalid(vec![FieldError::new(subject(&switch), problem, remedy)])
         })?;
         self.happened(events.clone());
         // A load feed is a measurement, no administrative act; it would flood the audit log.
-        if !switch.is_measurement() {
-            let mut draft = author.act(switch.action(), switch.subject());
+        if !matches!(switch, Switch::Load { .. }) {
+            let mut draft = author.act(action(&switch), subject(&switch));
             draft.reason = reason;
             self.keeper.post(move |kept| kept.audit(draft));
         }
@@ -327,6 +331,27 @@ impl Writer {
             }
         }
         self.publish_next();
+    }
+}
+
+/// What a switch is about, as a path.
+pub fn subject(switch: &Switch) -> String {
+    match switch {
+        Switch::Pool { pool, .. } | Switch::ApproveFailback { pool } | Switch::Load { pool, .. } => format!("pools/{pool}"),
+        Switch::Force { endpoint, .. } => format!("endpoints/{endpoint}"),
+    }
+}
+
+/// The word that the audit log has for it.
+fn action(switch: &Switch) -> &'static str {
+    match switch {
+        Switch::Pool { admin: Admin::On, .. } => "on",
+        Switch::Pool { admin: Admin::Drain, .. } => "drain",
+        Switch::Pool { admin: Admin::Off, .. } => "off",
+        Switch::ApproveFailback { .. } => "approve failback",
+        Switch::Force { state: None, .. } => "stop forcing",
+        Switch::Force { .. } => "force",
+        Switch::Load { .. } => "load",
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::json::Body;
-use crate::control::Author;
+use crate::control::{Author, subject};
 use crate::control::token::Role;
 use crate::health::{EndpointState, Family, Switch};
 use crate::model::field::Fields;
@@ -110,7 +110,7 @@ async fn act(web: &Web, switch: Switch, author: Author, reason: String) -> Resul
         Switch::Force { endpoint, .. } => model.endpoints.contains_key(endpoint),
     };
     if !known {
-        return Err(Problem::not_found(format!("There is no {}.", switch.subject())));
+        return Err(Problem::not_found(format!("There is no {}.", subject(&switch))));
     }
     let events = web.control.act(switch, author, reason).await?;
     Ok(Json(json!({ "events": events })))
