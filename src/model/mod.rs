@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Change, Checked, Edit, Kind};
 pub use diff::sentences;
 pub use field::FieldError;
-pub use history::{AuditEntry, Revision};
+pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
 pub use id::{Id, MAX_ID};
 pub use monitor::{Check, DnsCheck, Header, HttpCheck, IcmpCheck, Method, Monitor, StatusRange, TcpCheck};
 pub use name::{MAX_LABEL, MAX_NAME, Name};
