@@ -66,6 +66,14 @@ impl Census {
 }
 
 impl PoolRecord {
+    /// Nobody watched while we were away: the time without a break starts anew.
+    pub fn restored(mut kept: KeptPool, now_ms: u64) -> Self {
+        if let Serving::Held { since_ms } = &mut kept.serving {
+            *since_ms = now_ms;
+        }
+        PoolRecord { kept, ..PoolRecord::default() }
+    }
+
     pub fn admin(&self, pool: &Pool) -> Admin {
         self.kept.switch.as_ref().map_or(pool.admin, |switch| switch.admin)
     }

@@ -6,7 +6,6 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::pools::PoolRecord;
-use super::recovery::Serving;
 use super::stream::Stream;
 use super::{Family, Health, Target};
 use crate::model::{Endpoint, Id, Pool};
@@ -93,12 +92,7 @@ impl Health {
             }
             Some(Key::Pool(pool)) => {
                 if let Ok(kept) = serde_json::from_value(value.clone()) {
-                    let mut record = PoolRecord { kept, ..PoolRecord::default() };
-                    if let Serving::Held { since_ms } = &mut record.kept.serving {
-                        // Nobody watched while we were away: the time without a break starts anew.
-                        *since_ms = now_ms;
-                    }
-                    self.records.insert(pool, record);
+                    self.records.insert(pool, PoolRecord::restored(kept, now_ms));
                 }
             }
             None => {}
