@@ -1,6 +1,7 @@
 //! Wires everything: store, control, DNS, probes and HTTP, in the order in which they need each other.
 //! Decides nothing.
 
+mod core;
 pub mod demo;
 mod geo_files;
 
@@ -8,7 +9,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,23 +18,22 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
 use crate::control::token::{Role, Token};
-use crate::control::{Author, Control, Inputs, Keeper, Publication, Writer, system_event, unix_ms};
+use crate::control::{Author, Control, Publication, system_event};
 use crate::dns;
 use crate::health::{Address, EventKind, Outcome, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::{FieldError, Id, Pool};
 use crate::probe::{Checker, Probe, ProbeAddress, Scheduler};
-use crate::store::{self, Opened, Store};
+use crate::store;
 use crate::web::{self, Web};
 
+use core::Core;
 use geo_files::GeoFiles;
 
-/// Outcomes of probes that may wait for control.
-const MAX_OUTCOMES: usize = 65_536;
-/// Held pools that DNS threads may report at once; the same pool is reported with every query.
-const MAX_USED_HELD: usize = 64;
 /// How long open HTTP requests may finish after a stop.
 const HTTP_GRACE: Duration = Duration::from_secs(3);
+/// How long the store may take to close.
+const STORE_GRACE: Duration = Duration::from_secs(5);
 /// The id of the token that is made at the first start.
 const FIRST_TOKEN: &str = "first";
 
@@ -63,21 +62,14 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_files = GeoFiles::of(&config);
     let loading = geo_files.clone();
-    let geo = tokio::task::spawn_blocking(move || loading.load_or_bundled());
-    let Opened { store, loaded, repairs } = Store::open(&config.data_dir).map_err(|f| Failure::new(f.to_string()))?;
-    let (geo, geo_trouble) = geo.await.map_err(|_| Failure::new("the geo database could not be decoded"))?;
-
-    let first_start = loaded.revision == 0 && loaded.secrets.is_empty();
-    let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
-    let (outcome_sender, outcomes) = mpsc::channel(MAX_OUTCOMES);
-    let (held_sender, used_held) = mpsc::channel(MAX_USED_HELD);
-    let inputs = Inputs { outcomes, used_held };
-    let (writer, control, watched) = Writer::new(loaded, keeper, Arc::new(geo), inputs).map_err(unreadable_model)?;
+    let loaded = tokio::task::spawn_blocking(move || loading.load_or_bundled()).await;
+    let (geo, geo_trouble) = loaded.map_err(|_| Failure::new("the geo database could not be decoded"))?;
     let stop = CancellationToken::new();
-    let writer = tokio::spawn(writer.run(stop.clone()));
+    let core = Core::open(&config.data_dir, geo, stop.clone())?;
+    let control = core.control.clone();
 
     // Sockets before anything else can fail or take time: an occupied port is said at once.
-    let server = start_dns(&config, &control, held_sender)?;
+    let server = start_dns(&config, &control, core.used_held.clone())?;
     let http = tokio::net::TcpListener::bind(config.http).await;
     let http = http.map_err(|error| Failure::new(format!("{} cannot be listened on: {error}", config.http)))?;
     let http_address = http.local_addr().map_err(|error| Failure::new(error.to_string()))?;
@@ -85,19 +77,18 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let (local, local_token) = local_access(http_address);
     write_local(&config.data_dir, &local)?;
     let ready = Arc::new(AtomicBool::new(true));
-    let metrics = Arc::new(Metrics::new(server.counters(), config.node.clone()));
+    let metrics = Arc::new(Metrics::new(Some(server.counters()), &config.node));
     let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
-
-    let prober = tokio::spawn(probes(watched, outcome_sender, stop.clone()));
+    let prober = tokio::spawn(probes(core.watched.clone(), core.outcomes.clone(), stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
 
-    for sentence in repairs.iter().chain(&geo_trouble) {
+    for sentence in core.repairs.iter().chain(&geo_trouble) {
         tracing::warn!("{sentence}");
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
     let dns_address = server.addresses()[0];
-    if first_start {
+    if core.is_new {
         first_token(&control).await?;
     }
     if start == Start::Demo {
@@ -113,10 +104,11 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     server.stop().await;
     stop.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http_server).await;
-    let _ = tokio::join!(writer, prober, geo_watch);
+    let _ = tokio::join!(prober, geo_watch);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
-    join(store_thread).await;
+    // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
+    let _ = tokio::time::timeout(STORE_GRACE, core.close()).await;
     Ok(())
 }
 
@@ -125,41 +117,32 @@ pub struct Offline {
     pub router: Router,
     /// Opens the router.
     pub secret: String,
-    control: Control,
+    core: Core,
     stop: CancellationToken,
-    writer: tokio::task::JoinHandle<()>,
-    store_thread: JoinHandle<()>,
 }
 
 impl Offline {
     pub fn open(dir: &Path) -> Result<Offline, Failure> {
-        let Opened { store, loaded, repairs } = Store::open(dir).map_err(|fault| Failure::new(fault.to_string()))?;
-        repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
         let (geo, _) = GeoFiles::of(&Config::default()).load_or_bundled();
-        let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
-        let (_, outcomes) = mpsc::channel(1);
-        let (_, used_held) = mpsc::channel(1);
-        let inputs = Inputs { outcomes, used_held };
-        let (writer, control, _) = Writer::new(loaded, keeper, Arc::new(geo), inputs).map_err(unreadable_model)?;
         let stop = CancellationToken::new();
-        let writer = tokio::spawn(writer.run(stop.clone()));
+        let core = Core::open(dir, geo, stop.clone())?;
+        core.repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
         let (local, token) = local_access(SocketAddr::from(([127, 0, 0, 1], 0)));
         let web = Web {
-            control: control.clone(),
-            metrics: Arc::new(Metrics::new(Arc::default(), "offline".into())),
+            control: core.control.clone(),
+            metrics: Arc::new(Metrics::new(None, "offline")),
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
         };
-        Ok(Offline { router: web::router(web), secret: local.token, control, stop, writer, store_thread })
+        Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }
 
     /// Waits until everything is stored.
     pub async fn close(self) {
-        let Offline { router, control, stop, writer, store_thread, .. } = self;
+        let Offline { router, core, stop, .. } = self;
+        drop(router);
         stop.cancel();
-        let _ = writer.await;
-        drop((router, control));
-        join(store_thread).await;
+        core.close().await;
     }
 }
 
@@ -238,7 +221,7 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
     if let Some(monitor) = document.pointer_mut("/monitors/demo-web/port") {
         *monitor = port.into();
     }
-    let edits = model.edits_to(&document).map_err(unreadable_model)?;
+    let edits = model.edits_to(&document).map_err(|errors| unsound(&errors))?;
     let publication =
         Publication { edits, message: "Set the demo up".into(), author: Author::new("demo"), expect: Vec::new() };
     let published = control.publish(publication).await;
@@ -263,10 +246,6 @@ async fn asked_to_stop() {
     }
 }
 
-async fn join(thread: JoinHandle<()>) {
-    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-}
-
 fn log_to_stderr(filter: &str) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| Failure::wrong(vec![format!("log {filter:?}: {error}; use info, or info,northing::probe=debug")]))?;
@@ -286,11 +265,6 @@ fn raise_file_limit() {
     }
 }
 
-fn thread_failure(error: std::io::Error) -> Failure {
-    Failure::new(format!("threads could not be started: {error}"))
-}
-
-fn unreadable_model(errors: Vec<FieldError>) -> Failure {
-    let lines = errors.iter().map(ToString::to_string);
-    Failure { lines: lines.chain(["the stored configuration is not understood; restore a backup".into()]).collect(), status: 1 }
+fn unsound(errors: &[FieldError]) -> Failure {
+    Failure::wrong(errors.iter().map(ToString::to_string).collect())
 }

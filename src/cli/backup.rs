@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use crate::store::Store;
-
 use super::client::Client;
 use super::{Failure, Target, print};
 
@@ -18,7 +16,7 @@ pub async fn backup(file: &Path, secrets: bool, target: &Target) -> Result<(), F
 }
 
 pub fn restore(file: &Path, data_dir: &Path) -> Result<(), Failure> {
-    Store::restore(file, data_dir).map_err(|fault| Failure::new(fault.to_string()))?;
+    crate::store::restore(file, data_dir).map_err(|fault| Failure::new(fault.to_string()))?;
     print(&format!("{} is filled; start northing with --data-dir {0}.", data_dir.display()));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::history::{AuditDraft, seal};
@@ -30,14 +31,20 @@ impl Kept {
     }
 
     /// Stores a revision together with its audit entry.
-    pub fn commit(
-        &mut self,
-        revision: &Revision,
-        draft: AuditDraft,
-        model: std::sync::Arc<crate::model::Model>,
-    ) -> Result<(), Fault> {
+    pub fn commit(&mut self, revision: &Revision, draft: AuditDraft) -> Result<(), Fault> {
         let entry = seal(self.last_audit.as_ref(), draft);
-        self.store.commit(revision, &entry, model)?;
+        self.store.commit(revision, &entry)?;
+        self.last_audit = Some(entry);
+        Ok(())
+    }
+
+    /// Stores or removes a secret together with its audit entry.
+    pub fn set_secret(&mut self, key: &str, value: Option<Value>, draft: AuditDraft) -> Result<(), Fault> {
+        let entry = seal(self.last_audit.as_ref(), draft);
+        match value {
+            Some(value) => self.store.put_secrets(&[(key.to_owned(), value)], &entry)?,
+            None => self.store.remove_secret(key, &entry)?,
+        }
         self.last_audit = Some(entry);
         Ok(())
     }
@@ -73,8 +80,8 @@ impl Keeper {
         let job: Job = Box::new(move |kept| {
             let _ = reply.send(work(kept));
         });
-        self.jobs.send(job).await.map_err(|_| Fault::new("the store is closed; restart northing"))?;
-        result.await.map_err(|_| Fault::new("the store could not finish this; see the log, then try again"))?
+        self.jobs.send(job).await.map_err(|_| lost("the store is closed"))?;
+        result.await.map_err(|_| lost("the store could not finish this"))?
     }
 
     /// Hands over `work` without waiting; false when too much waits already.
@@ -86,4 +93,9 @@ impl Keeper {
         });
         self.jobs.try_send(job).is_ok()
     }
+}
+
+/// What waits for a job that will never be answered.
+pub(super) fn lost(problem: &str) -> Fault {
+    Fault::new(std::path::Path::new("store"), problem, "see the log, then try again or restart northing")
 }

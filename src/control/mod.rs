@@ -223,7 +223,7 @@ impl Control {
     }
 
     pub async fn verify_audit(&self) -> Result<AuditReport, Refusal> {
-        Ok(self.keeper.run(|kept| kept.store.verify_audit(|_, _| {})).await?)
+        Ok(self.keeper.run(|kept| kept.store.verify_audit(&mut |_| {})).await?)
     }
 
     /// Writes one file that `northing restore` takes on an empty machine.
@@ -233,7 +233,7 @@ impl Control {
             .keeper
             .run(move |kept| {
                 kept.audit(draft)?;
-                kept.store.backup(&file, secrets, |_, _| {})
+                kept.store.backup(&file, secrets, &mut |_| {})
             })
             .await?)
     }

@@ -17,6 +17,7 @@ use crate::health::{Event, EventKind, Health, Outcome, Switch, Target, Watch};
 use crate::model::{Admin, Checked, FieldError, Id, Model, Pool, Revision, sentences};
 use crate::store::{Fault, Loaded};
 
+use super::keeper::lost;
 use super::token::Token;
 use super::{
     Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_COMMANDS, Publication, Published, Refusal, Reply,
@@ -67,6 +68,7 @@ impl Writer {
     /// Takes what the store held and answers at once with it: last states, no probe awaited.
     pub fn new(
         loaded: Loaded,
+        last_sha256: String,
         keeper: Keeper,
         geo: Arc<Base>,
         inputs: Inputs,
@@ -99,7 +101,7 @@ impl Writer {
             geo,
             shown: health.generation(),
             health,
-            last_sha256: loaded.last_sha256,
+            last_sha256,
             storing: None,
             waiting: VecDeque::new(),
         };
@@ -291,9 +293,9 @@ impl Writer {
         draft.revision = Some(revision.number);
         draft.after = serde_json::to_value(&revision.sentences).ok();
         let (sender, done) = oneshot::channel();
-        let (stored, model) = (revision.clone(), Arc::new(checked.model.clone()));
+        let stored = revision.clone();
         let handed_over = self.keeper.post(move |kept| {
-            let _ = sender.send(kept.commit(&stored, draft, model));
+            let _ = sender.send(kept.commit(&stored, draft));
             Ok(())
         });
         if handed_over {
@@ -364,7 +366,7 @@ async fn stored(storing: &mut Option<Storing>) -> Result<(), Fault> {
         None => std::future::pending().await,
         Some(storing) => match (&mut storing.done).await {
             Ok(result) => result,
-            Err(_) => Err(Fault::new("the store could not finish this; see the log, then try again")),
+            Err(_) => Err(lost("the store could not finish this")),
         },
     }
 }

@@ -43,6 +43,11 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     })
 }
 
+/// Writes `bytes` as a file that only its owner can read, whole or not at all.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    replace(path, |out| out.write_all(bytes))
+}
+
 pub fn sync_directory(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()

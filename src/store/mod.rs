@@ -27,6 +27,7 @@ use serde_json::Value;
 
 pub use backup::{Secrets, restore};
 pub use fault::Fault;
+pub use files::write_private;
 pub use read::{AuditReport, EventFilter, MAX_PAGE};
 
 use crate::health::Event;
@@ -196,15 +197,18 @@ impl Store {
         Ok(())
     }
 
-    /// Stores last states; only those that changed. They are on the disk within a second.
-    pub fn save_health(&mut self, states: &[(String, Value)]) -> Result<(), Fault> {
+    /// Stores last states, only those that changed; `None` removes one. They are on the disk within a second.
+    pub fn save_health(&mut self, states: &[(String, Option<Value>)]) -> Result<(), Fault> {
         self.recover()?;
         let engine = self.engine()?;
         let mut batch = Batch::default();
         for (key, state) in states {
             let old = engine.get(Tree::Health, key.as_bytes());
             let old = old.map_err(|trouble| self.database_fault("read the database", &trouble))?;
-            batch.put(Tree::Health, key.as_bytes(), &written(state), old.as_deref());
+            match state {
+                Some(state) => batch.put(Tree::Health, key.as_bytes(), &written(state), old.as_deref()),
+                None => batch.remove(Tree::Health, key.as_bytes(), old.as_deref()),
+            }
         }
         self.apply(&batch)
     }

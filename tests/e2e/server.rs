@@ -79,9 +79,13 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub fn kill(self) {
+        self.kill_now();
+    }
+
+    /// SIGKILL while others still talk to it.
+    pub fn kill_now(&self) {
+        let _ = Command::new("kill").args(["-9", &self.child.id().to_string()]).status();
     }
 
     /// What `dig +short` prints, sorted.
@@ -147,6 +151,15 @@ impl Server {
         let (status, answer) = self.api("POST", path, Some(body)).await;
         assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
         answer
+    }
+
+    /// The status of a `POST`; `None` when the server died meanwhile.
+    pub async fn try_post(&self, path: &str, body: Value) -> Option<u16> {
+        let request = self.http_client.post(format!("http://{}{path}", self.http)).bearer_auth(&self.token);
+        let response = request.body(body.to_string()).send().await.ok()?;
+        let status = response.status().as_u16();
+        response.bytes().await.ok()?;
+        Some(status)
     }
 
     /// The command line against this server's data directory.
