@@ -381,12 +381,12 @@ fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
         Expect::Revision(_) => None,
         Expect::Exists(kind, id) => rev(*kind, id).is_none().then(|| missing(*kind, id)),
         Expect::Absent(kind, id) => rev(*kind, id)
-            .map(|_| Refusal::Conflict(format!("{}/{id} exists already; change it, or choose another id", kind.word()))),
+            .map(|_| Refusal::Conflict(format!("{}/{id} exists already; change it, or choose another id", kind.as_str()))),
         Expect::Unchanged(kind, id, wanted) => match rev(*kind, id) {
             None => Some(missing(*kind, id)),
             Some(found) if found != *wanted => Some(Refusal::Conflict(format!(
                 "{}/{id} was changed by revision {found} meanwhile; read it again, then repeat the change",
-                kind.word()
+                kind.as_str()
             ))),
             Some(_) => None,
         },
@@ -394,7 +394,7 @@ fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
 }
 
 fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
-    Refusal::NotFound(format!("there is no {}/{id}", kind.word()))
+    Refusal::NotFound(format!("there is no {}/{id}", kind.as_str()))
 }
 
 /// A revision's hash covers the hash before it and its own changes, so that it stands for the whole

@@ -32,14 +32,14 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn of_kind(kind: Kind) -> Vec<Route> {
-    let word = kind.word();
+    let word = kind.as_str();
     let one = kind.singular();
     let list_path = format!("/api/v1/{word}");
     let item_path = match kind {
         Kind::Records => "/api/v1/records/{zone}/{name}/{type}".to_owned(),
         _ => format!("/api/v1/{word}/{{id}}"),
     };
-    let schema = kind.schema();
+    let schema = schema_of(kind);
     let route = |method, path: &str, role, summary: String, parameters, request, response, handler| Route {
         method,
         path: path.to_owned(),
@@ -90,6 +90,19 @@ fn of_kind(kind: Kind) -> Vec<Route> {
             )
         }),
     ]
+}
+
+/// The name of the kind's schema in the OpenAPI document.
+fn schema_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Zones => "Zone",
+        Kind::Records => "RecordSet",
+        Kind::Regions => "Region",
+        Kind::Monitors => "Monitor",
+        Kind::Endpoints => "Endpoint",
+        Kind::Pools => "Pool",
+        Kind::Policies => "Policy",
+    }
 }
 
 fn list(web: &Web, kind: Kind, query: &HashMap<String, String>) -> Result<Json<Value>, Problem> {
@@ -146,7 +159,7 @@ async fn create(
             expect: vec![Expect::Absent(kind, id.clone())],
         })
         .await?;
-    let location = HeaderValue::from_str(&format!("/api/v1/{}/{id}", kind.word()));
+    let location = HeaderValue::from_str(&format!("/api/v1/{}/{id}", kind.as_str()));
     let mut response = (StatusCode::CREATED, Json(published)).into_response();
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
@@ -210,5 +223,5 @@ fn etag(entity: &Value) -> HeaderValue {
 }
 
 fn missing(kind: Kind, id: &str) -> Problem {
-    Problem::not_found(format!("There is no {}/{id}; GET /api/v1/{} lists all.", kind.word(), kind.word()))
+    Problem::not_found(format!("There is no {}/{id}; GET /api/v1/{} lists all.", kind.as_str(), kind.as_str()))
 }
