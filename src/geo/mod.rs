@@ -10,6 +10,8 @@ mod decide;
 mod inside;
 mod membership;
 mod mmdb;
+#[cfg(test)]
+mod mmdb_writer;
 mod nearest;
 mod overlay;
 mod prefix_table;
