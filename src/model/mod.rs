@@ -1,6 +1,7 @@
 //! What the admin configured: entities, how a draft becomes a checked model, and what changed.
 //! Pure: no clock, no chance, no I/O.
 
+pub mod builtin;
 mod check;
 mod diff;
 pub mod field;
