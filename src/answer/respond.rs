@@ -89,7 +89,7 @@ fn step<'s>(
     answer: &mut Answer<'s>,
 ) -> Outcome<'s> {
     let node = match zone.find(name) {
-        Found::Name { node, .. } => node,
+        Found::Name(node) => node,
         // The zone above a delegation is the one to know the delegation's DS (RFC 4035 section 3.1.4.1).
         Found::Cut { node, at: true } if rtype == RecordType::DS => node,
         Found::Cut { node, .. } => {
