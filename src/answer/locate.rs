@@ -1,9 +1,10 @@
 //! Whose place counts for an answer, and how much of the address may be looked at (RFC 7871).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::names::extend;
 use super::{Client, Subnet};
+use crate::geo::inside;
 use crate::model::Locate;
 
 /// Networks that share a sticky choice: what is routed on the Internet at the longest.
@@ -56,20 +57,19 @@ impl Located {
             By::Subnet { source } => source,
             By::Resolver | By::PrivateSubnet { .. } => 128,
         };
-        match (self.address, embedded_ipv4(self.address)) {
-            (IpAddr::V4(address), _) => (hash_ipv4(address, source), STICKY_IPV4),
-            (IpAddr::V6(_), Some(inside)) if source >= 96 => (hash_ipv4(inside, source - 96), 96 + STICKY_IPV4),
-            (IpAddr::V6(address), _) => {
-                let bits = address.to_bits() & prefix_mask(128, source.min(STICKY_IPV6));
+        let (inside, offset) = inside::unwrap(self.address);
+        let known = source.saturating_sub(offset);
+        match inside {
+            IpAddr::V4(address) => {
+                let bits = u128::from(address.to_bits()) & prefix_mask(32, known.min(STICKY_IPV4));
+                (extend(4, &(bits as u32).to_be_bytes()), offset + STICKY_IPV4)
+            }
+            IpAddr::V6(address) => {
+                let bits = address.to_bits() & prefix_mask(128, known.min(STICKY_IPV6));
                 (extend(6, &bits.to_be_bytes()), STICKY_IPV6)
             }
         }
     }
-}
-
-fn hash_ipv4(address: Ipv4Addr, source: u8) -> u64 {
-    let bits = u128::from(address.to_bits()) & prefix_mask(32, source.min(STICKY_IPV4));
-    extend(4, &(bits as u32).to_be_bytes())
 }
 
 /// The first `length` of `width` bits set.
@@ -77,17 +77,6 @@ fn prefix_mask(width: u32, length: u8) -> u128 {
     let below = width.saturating_sub(u32::from(length));
     let all = u128::MAX >> (128 - width);
     all & u128::MAX.checked_shl(below).unwrap_or(0)
-}
-
-/// The IPv4 address in an IPv4-mapped (RFC 4291) or NAT64 (RFC 6052) address, whose other bits are all alike.
-fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
-    let IpAddr::V6(v6) = address else { return None };
-    match v6.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
-        }
-        _ => None,
-    }
 }
 
 /// Networks of the IANA special-purpose registries that no client on the Internet has. Documentation and
@@ -113,20 +102,18 @@ const PRIVATE_IPV6: [(Ipv6Addr, u8); 5] = [
 
 /// True when all of a prefix lies in a network that is not global.
 pub fn is_private(address: IpAddr, length: u8) -> bool {
-    match (address, embedded_ipv4(address)) {
-        (IpAddr::V4(address), _) => is_private_ipv4(address, length),
-        (IpAddr::V6(_), Some(inside)) if length >= 96 => is_private_ipv4(inside, length - 96),
-        (IpAddr::V6(address), _) => PRIVATE_IPV6.iter().any(|&(network, network_length)| {
+    let (inside, offset) = inside::unwrap(address);
+    match inside {
+        IpAddr::V4(address) => {
+            let (bits, length) = (address.to_bits(), length.saturating_sub(offset));
+            PRIVATE_IPV4.iter().any(|&(network, network_length)| {
+                length >= network_length && bits >> (32 - network_length) == network >> (32 - network_length)
+            })
+        }
+        IpAddr::V6(address) => PRIVATE_IPV6.iter().any(|&(network, network_length)| {
             length >= network_length && address.to_bits() & prefix_mask(128, network_length) == network.to_bits()
         }),
     }
-}
-
-fn is_private_ipv4(address: Ipv4Addr, length: u8) -> bool {
-    let bits = u128::from(address.to_bits());
-    PRIVATE_IPV4.iter().any(|&(network, network_length)| {
-        length >= network_length && bits & prefix_mask(32, network_length) == u128::from(network)
-    })
 }
 
 #[cfg(test)]

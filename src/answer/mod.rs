@@ -1,9 +1,13 @@
 //! What we say. One pure engine answers every transport and every tool; see `answer`.
 
 mod choose;
+#[cfg(test)]
+mod fixture;
 mod live;
 mod locate;
 mod names;
+#[cfg(test)]
+mod oracle;
 mod plan;
 mod respond;
 mod serve;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::live::Kind;
 use super::locate::{PrivateNetworks, is_private};
 use super::zone::Steered;
-use crate::geo::{self, NearestStep, Split, SplitMap, SplitRule};
+use crate::geo::{self, NearestStep, Split, SplitKey, SplitMap, SplitRule};
 use crate::model::{
     Choose, Id, LastResort, Model, Point, Policy, Pool, RecordType, Region, Rule, Sticky, Table, Token, Tolerance, Zone,
 };
@@ -19,7 +19,7 @@ pub struct Plans {
     pub pool_ids: Numbers<Pool>,
     /// By number; `None` for a policy that is gone or disabled.
     plans: Vec<Option<Plan>>,
-    maps: Vec<SharedMap>,
+    maps: BTreeMap<SplitKey, Arc<SplitMap>>,
 }
 
 /// Numbers for ids, given once and never again to another.
@@ -35,14 +35,6 @@ pub enum Maps {
     Keep,
     /// The geo databases are others now.
     Rebuild,
-}
-
-/// A split map and what it was compiled from.
-#[derive(Debug, Clone)]
-struct SharedMap {
-    split: Split,
-    regions: Vec<Arc<Region>>,
-    map: Arc<SplitMap>,
 }
 
 #[derive(Debug)]
@@ -113,7 +105,7 @@ impl Plans {
             policy_ids: previous.map_or_else(Numbers::default, |plans| plans.policy_ids.clone()),
             pool_ids: previous.map_or_else(Numbers::default, |plans| plans.pool_ids.clone()),
             plans: Vec::new(),
-            maps: Vec::new(),
+            maps: BTreeMap::new(),
         };
         let previous = previous.filter(|_| maps == Maps::Keep);
         model.pools.keys().for_each(|id| _ = plans.pool_ids.add(id));
@@ -153,23 +145,12 @@ impl Plans {
         steered
     }
 
+    /// Policies with equal splits share one map, also with those before.
     fn share_map(&mut self, split: Split, model: &Model, geo: &geo::Base, previous: Option<&Plans>) -> Arc<SplitMap> {
-        let regions = regions_of(&split, &model.regions);
-        let same = |shared: &&SharedMap| {
-            shared.split == split
-                && shared.regions.len() == regions.len()
-                && shared.regions.iter().zip(&regions).all(|(a, b)| Arc::ptr_eq(a, b))
-        };
-        if let Some(shared) = self.maps.iter().find(same) {
-            return shared.map.clone();
-        }
-        let known = previous.and_then(|previous| previous.maps.iter().find(same));
-        let map = match known {
-            Some(known) => known.map.clone(),
-            None => Arc::new(SplitMap::compile(geo, &model.regions, &split)),
-        };
-        self.maps.push(SharedMap { split, regions, map: map.clone() });
-        map
+        let key = split.key(&model.regions);
+        let known = || previous.and_then(|previous| previous.maps.get(&key).cloned());
+        let compile = || Arc::new(SplitMap::compile(geo, &model.regions, &split));
+        self.maps.entry(key).or_insert_with(|| known().unwrap_or_else(compile)).clone()
     }
 
     fn rules(&mut self, policy: &Policy) -> Vec<RulePlan> {
@@ -211,7 +192,7 @@ impl Plan {
 fn split(policy: &Policy, pools: &Table<Pool>) -> Split {
     let nearest = |rule: &Rule| {
         let steps = rule.steps.iter().filter(|step| step.choose == Choose::Nearest);
-        let place = |id: &Id<Pool>| pools.get(id).and_then(|pool| point(pool));
+        let place = |id: &Id<Pool>| point(pools.get(id)?);
         steps
             .map(|step| NearestStep { pools: step.pools.iter().map(|one| (place(&one.pool), one.bias)).collect() })
             .collect()
@@ -224,9 +205,9 @@ fn split(policy: &Policy, pools: &Table<Pool>) -> Split {
     Split { rules: rules.collect() }
 }
 
-/// Where a pool stands.
+/// Where a pool stands, or where the people of its country do.
 fn point(pool: &Pool) -> Option<Point> {
-    pool.point()
+    pool.point().or_else(|| geo::atlas::country(pool.country?).map(|facts| facts.point))
 }
 
 fn is_trivial(split: &Split) -> bool {
@@ -237,11 +218,11 @@ fn is_trivial(split: &Split) -> bool {
     }
 }
 
-/// The regions that a split names, and those that these name, in order of their ids.
-fn regions_of(split: &Split, regions: &Table<Region>) -> Vec<Arc<Region>> {
+/// The regions that a policy names, and those that these name.
+fn regions_of<'m>(policy: &'m Policy, regions: &'m Table<Region>) -> impl Iterator<Item = &'m Region> {
     let mut seen = BTreeSet::new();
-    let mut left: Vec<&Id<Region>> =
-        split.rules.iter().flat_map(|rule| rule.regions.iter().chain(&rule.except_regions)).collect();
+    let rules = policy.rules.iter().filter(|rule| rule.enabled);
+    let mut left: Vec<&Id<Region>> = rules.flat_map(|rule| rule.regions.iter().chain(&rule.except_regions)).collect();
     while let Some(id) = left.pop() {
         if let Some(region) = regions.get(id).filter(|_| seen.insert(id)) {
             left.extend(region.include.iter().chain(&region.except).filter_map(|token| match token {
@@ -250,15 +231,17 @@ fn regions_of(split: &Split, regions: &Table<Region>) -> Vec<Arc<Region>> {
             }));
         }
     }
-    seen.into_iter().filter_map(|id| regions.get(id).cloned()).collect()
+    seen.into_iter().filter_map(|id| regions.get(id).map(|region| &**region))
 }
 
 /// Client subnets of private networks count only where the operator has named such networks.
 fn private_networks(policy: &Policy, regions: &Table<Region>) -> PrivateNetworks {
-    let split = split(policy, &Table::new());
-    let named = regions_of(&split, regions).iter().any(|region| {
-        let tokens = region.include.iter().chain(&region.except);
-        tokens.into_iter().any(|token| matches!(token, Token::Cidr(net) if is_private(net.addr(), net.prefix_len())))
+    let named = regions_of(policy, regions).any(|region| {
+        region
+            .include
+            .iter()
+            .chain(&region.except)
+            .any(|token| matches!(token, Token::Cidr(net) if is_private(net.addr(), net.prefix_len())))
     });
     if named { PrivateNetworks::Named } else { PrivateNetworks::Absent }
 }

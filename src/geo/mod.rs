@@ -7,7 +7,7 @@
 pub mod atlas;
 mod base;
 mod decide;
-mod inside;
+pub(crate) mod inside;
 mod membership;
 mod mmdb;
 #[cfg(test)]
