@@ -5,6 +5,7 @@ mod cookie;
 mod ecs;
 #[cfg(test)]
 mod fake;
+mod general;
 mod query;
 mod reply;
 mod respond;

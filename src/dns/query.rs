@@ -112,7 +112,11 @@ impl<'p> Query<'p> {
             OPCODE_QUERY => match query.read_body(packet, header) {
                 Ok(verdict) | Err(verdict) => verdict,
             },
-            OPCODE_NOTIFY | OPCODE_UPDATE => Verdict::General,
+            OPCODE_NOTIFY | OPCODE_UPDATE => {
+                // The general path finds the faults; this is for the EDNS of its reply.
+                let _ = query.read_body(packet, header);
+                Verdict::General
+            }
             _ => {
                 // Nobody knows what a question means under an unknown opcode, so that it is not echoed; but a
                 // client that speaks EDNS is told so.
@@ -155,8 +159,8 @@ impl<'p> Query<'p> {
         if questions == 1 {
             (at, class) = self.read_question(packet)?;
         }
-        if answers > 0 || authorities > 0 {
-            return Ok(Verdict::General);
+        for _ in 0..u32::from(answers) + u32::from(authorities) {
+            at = Record::read(packet, at).ok_or(MALFORMED)?.end;
         }
         let signed = self.read_additionals(packet, at, additionals)?;
         if self.edns.as_ref().is_some_and(|edns| edns.version > 0) {
@@ -177,6 +181,7 @@ impl<'p> Query<'p> {
             TYPE_IXFR | TYPE_AXFR => Verdict::General,
             TYPE_MAILA | TYPE_MAILB => Verdict::Refuse(Code::NOTIMP),
             TYPE_OPT | TYPE_NXNAME | TYPE_TKEY | TYPE_TSIG => MALFORMED,
+            _ if answers > 0 || authorities > 0 => Verdict::General,
             _ => Verdict::Ask,
         })
     }
@@ -212,11 +217,9 @@ impl<'p> Query<'p> {
     fn read_additionals(&mut self, packet: &'p [u8], mut at: usize, count: u16) -> Step<bool> {
         let mut signed = false;
         for _ in 0..count {
-            let owner = at;
-            at = skip_name(packet, at).ok_or(MALFORMED)?;
-            let fixed: &[u8; 10] = packet.get(at..).and_then(<[u8]>::first_chunk).ok_or(MALFORMED)?;
-            let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-            let data = packet.get(at + 10..at + 10 + length).ok_or(MALFORMED)?;
+            let record = Record::read(packet, at).ok_or(MALFORMED)?;
+            let (owner, fixed) = (at, record.fixed);
+            at = record.end;
             match u16::from_be_bytes([fixed[0], fixed[1]]) {
                 TYPE_OPT => {
                     if packet[owner] != 0 || self.edns.is_some() {
@@ -229,13 +232,12 @@ impl<'p> Query<'p> {
                         ..Edns::default()
                     });
                     if edns.version == 0 {
-                        edns.read_options(data).ok_or(MALFORMED)?;
+                        edns.read_options(record.data).ok_or(MALFORMED)?;
                     }
                 }
                 TYPE_TSIG => signed = true,
                 _ => {}
             }
-            at += 10 + length;
         }
         Ok(signed)
     }
@@ -268,6 +270,22 @@ impl<'p> Edns<'p> {
             }
         }
         Some(())
+    }
+}
+
+/// A record of the query, from its type on.
+struct Record<'p> {
+    fixed: &'p [u8; 10],
+    data: &'p [u8],
+    end: usize,
+}
+
+impl<'p> Record<'p> {
+    fn read(packet: &'p [u8], at: usize) -> Option<Self> {
+        let at = skip_name(packet, at)?;
+        let fixed: &[u8; 10] = packet.get(at..)?.first_chunk()?;
+        let end = at + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        Some(Record { fixed, data: packet.get(at + 10..end)?, end })
     }
 }
 

@@ -108,7 +108,7 @@ fn write_sections(question: &[u8], answer: &Answer, limit: usize, out: &mut Vec<
 }
 
 /// A delegation cannot be followed without the addresses of name servers that lie below it (RFC 9471 section 3.1).
-fn is_needed_glue(set: &Set, answer: &Answer) -> bool {
+pub(super) fn is_needed_glue(set: &Set, answer: &Answer) -> bool {
     let (Owner::Name(server), true) = (&set.owner, answer.answer.is_empty() && !answer.authoritative) else {
         return false;
     };
@@ -203,6 +203,19 @@ impl ReplyEdns<'_> {
             + self.keepalive.map_or(0, |_| 6)
     }
 
+    /// Calls `each` with the code and data of every option.
+    pub fn each_option(&self, mut each: impl FnMut(u16, &[u8])) {
+        let mut options = Vec::new();
+        self.write_options(&mut options);
+        let mut rest = options.as_slice();
+        while let Some((fixed, after)) = rest.split_first_chunk::<4>() {
+            let length = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+            let (data, next) = after.split_at(length);
+            each(u16::from_be_bytes([fixed[0], fixed[1]]), data);
+            rest = next;
+        }
+    }
+
     /// Appends the record, and counts it in the header.
     fn write(&self, code: Code, out: &mut Vec<u8>) {
         let [p0, p1] = (MAX_UDP as u16).to_be_bytes();
@@ -215,7 +228,7 @@ impl ReplyEdns<'_> {
     }
 
     /// Appends the options.
-    pub fn write_options(&self, out: &mut Vec<u8>) {
+    fn write_options(&self, out: &mut Vec<u8>) {
         if let Some(name) = self.nsid {
             write_option(OPTION_NSID, name, out);
         }

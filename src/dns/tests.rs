@@ -223,8 +223,8 @@ fn what_the_hot_path_does_not_speak_is_left_to_the_general_path() {
         ("IXFR", Ask::of("test", 251)),
         ("NOTIFY", www().header(2, 4 << 3)),
         ("UPDATE", www().header(2, 5 << 3)),
-        ("answer in a query", www().header(7, 1)),
-        ("authority in a query", www().header(9, 1)),
+        ("answer in a query", www().record(&[0xc0, 12], &[0, 1, 0, 1, 0, 0, 0, 0], &[1, 2, 3, 4]).header(7, 1).header(11, 0)),
+        ("authority in a query", www().record(&[0xc0, 12], &[0, 1, 0, 1, 0, 0, 0, 0], &[1, 2, 3, 4]).header(9, 1).header(11, 0)),
         ("TSIG", www().record(b"\x03key\x00", &[0, 250, 0, 255, 0, 0, 0, 0], &[])),
     ];
     for (what, ask) in cases {
