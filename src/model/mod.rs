@@ -6,6 +6,7 @@ mod diff;
 pub mod field;
 mod history;
 mod id;
+mod lexer;
 mod monitor;
 mod name;
 pub mod place;
