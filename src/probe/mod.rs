@@ -101,22 +101,43 @@ fn merge(wanted: &[Probe]) -> Vec<(Key, Probe)> {
 
 #[cfg(test)]
 mod tests {
-    use super::scheduler::tests::{monitor, probe, target};
     use super::*;
+    use crate::health::Family;
+    use crate::model::{Check, Meta, TcpCheck};
+
+    /// Every 10 s, 3 s for an answer, one re-probe.
+    pub(super) fn monitor(id: &str, check: Check) -> Monitor {
+        let meta = Meta { id: id.into(), name: String::new(), note: String::new(), tags: Vec::new(), rev: 1 };
+        let (interval, timeout) = (10, 3.0);
+        Monitor { meta, check, interval, timeout, confirm: 1, fail_after: 3, recover_after: 2, max_latency_ms: None }
+    }
+
+    pub(super) fn tcp_monitor(id: &str) -> Monitor {
+        monitor(id, Check::Tcp(TcpCheck { port: 80, send: None, expect: None }))
+    }
+
+    pub(super) fn target(endpoint: &str, monitor: &str) -> Target {
+        Target { monitor: monitor.parse().unwrap(), endpoint: endpoint.parse().unwrap(), family: Family::Ipv4 }
+    }
+
+    /// A probe of 10.x.y.z, where x.y.z is `address`.
+    pub(super) fn probe(endpoint: &str, address: u32, monitor: Monitor) -> Probe {
+        Probe {
+            targets: vec![target(endpoint, &monitor.meta.id)],
+            address: ProbeAddress::Ip(IpAddr::from((0x0a00_0000 + address).to_be_bytes())),
+            monitor: Arc::new(monitor),
+        }
+    }
 
     #[test]
     fn the_same_check_of_the_same_address_is_one_probe() {
-        let mut other_thresholds = (*monitor("b")).clone();
-        other_thresholds.fail_after = 9;
-        let mut slower = (*monitor("c")).clone();
-        slower.interval = 60;
         let wanted = [
-            probe("web-1", 1, monitor("a")),
-            probe("web-1-again", 1, monitor("a")),
-            probe("web-1", 1, monitor("a")),
-            probe("web-1", 1, Arc::new(other_thresholds)),
-            probe("web-2", 2, monitor("a")),
-            probe("web-1", 1, Arc::new(slower)),
+            probe("web-1", 1, tcp_monitor("a")),
+            probe("web-1-again", 1, tcp_monitor("a")),
+            probe("web-1", 1, tcp_monitor("a")),
+            probe("web-1", 1, Monitor { fail_after: 9, ..tcp_monitor("b") }),
+            probe("web-2", 2, tcp_monitor("a")),
+            probe("web-1", 1, Monitor { interval: 60, ..tcp_monitor("c") }),
         ];
         let merged = merge(&wanted);
         let targets: Vec<Vec<Target>> = merged.into_iter().map(|(_, probe)| probe.targets).collect();
