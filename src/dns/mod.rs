@@ -1,17 +1,30 @@
 //! The DNS edge: packets in, packets out. What is said is decided in `answer`; here it is only read, written,
 //! carried and counted.
+//!
+//! `query` reads, `reply` writes, `respond` is the hot path between them, `general` the other one through
+//! hickory. `edge` is what the transports share; `udp` and `tcp` carry packets over the sockets of `bind`.
 
+mod bind;
+mod connections;
 mod cookie;
+mod counters;
 mod ecs;
+mod edge;
 #[cfg(test)]
 mod fake;
 mod general;
+mod mmsg;
 mod query;
 mod reply;
 mod respond;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
+pub mod udp;
 
+pub use bind::Sockets;
 pub use cookie::Secret;
+pub use counters::{Counters, Credits};
+pub use edge::{Edge, Release};
 pub use query::Code;
 pub use respond::{Arrival, Engine, Outcome, Said, Settings, Transport, respond};

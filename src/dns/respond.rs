@@ -2,6 +2,7 @@
 //! panics, touches nothing but its arguments.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cookie::Secret;
@@ -25,6 +26,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// How many pools there are for an answer to credit.
     fn pools(&self) -> usize;
+
+    /// Whether a credit means the same in both.
+    fn same_indices(&self, other: &Self) -> bool;
 }
 
 impl Engine for Snapshot {
@@ -44,6 +48,10 @@ impl Engine for Snapshot {
 
     fn pools(&self) -> usize {
         self.model().pools.len()
+    }
+
+    fn same_indices(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.model(), other.model())
     }
 }
 
