@@ -3,6 +3,7 @@
 
 mod core;
 pub mod demo;
+mod dns_service;
 mod geo_files;
 
 use std::net::SocketAddr;
@@ -19,15 +20,15 @@ use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
 use crate::control::token::{Role, Token};
 use crate::control::{Author, Control, Publication, system_event};
-use crate::dns;
 use crate::health::{Address, EventKind, Outcome, Target, Watch};
 use crate::metrics::Metrics;
-use crate::model::{FieldError, Id, Pool};
+use crate::model::FieldError;
 use crate::probe::{Checker, Probe, ProbeAddress, Scheduler};
 use crate::store;
 use crate::web::{self, Web};
 
 use core::Core;
+use dns_service::DnsService;
 use geo_files::GeoFiles;
 
 /// How long open HTTP requests may finish after a stop.
@@ -69,7 +70,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let control = core.control.clone();
 
     // Sockets before anything else can fail or take time: an occupied port is said at once.
-    let server = start_dns(&config, &control, core.used_held.clone())?;
+    let dns = DnsService::start(&config, &control, core.used_held.clone())?;
     let http = tokio::net::TcpListener::bind(config.http).await;
     let http = http.map_err(|error| Failure::new(format!("{} cannot be listened on: {error}", config.http)))?;
     let http_address = http.local_addr().map_err(|error| Failure::new(error.to_string()))?;
@@ -77,7 +78,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let (local, local_token) = local_access(http_address);
     write_local(&config.data_dir, &local)?;
     let ready = Arc::new(AtomicBool::new(true));
-    let metrics = Arc::new(Metrics::new(Some(server.counters()), &config.node));
+    let metrics = Arc::new(Metrics::new(Some(dns.edge.clone()), &config.node));
     let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
     let prober = tokio::spawn(probes(core.watched.clone(), core.outcomes.clone(), stop.clone()));
@@ -87,7 +88,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         tracing::warn!("{sentence}");
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
-    let dns_address = server.addresses()[0];
+    let dns_address = dns.addresses()[0];
     if core.is_new {
         first_token(&control).await?;
     }
@@ -101,7 +102,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
     ready.store(false, Ordering::Relaxed);
-    server.stop().await;
+    dns.stop().await;
     stop.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http_server).await;
     let _ = tokio::join!(prober, geo_watch);
@@ -144,12 +145,6 @@ impl Offline {
         stop.cancel();
         core.close().await;
     }
-}
-
-fn start_dns(config: &Config, control: &Control, used_held: mpsc::Sender<Id<Pool>>) -> Result<dns::Server, Failure> {
-    let settings = dns::Settings { addresses: config.dns.clone(), node: config.node.clone(), ..dns::Settings::default() };
-    let snapshot = control.shared().snapshot.clone();
-    dns::Server::start(settings, snapshot, used_held).map_err(|error| Failure::new(error.to_string()))
 }
 
 async fn serve_http(listener: tokio::net::TcpListener, router: Router, stop: CancellationToken) {

@@ -6,8 +6,7 @@ use std::thread::JoinHandle;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::history::{AuditDraft, seal};
-use crate::model::{AuditEntry, Revision};
+use crate::model::{AuditDraft, AuditEntry, Revision, seal};
 use crate::store::{Fault, Store};
 
 /// Jobs that may wait for the disk. Past this, events are dropped and counted, and edits are refused.

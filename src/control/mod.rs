@@ -7,6 +7,7 @@
 mod keeper;
 pub mod preview;
 pub mod token;
+pub mod traffic;
 mod writer;
 
 use std::net::IpAddr;
@@ -15,20 +16,21 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
 use crate::health::{Event, HealthTable, Switch};
-use crate::model::history::AuditDraft;
-use crate::model::{AuditEntry, Change, Edit, FieldError, Kind, Model, Revision};
+use crate::model::{AuditDraft, AuditEntry, Change, Edit, FieldError, Kind, Model, Revision};
 use crate::store::{AuditReport, EventFilter, Fault, Secrets};
 
 pub use keeper::Keeper;
 pub use writer::{Inputs, Writer, subject, system_event, unix_ms};
 
 use token::Token;
+use traffic::Traffic;
 
 /// Commands that may wait for the writer; past this the caller is told to try again.
 const MAX_COMMANDS: usize = 1024;
@@ -98,6 +100,7 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub health: ArcSwap<HealthTable>,
     pub tokens: ArcSwap<Vec<Token>>,
+    pub traffic: Mutex<Traffic>,
     /// Every event as it happens, before it is stored.
     pub live: broadcast::Sender<Arc<Event>>,
     /// Events that could not be handed to the store.

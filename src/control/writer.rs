@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +85,7 @@ impl Writer {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             health: ArcSwap::from_pointee(health.table().clone()),
             tokens: ArcSwap::from_pointee(tokens),
+            traffic: Mutex::default(),
             live: broadcast::Sender::new(LIVE_EVENTS),
             events_lost: AtomicU64::new(0),
             started,
@@ -146,7 +148,7 @@ impl Writer {
     }
 
     /// Shows the new health, then tells: first the answer, then the record of it.
-    fn happened(&mut self, events: Vec<Event>) {
+    fn happened(&mut self, mut events: Vec<Event>) {
         if self.health.generation() != self.shown {
             let table = self.health.table();
             let current = self.shared.snapshot.load();
@@ -157,13 +159,13 @@ impl Writer {
         if events.is_empty() {
             return;
         }
-        for event in &events {
+        for event in &mut events {
+            event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
             tracing::info!(subject = event.subject, from = event.from, to = event.to, "{}", event.cause);
             let _ = self.shared.live.send(Arc::new(event.clone()));
         }
         self.save_health();
         let count = events.len() as u64;
-        let mut events = events;
         if !self.keeper.post(move |kept| kept.store.append_events(&mut events)) {
             self.shared.events_lost.fetch_add(count, Ordering::Relaxed);
             tracing::error!("{count} events could not be recorded: the disk is too slow; answers go on");
