@@ -408,16 +408,20 @@ fn a_refused_change_that_got_through_is_taken_back() {
     let (mut publisher, _) = Publisher::open(dir.path());
     let model = publisher.model.clone();
     // As after an error of the disk between the database's write and its sync.
-    let (revision, audit) =
-        publisher.next(vec![Change { kind: Kind::Pools, id: "p1".into(), before: None, after: None }]);
+    let (revision, audit) = publisher.next(Vec::new());
     let store = &mut publisher.store;
+    let engine = store.engine().unwrap();
+    let old = engine.get(Tree::Model, b"pools/p1").unwrap().unwrap();
+    let mut head = Head { transaction: 17, revision: 16, audit: 17, ..store.head.clone() };
+    head.model.remove(b"pools/p1", &old);
     let mut batch = Batch::default();
-    batch.remove(Tree::Model, b"pools/p1", store.engine().unwrap().get(Tree::Model, b"pools/p1").unwrap().as_deref());
+    batch.remove(Tree::Model, b"pools/p1", Some(&old));
     put_numbered(&mut batch, Tree::Revisions, revision.number, &revision);
     put_numbered(&mut batch, Tree::Audit, audit.sequence, &audit);
-    batch.put(Tree::Meta, HEAD, &written(&Head { transaction: 17, revision: 16, audit: 17, ..Head::default() }), None);
-    store.refused = before(store.engine().unwrap(), &batch).unwrap();
-    store.engine().unwrap().apply(&batch).unwrap();
+    batch.put(Tree::Meta, HEAD, &written(&head), None);
+    let before = before(engine, &batch).unwrap();
+    engine.apply(&batch).unwrap();
+    store.refused = before;
     store.engine = None;
     publisher.publish_some(1);
     drop(publisher);
