@@ -180,3 +180,6 @@ impl<'a> Classes<'a> {
         class
     }
 }
+
+#[cfg(test)]
+mod tests;

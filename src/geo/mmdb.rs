@@ -17,8 +17,10 @@ use crate::model::Place;
 
 /// The largest file taken; the largest commercial city databases are about half of this.
 const MAX_FILE_BYTES: usize = 512 << 20;
-/// The most tree nodes visited; four times those of the largest known database.
+/// The most tree nodes visited in a file; four times those of the largest known database.
 const MAX_STEPS: usize = 1 << 26;
+/// The most visits for each node of a file. Sharing equal sub-trees leads to three; a tree without end to any number.
+const MAX_STEPS_PER_NODE: usize = 64;
 /// The most ranges of one family: 200 MB of memory, and what fits in the offsets of a compiled map.
 const MAX_RANGES: usize = 1 << 24;
 /// The longest database type shown.
@@ -135,7 +137,9 @@ impl<'a> Tree<'a> {
         let mut stack: Vec<Position> = vec![(root, 0, 0)];
         while let Some((mut node, prefix, depth)) = stack.pop() {
             self.steps += 1;
-            if self.steps > MAX_STEPS || parts.len() > MAX_RANGES {
+            if self.steps > MAX_STEPS.min(self.node_count.saturating_mul(MAX_STEPS_PER_NODE))
+                || parts.len() > MAX_RANGES
+            {
                 return Err(Refusal(
                     "the database holds too many networks; use one of the sizes that vendors sell".into(),
                 ));

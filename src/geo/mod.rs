@@ -10,6 +10,8 @@ mod decide;
 pub(crate) mod inside;
 pub(crate) mod membership;
 mod mmdb;
+#[cfg(test)]
+mod mmdb_writer;
 mod nearest;
 mod overlay;
 mod prefix_table;

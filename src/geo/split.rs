@@ -140,7 +140,7 @@ impl SplitMap {
         if self.decisions.len() == 1 {
             return Hit { decision: 0, scope: 0 };
         }
-        let (inside, offset) = inside::unwrap(address);
+        let (inside, offset) = inside::unwrap_prefix(address, source);
         let (table, key, bits) = match inside {
             IpAddr::V4(v4) => (&self.v4, u128::from(v4.to_bits()) << 96, 32),
             IpAddr::V6(v6) => (&self.v6, v6.to_bits(), 128),
@@ -149,7 +149,7 @@ impl SplitMap {
         let last_bits = u128::MAX.checked_shr(length.into()).unwrap_or(0);
         let key = key & !last_bits;
         let (found, scope) = table.find(key);
-        let decision = if scope <= length { found } else { majority(table, key, key | last_bits).unwrap_or(found) };
+        let decision = if scope <= length { found } else { majority(table, key, key | last_bits).unwrap_or_default() };
         Hit { decision, scope: scope + offset }
     }
 

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+use proptest::prelude::*;
+
+use super::super::mmdb_writer::{Writer, country};
 use super::*;
 use crate::model::Meta;
 
@@ -66,4 +70,183 @@ fn the_example_of_rfc_7871_yields_its_five_prefixes() {
         assert_eq!(ask(&map, prefix), expected, "{prefix}");
     }
     assert_eq!(ask(&map, "1.2.0.0/20"), (1, 23), "the decision of most, and a scope that tells them apart");
+}
+
+/// Ranges of addresses with countries, from the file writer that also tests the reader.
+fn world(networks: &[(String, &'static str)]) -> Base {
+    let start = Writer::new(6, 24).put("192.0.2.0/24", country("DE"));
+    let file = networks.iter().fold(start, |file, (network, code)| file.put(network, country(code)));
+    Base::from_mmdb(file.finish(), None).unwrap()
+}
+
+/// The rule by the words of the contract, with nothing compiled.
+fn naive_rule(base: &Base, regions: &Table<Region>, split: &Split, address: IpAddr) -> u16 {
+    let any = |ids: &[Id<Region>]| ids.iter().any(|id| naive_region(base, regions, &regions[id], address));
+    let holds = |rule: &SplitRule| (rule.regions.is_empty() || any(&rule.regions)) && !any(&rule.except_regions);
+    split.rules.iter().position(holds).unwrap() as u16
+}
+
+fn naive_region(base: &Base, regions: &Table<Region>, region: &Region, address: IpAddr) -> bool {
+    let place = base.place(address).0;
+    let matches = |token: &Token| match token {
+        Token::Continent(continent) => place.continent == Some(*continent),
+        Token::Country(country) => place.country == Some(*country),
+        Token::Subdivision(subdivision) => place.subdivisions.contains(subdivision),
+        Token::Asn(asn) => place.asn == Some(*asn),
+        Token::Cidr(network) => network.contains(&inside::unwrap(address).0),
+        Token::Region(id) => naive_region(base, regions, &regions[id], address),
+        Token::Unknown => place.is_unknown(),
+    };
+    region.include.iter().any(matches) && !region.except.iter().any(matches)
+}
+
+/// Addresses as numbers of 128 bits: IPv4 ones on top, as in the tables.
+fn bits(address: IpAddr) -> (u128, u8) {
+    match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    }
+}
+
+fn address(bits: u128, width: u8) -> IpAddr {
+    if width == 32 { IpAddr::from(((bits >> 96) as u32).to_be_bytes()) } else { IpAddr::from(bits.to_be_bytes()) }
+}
+
+fn below(length: u8) -> u128 {
+    u128::MAX.checked_shr(length.into()).unwrap_or(0)
+}
+
+/// Every address of a family at which the answer may change: the first of a network and the first after it.
+fn boundaries(networks: &[IpNet], width: u8) -> Vec<u128> {
+    let mut all = vec![0];
+    for network in networks {
+        let (first, network_width) = bits(network.network());
+        if network_width == width {
+            all.push(first);
+            all.extend((first | below(network.prefix_len())).checked_add(1));
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The known parts of a block and their rules; parts that stand for IPv4 addresses have none.
+fn parts(boundaries: &[u128], first: u128, last: u128, rule: impl Fn(u128) -> Option<u16>) -> Vec<(u128, Option<u16>)> {
+    let inner = boundaries.iter().copied().filter(|at| *at > first && *at <= last);
+    let starts: Vec<u128> = [first].into_iter().chain(inner).collect();
+    let ends = starts[1..].iter().copied().chain([last.wrapping_add(1)]);
+    starts.iter().zip(ends).map(|(start, end)| (end.wrapping_sub(*start), rule(*start))).collect()
+}
+
+const CODES: [&str; 5] = ["DE", "FR", "JP", "US", "BR"];
+
+/// Networks close together, so that they nest and touch.
+fn network() -> impl Strategy<Value = String> {
+    let v4 = (0..4u32, any::<u16>(), 6..=32u8).prop_map(|(a, b, length)| {
+        let bits = (10 + a / 2) << 24 | u32::from(b) << (a % 2 * 8);
+        IpNet::new(IpAddr::from(bits.to_be_bytes()), length).unwrap().trunc().to_string()
+    });
+    let v6 = (0..4u8, any::<u16>(), 18..=128u8).prop_map(|(a, b, length)| {
+        let bits = 0x2001_0db8 << 96 | u128::from(b) << [90, 60, 40, 0][usize::from(a)];
+        IpNet::new(IpAddr::from(bits.to_be_bytes()), length).unwrap().trunc().to_string()
+    });
+    prop_oneof![v4, v6]
+}
+
+fn token(region: usize) -> impl Strategy<Value = String> {
+    let code = || prop::sample::select(&CODES[..]);
+    prop_oneof![
+        4 => network().prop_map(|network| format!("cidr:{network}")),
+        2 => code().prop_map(|code| format!("country:{code}")),
+        1 => prop::sample::select(&["continent:EU", "continent:AS", "continent:NA", "unknown"][..]).prop_map(String::from),
+        1 => (0..=region).prop_map(move |inner| match inner {
+            0 => "cidr:0.0.0.0/0".to_owned(),
+            // Only earlier regions are named, so that no chain is a cycle or deeper than allowed.
+            inner => format!("region:r{}", inner - 1),
+        }),
+    ]
+}
+
+fn token_lists() -> impl Strategy<Value = Vec<(String, String)>> {
+    let list = |region, most| prop::collection::vec(token(region), 0..=most).prop_map(|tokens| tokens.join(" "));
+    (0..4usize).map(|region| (list(region, 4), list(region, 1))).collect::<Vec<_>>()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn a_map_decides_as_the_rules_say_within_the_largest_possible_blocks(
+        places in prop::collection::vec((network(), prop::sample::select(&CODES[..])), 1..8),
+        lists in token_lists(),
+        order in Just([0usize, 1, 2, 3]).prop_shuffle(),
+        except in 0..4usize,
+        free in prop::collection::vec((any::<u128>(), any::<u8>()), 16),
+    ) {
+        let base = world(&places);
+        let texts: Vec<(String, String, String)> =
+            (0..).zip(&lists).map(|(at, (include, except))| (format!("r{at}"), include.clone(), except.clone())).collect();
+        let regions = regions(&texts.iter().map(|(id, i, e)| (&**id, &**i, &**e)).collect::<Vec<_>>());
+        let ids = order.map(|at| format!("r{at}"));
+        let mut split = split(&[&[&ids[0]], &[&ids[1], &ids[2]], &[&ids[3]], &[]]);
+        split.rules[1].except_regions.push(format!("r{except}").parse().unwrap());
+        let map = SplitMap::compile(&base, &regions, &split);
+
+        let mut networks: Vec<IpNet> = places.iter().map(|(network, _)| network.parse().unwrap()).collect();
+        // A database is read to the /64; operators may cut deeper.
+        let wide = networks.iter().filter_map(|network| IpNet::new(network.addr(), network.prefix_len().min(64)).ok());
+        networks.extend(wide.map(|network| network.trunc()).collect::<Vec<_>>());
+        networks.push("192.0.2.0/24".parse().unwrap());
+        let tokens = regions.values().flat_map(|region| region.include.iter().chain(&region.except));
+        networks.extend(tokens.filter_map(|token| if let Token::Cidr(network) = token { Some(*network) } else { None }));
+        networks.extend(inside::blocks().map(|(first, length)| IpNet::new(address(first, 128), length).unwrap()));
+
+        for width in [32, 128] {
+            let boundaries = boundaries(&networks, width);
+            let rule = |at: u128| {
+                let address = address(at, width);
+                let embedded = width == 128 && inside::unwrap(address).1 > 0;
+                // They take part in scopes only where any client can differ from another.
+                (!embedded || map.decisions().len() == 1).then(|| naive_rule(&base, &regions, &split, address))
+            };
+            let near = boundaries.iter().flat_map(|at| [*at, at.wrapping_sub(1)]);
+            let clients: Vec<u128> = near.chain(free.iter().map(|(bits, _)| *bits)).filter(|at| rule(*at).is_some()).collect();
+            let mut blocks: Vec<(u128, u128)> = Vec::new();
+            for (index, client) in clients.into_iter().enumerate() {
+                let client = if width == 32 { client >> 96 << 96 } else { client };
+                let hit = map.lookup(address(client, width));
+                let expected = rule(client);
+                prop_assert_eq!(Some(map.decision(hit.decision).rule), expected, "{}", address(client, width));
+                let (first, last) = (client & !below(hit.scope), client | below(hit.scope));
+                prop_assert!(parts(&boundaries, first, last, rule).iter().all(|(_, rule)| *rule == expected));
+                if hit.scope > 0 {
+                    let (first, last) = (client & !below(hit.scope - 1), client | below(hit.scope - 1));
+                    prop_assert!(parts(&boundaries, first, last, rule).iter().any(|(_, rule)| *rule != expected));
+                }
+                blocks.push((first, last));
+
+                let source = free[index % free.len()].1 % width + 1;
+                let prefix = map.lookup_prefix(address(client, width), source);
+                let (first, last) = (client & !below(source), client | below(source));
+                let parts = parts(&boundaries, first, last, rule);
+                let chosen = map.decision(prefix.decision).rule;
+                if prefix.scope <= source {
+                    prop_assert!(parts.iter().all(|(_, rule)| *rule == Some(chosen)));
+                } else {
+                    if rule(first).is_some() {
+                        prop_assert_eq!(prefix.scope, map.lookup(address(first, width)).scope);
+                    }
+                    if width == 32 && source >= 24 {
+                        let covers = |wanted: u16| parts.iter().filter(|(_, rule)| *rule == Some(wanted)).map(|(size, _)| *size).sum();
+                        let most: u128 = (0..4).map(covers).max().unwrap();
+                        prop_assert_eq!(covers(chosen), most);
+                    }
+                }
+            }
+            for (a, b) in blocks.iter().zip(blocks.iter().skip(1)) {
+                prop_assert!(a == b || a.1 < b.0 || b.1 < a.0, "{a:x?} and {b:x?} overlap");
+            }
+        }
+    }
 }
