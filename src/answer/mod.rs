@@ -1,11 +1,13 @@
 //! What we say. One pure engine answers every transport and every tool; see `answer`.
 
 mod choose;
+mod explain;
 #[cfg(test)]
 mod fixture;
 mod live;
 mod locate;
 mod names;
+mod odds;
 #[cfg(test)]
 mod oracle;
 mod plan;
@@ -15,14 +17,21 @@ mod snapshot;
 mod steer;
 mod trace;
 mod ttl;
+mod words;
 mod zone;
 
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+pub use explain::{
+    ChoiceTrace, ClientSource, ClientTrace, PoolTrace, RecordTrace, RuleTrace, RuleVerdict, ServerTrace, SteeringTrace,
+    StepTrace, Trace, explain,
+};
 pub use respond::answer;
 pub use snapshot::Snapshot;
+pub use steer::Pass;
+pub use trace::Standing;
 
 use crate::model::RecordType;
 

@@ -7,7 +7,7 @@ use super::live::{Choices, LivePool};
 use super::locate::{By, Located, locate};
 use super::plan::Plan;
 use super::steer::{Choice, Pass, Pools, choose_pool, earliest_return_ms};
-use super::trace::Tracer;
+use super::trace::{Kept, Tracer};
 use super::ttl::live_ttl;
 use super::{Answer, Client, Credit, Entropy, Owner, Set};
 use crate::geo::Decision;
@@ -36,8 +36,8 @@ pub fn serve<'s>(
     tracer.steered(number, &located);
     let (rule, decision, leaf) = find_rule(plan, &located);
     answer.credit = Some(Credit { policy: number, pool: None, releases_hold: false });
+    tracer.ruled(rule, decision);
     let Some(rule) = plan.rules.get(rule) else { return Some(policy.failure_ttl) };
-    tracer.ruled(plan, rule, decision);
 
     let (network, network_length) = located.network();
     let mut chance = match policy.sticky {
@@ -63,16 +63,16 @@ pub fn serve<'s>(
         _ => &choices.usable,
     };
     let picked = pick_servers(pool, from, usize::from(pool.answers.unwrap_or(policy.answers)), &mut chance);
-    tracer.served(pool, rtype, choices, &picked);
-    let ttl = match pass {
-        Pass::Anyway => policy.failure_ttl,
+    tracer.served(from, &picked);
+    let (ttl, why) = match pass {
+        Pass::Anyway => (policy.failure_ttl, Kept::Failing),
         _ => {
             let returns_ms = step.and_then(|step| earliest_return_ms(rule, step, moment.pools));
             let change_ms = returns_ms.into_iter().chain(earliest_change_ms(pool, choices, &picked)).min();
-            live_ttl(policy.ttl, change_ms, moment.now_ms, entropy)
+            (live_ttl(policy.ttl, change_ms, moment.now_ms, entropy), change_ms.map_or(Kept::AsSet, Kept::UntilChange))
         }
     };
-    tracer.kept_for(ttl, pass);
+    tracer.kept(ttl, why);
     if picked.is_empty() {
         return Some(ttl);
     }
@@ -201,9 +201,8 @@ mod tests {
         assert_shares(sovereign().pool_is("eu-main", Down), &[("eu-backup", 100.0)]);
         let mut all_down = sovereign();
         all_down.pool_is("eu-main", Down).pool_is("eu-backup", Down);
-        assert_shares(&all_down, &[("eu-main", 90.0), ("eu-canary", 10.0)]);
-        all_down.edit_policy("web").rules[0].steps[0].pools[1].weight = 0;
         assert_shares(&all_down, &[("eu-main", 100.0)]);
+        assert_shares(all_down.pool_is("eu-canary", Down), &[("eu-main", 100.0)]);
         let snapshot = sovereign().snapshot();
         let elsewhere = ask_from(&snapshot, WWW, RecordType::A, &client(Some(("9.9.9.0", 0))), &mut Entropy::new(1));
         assert_eq!(pool_of(&snapshot, &elsewhere), "us-main");
@@ -584,7 +583,7 @@ mod tests {
         let mut world = sovereign();
         world.region("eea", &["cidr:8.0.0.0/7", "cidr:10.4.0.0/14", "cidr:10.5.1.0/24"]);
         let (snapshot, mut entropy) = (world.snapshot(), Entropy::new(11));
-        let mut answer_of = |bits: u32, source: u8| {
+        let answer_of = |bits: u32, source: u8| {
             let address = std::net::Ipv4Addr::from_bits(bits).to_string();
             let answer =
                 ask_from(&snapshot, WWW, RecordType::A, &client(Some((&address, source))), &mut Entropy::new(1));

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::choose::Chance;
 use super::live::{Kind, LivePool};
 use super::plan::{Plan, PoolUse, Resort, RulePlan, StepPlan};
-use super::trace::{Tracer, Verdict};
+use super::trace::{Standing, Tracer};
 use crate::geo::Decision;
 use crate::health::PoolState;
 use crate::model::{Choose, Tolerance};
@@ -87,7 +87,7 @@ fn first_step<'s>(
 ) -> Option<Choice<'s>> {
     for (number, step) in rule.steps.iter().enumerate() {
         let kept = keep(kind, step, number, pools, pass, chance, tracer);
-        if kept.iter().all(|&at| step.pools[usize::from(at)].canary) {
+        if !has_anchor(step, &kept) {
             continue;
         }
         let candidates = candidates(step, &kept, decision, pools);
@@ -106,6 +106,11 @@ fn first_step<'s>(
     None
 }
 
+/// True with a pool that is no canary: a canary never takes over.
+pub fn has_anchor(step: &StepPlan, kept: &[u8]) -> bool {
+    kept.iter().any(|&at| !step.pools[usize::from(at)].canary)
+}
+
 /// The pools of a step that may answer this client.
 fn keep(
     kind: Kind,
@@ -119,23 +124,34 @@ fn keep(
     let mut kept = Kept::new();
     for (at, one) in step.pools.iter().enumerate() {
         let Some(pool) = pools.get(one.pool) else { continue };
-        let verdict = if one.weight == 0 {
-            Verdict::NoWeight
-        } else if !may_serve(pool, kind, pass) {
-            Verdict::NotServing
-        } else if pass == Pass::Normal && chance.falls_in(pool.sheds, pool.key) {
-            Verdict::Shed
-        } else {
+        let mut standing = stand(kind, one, pool, pass);
+        if standing == Standing::Kept && pass == Pass::Normal && chance.falls_in(pool.sheds, pool.key) {
+            standing = Standing::Shed;
+        }
+        if standing == Standing::Kept {
             kept.push(at as u8);
-            Verdict::Kept
-        };
-        tracer.pool(pass, number, at, verdict);
+        }
+        tracer.stands(pass, number, at, standing);
     }
     kept
 }
 
+/// Whether a pool may answer in a pass, but for shedding.
+pub fn stand(kind: Kind, one: &PoolUse, pool: &LivePool, pass: Pass) -> Standing {
+    if one.weight == 0 {
+        Standing::NoWeight
+    } else if !may_serve(pool, kind, pass) {
+        Standing::NotServing
+    } else if one.canary && pass == Pass::Anyway {
+        // Nothing healthy is beside it.
+        Standing::CanaryAlone
+    } else {
+        Standing::Kept
+    }
+}
+
 /// True when the state of a pool lets it answer in this pass, and somebody in it can be answered.
-pub fn may_serve(pool: &LivePool, kind: Kind, pass: Pass) -> bool {
+fn may_serve(pool: &LivePool, kind: Kind, pass: Pass) -> bool {
     let state = match pass {
         Pass::Normal | Pass::Full => pool.state == PoolState::Ok,
         Pass::Held => matches!(pool.state, PoolState::Ok | PoolState::Held),

@@ -8,7 +8,7 @@ pub mod atlas;
 mod base;
 mod decide;
 pub(crate) mod inside;
-mod membership;
+pub(crate) mod membership;
 mod mmdb;
 #[cfg(test)]
 mod mmdb_writer;
