@@ -1,8 +1,20 @@
 //! What we say. One pure engine answers every transport and every tool; see `answer`.
 
+mod choose;
+#[cfg(test)]
+mod fixture;
+mod live;
+mod locate;
 mod names;
+#[cfg(test)]
+mod oracle;
+mod plan;
 mod respond;
+mod serve;
 mod snapshot;
+mod steer;
+mod trace;
+mod ttl;
 mod zone;
 
 use std::net::IpAddr;

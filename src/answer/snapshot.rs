@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use super::live::LivePool;
 use super::names::{HashIndex, Suffixes};
+use super::plan::{Maps, Plans};
+use super::steer::Pools;
 use super::zone::{Steered, ZoneSource, ZoneTable};
 use crate::geo;
 use crate::health::HealthTable;
-use crate::model::{Id, Model, RecordSet, RecordType, Zone};
+use crate::model::{Id, Model, Policy, Pool, RecordSet, RecordType, Zone};
 
 /// What we say, at one moment.
 #[derive(Debug)]
@@ -17,6 +20,9 @@ pub struct Snapshot {
     model: Arc<Model>,
     geo: Arc<geo::Base>,
     zones: Arc<Zones>,
+    plans: Arc<Plans>,
+    /// By number; `None` for a pool that is gone.
+    pools: Vec<Option<Arc<LivePool>>>,
 }
 
 /// All zones, found by the deepest apex.
@@ -34,16 +40,26 @@ impl Snapshot {
     pub fn compile(
         model: &Arc<Model>,
         geo: &Arc<geo::Base>,
-        _health: &HealthTable,
+        health: &HealthTable,
         previous: Option<&Snapshot>,
     ) -> Snapshot {
-        let zones = Zones::compile(model, BTreeMap::new(), previous.map(|snapshot| &*snapshot.zones));
-        Snapshot { model: model.clone(), geo: geo.clone(), zones: Arc::new(zones) }
+        let before = previous.map(|snapshot| &*snapshot.plans);
+        let same_geo = previous.is_some_and(|snapshot| Arc::ptr_eq(&snapshot.geo, geo));
+        let plans = Plans::compile(model, geo, before, if same_geo { Maps::Keep } else { Maps::Rebuild });
+        let zones = Zones::compile(model, plans.steered(), previous.map(|snapshot| &*snapshot.zones));
+        let pools = live_pools(model, plans.pool_ids.ids(), health, previous.map_or(&[], |snapshot| &snapshot.pools));
+        Snapshot { model: model.clone(), geo: geo.clone(), zones: Arc::new(zones), plans: Arc::new(plans), pools }
     }
 
-    /// The same world in other health.
-    pub fn with_health(&self, _health: &HealthTable) -> Snapshot {
-        Snapshot { model: self.model.clone(), geo: self.geo.clone(), zones: self.zones.clone() }
+    /// The same world in other health. Zones, policies and maps are shared, and so is every pool that stayed as it was.
+    pub fn with_health(&self, health: &HealthTable) -> Snapshot {
+        Snapshot {
+            model: self.model.clone(),
+            geo: self.geo.clone(),
+            zones: self.zones.clone(),
+            plans: self.plans.clone(),
+            pools: live_pools(&self.model, self.plans.pool_ids.ids(), health, &self.pools),
+        }
     }
 
     pub fn model(&self) -> &Arc<Model> {
@@ -59,9 +75,42 @@ impl Snapshot {
         self.zones.tables.iter().map(|table| table.names()).sum()
     }
 
+    /// Policies by the number that a `Credit` names. A number keeps its meaning from snapshot to snapshot, also
+    /// after its policy is gone.
+    pub fn policy_ids(&self) -> &[Id<Policy>] {
+        self.plans.policy_ids.ids()
+    }
+
+    /// Pools by number, as `policy_ids`.
+    pub fn pool_ids(&self) -> &[Id<Pool>] {
+        self.plans.pool_ids.ids()
+    }
+
+    pub(super) fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
+    pub(super) fn pools(&self) -> Pools<'_> {
+        Pools(&self.pools)
+    }
+
     pub(super) fn zones(&self) -> &Zones {
         &self.zones
     }
+}
+
+fn live_pools(
+    model: &Model,
+    ids: &[Id<Pool>],
+    health: &HealthTable,
+    previous: &[Option<Arc<LivePool>>],
+) -> Vec<Option<Arc<LivePool>>> {
+    let live = ids.iter().enumerate().map(|(number, id)| {
+        let now = LivePool::new(model.pools.get(id)?, id, model, health);
+        let before = previous.get(number).and_then(Option::as_ref).filter(|before| ***before == now);
+        Some(before.cloned().unwrap_or_else(|| Arc::new(now)))
+    });
+    live.collect()
 }
 
 impl Zones {
@@ -78,8 +127,7 @@ impl Zones {
         }
         let mut zones = Zones { seed, index: HashIndex::default(), tables: Vec::new(), deepest_labels: 0 };
         for (id, zone) in &model.zones {
-            let mut steered = steered.remove(id).unwrap_or_default();
-            steered.sort();
+            let steered = steered.remove(id).unwrap_or_default();
             let source = ZoneSource { zone: zone.clone(), records: records.remove(id).unwrap_or_default(), steered };
             let apex = zone.fqdn.as_wire();
             let Some(suffixes) = Suffixes::of(apex, seed) else { continue };

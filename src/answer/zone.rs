@@ -80,10 +80,7 @@ pub enum Content {
 #[derive(Debug, Clone, Copy)]
 pub enum Found<'s> {
     /// The name itself exists, or a wildcard stands for it.
-    Name {
-        node: &'s Node,
-        wildcard: bool,
-    },
+    Name(&'s Node),
     /// At or below a delegation. `at` is true when the question is the delegation's own name.
     Cut {
         node: &'s Node,
@@ -124,7 +121,7 @@ impl ZoneTable {
         let labels = name.labels();
         if let Some(node) = self.node(name, labels) {
             return match node.cut {
-                None => Found::Name { node, wildcard: false },
+                None => Found::Name(node),
                 Some(cut) => {
                     let cut = &self.nodes[cut as usize];
                     Found::Cut { node: cut, at: std::ptr::eq(cut, node) }
@@ -142,7 +139,7 @@ impl ZoneTable {
         };
         match (encloser.cut, encloser.wildcard) {
             (Some(cut), _) => Found::Cut { node: &self.nodes[cut as usize], at: false },
-            (None, Some(wildcard)) => Found::Name { node: &self.nodes[wildcard as usize], wildcard: true },
+            (None, Some(wildcard)) => Found::Name(&self.nodes[wildcard as usize]),
             (None, None) => Found::Nothing,
         }
     }

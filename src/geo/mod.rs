@@ -1,7 +1,22 @@
 //! Where a client is: geo databases of any vendor → place; regions → rule; address → decision and scope.
+//!
+//! [`Base`] is what the databases say, [`Split`] is how the rules of a policy divide the world, and
+//! [`SplitMap`] is the one compiled into the other: a table that a query asks for a decision and the
+//! exact prefix length in which that decision cannot differ. Pure: bytes come in, nothing is read here.
 
+pub mod atlas;
 mod base;
+mod decide;
+pub(crate) mod inside;
+mod membership;
+mod mmdb;
+mod nearest;
+mod overlay;
+mod prefix_table;
+mod ranges;
+mod record;
+mod segments;
 mod split;
 
 pub use base::{Base, DatabaseInfo, Refusal};
-pub use split::{Decision, Hit, NearestStep, Split, SplitMap, SplitRule};
+pub use split::{Decision, Hit, NearestStep, Split, SplitKey, SplitMap, SplitRule};

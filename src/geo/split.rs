@@ -1,10 +1,21 @@
 //! How the rules of a policy split the world: one merged trie per distinct split.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::model::{Id, Point, Region, Table};
+use sha2::{Digest, Sha256};
 
 use super::Base;
+use super::decide::{Decider, TooMany};
+use super::inside;
+use super::nearest::Precision;
+use super::overlay::Overlay;
+use super::prefix_table::PrefixTable;
+use super::segments::FIRST_RESERVED;
+use crate::model::{Id, Point, Region, Table, Token};
+
+/// The blocks of a client prefix that are weighed one by one; longer lists are sampled at as many places.
+const MAX_WALK: u32 = 256;
 
 /// The regions of a policy's enabled rules in order; the last matches everyone. Policies with equal
 /// splits share one map.
@@ -47,27 +58,160 @@ pub struct Hit {
     pub scope: u8,
 }
 
+/// Equal keys compile to equal maps over the same base.
+pub type SplitKey = [u8; 32];
+
+impl Split {
+    /// Covers what the named regions hold, so that an edit of a region changes the key.
+    pub fn key(&self, regions: &Table<Region>) -> SplitKey {
+        let mut hash = Sha256::new();
+        let mut named: BTreeSet<&Id<Region>> = BTreeSet::new();
+        for rule in &self.rules {
+            let mut list = |tag: char, ids: &[Id<Region>]| {
+                hash.update(format!("{tag}{}:{ids:?}", ids.len()));
+            };
+            list('r', &rule.regions);
+            list('e', &rule.except_regions);
+            named.extend(rule.regions.iter().chain(&rule.except_regions));
+            for step in &rule.nearest {
+                hash.update(format!("n{}", step.pools.len()));
+                for (point, bias) in &step.pools {
+                    let bits = point.map(|point| (point.lat.to_bits(), point.lon.to_bits()));
+                    hash.update(format!("{bits:?}{bias};"));
+                }
+            }
+        }
+        let mut waiting: Vec<&Id<Region>> = named.iter().copied().collect();
+        while let Some(id) = waiting.pop() {
+            let Some(region) = regions.get(id) else { continue };
+            hash.update(format!("{id}={:?}-{:?}", region.include, region.except));
+            for token in region.include.iter().chain(&region.except) {
+                if let Token::Region(inner) = token
+                    && named.insert(inner)
+                {
+                    waiting.push(inner);
+                }
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
 /// Address → decision, compiled and merged. Immutable.
 #[derive(Debug)]
-pub struct SplitMap {}
+pub struct SplitMap {
+    v4: PrefixTable,
+    v6: PrefixTable,
+    decisions: Vec<Decision>,
+}
 
 impl SplitMap {
-    pub fn compile(_base: &Base, _regions: &Table<Region>, _split: &Split) -> SplitMap {
-        todo!("geo helper")
+    pub fn compile(base: &Base, regions: &Table<Region>, split: &Split) -> SplitMap {
+        for precision in [Precision::Degree, Precision::Country] {
+            if let Ok(map) = SplitMap::compile_with(base, regions, split, precision) {
+                return map;
+            }
+        }
+        let listed = SplitMap::compile_with(base, regions, split, Precision::Listed);
+        listed.expect("without distances a rule has one decision, and rules are fewer than decision numbers")
+    }
+
+    fn compile_with(
+        base: &Base,
+        regions: &Table<Region>,
+        split: &Split,
+        precision: Precision,
+    ) -> Result<SplitMap, TooMany> {
+        let mut decider = Decider::new(base.places(), regions, split, precision);
+        let v4 = decider.segments(base.v4(), &Overlay::v4(&decider.membership.networks))?;
+        let v6 = decider.segments(base.v6(), &Overlay::v6(&decider.membership.networks))?;
+        Ok(SplitMap { v4: PrefixTable::build(&v4), v6: PrefixTable::build(&v6), decisions: decider.decisions })
     }
 
     /// The decision for one address (the resolver's).
-    pub fn lookup(&self, _address: IpAddr) -> Hit {
-        todo!("geo helper")
+    pub fn lookup(&self, address: IpAddr) -> Hit {
+        self.lookup_prefix(address, 128)
     }
 
     /// The decision for a client prefix of `source` bits (RFC 7871): that of the whole prefix, or
     /// the one that covers most of it.
-    pub fn lookup_prefix(&self, _address: IpAddr, _source: u8) -> Hit {
-        todo!("geo helper")
+    pub fn lookup_prefix(&self, address: IpAddr, source: u8) -> Hit {
+        // A map with one decision does not depend on the client.
+        if self.decisions.len() == 1 {
+            return Hit { decision: 0, scope: 0 };
+        }
+        let (inside, offset) = inside::unwrap(address);
+        let (table, key, bits) = match inside {
+            IpAddr::V4(v4) => (&self.v4, u128::from(v4.to_bits()) << 96, 32),
+            IpAddr::V6(v6) => (&self.v6, v6.to_bits(), 128),
+        };
+        let length = source.saturating_sub(offset).min(bits);
+        let last_bits = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+        let key = key & !last_bits;
+        let (found, scope) = table.find(key);
+        let decision = if scope <= length { found } else { majority(table, key, key | last_bits).unwrap_or(found) };
+        Hit { decision, scope: scope + offset }
     }
 
-    pub fn decision(&self, _index: u16) -> &Decision {
-        todo!("geo helper")
+    pub fn decision(&self, index: u16) -> &Decision {
+        &self.decisions[usize::from(index)]
+    }
+
+    /// All decisions, by index.
+    pub fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// The memory of the tables.
+    pub fn bytes(&self) -> usize {
+        self.v4.bytes() + self.v6.bytes()
     }
 }
+
+/// The decision that covers most addresses from `first` to `last`; of equals the lower one.
+fn majority(table: &PrefixTable, first: u128, last: u128) -> Option<u16> {
+    let covered = walk(table, first, last).unwrap_or_else(|| sample(table, first, last));
+    let most = covered.iter().map(|(_, addresses)| *addresses).max()?;
+    covered.into_iter().filter(|(_, addresses)| *addresses == most).map(|(decision, _)| decision).min()
+}
+
+/// How many addresses each decision covers.
+type Covered = Vec<(u16, u128)>;
+
+fn walk(table: &PrefixTable, first: u128, last: u128) -> Option<Covered> {
+    let mut covered = Covered::new();
+    let mut at = first;
+    for _ in 0..MAX_WALK {
+        let (decision, scope) = table.find(at);
+        let end = last.min(at | u128::MAX.checked_shr(scope.into()).unwrap_or(0));
+        cover(&mut covered, decision, (end - at).saturating_add(1));
+        if end == last {
+            return Some(covered);
+        }
+        at = end + 1;
+    }
+    None
+}
+
+/// For prefixes of too many blocks: evenly spread addresses say more than the first blocks do.
+fn sample(table: &PrefixTable, first: u128, last: u128) -> Covered {
+    let mut covered = Covered::new();
+    let stride = (last - first) / u128::from(MAX_WALK);
+    for step in 0..u128::from(MAX_WALK) {
+        cover(&mut covered, table.find(first + step * stride + stride / 2).0, 1);
+    }
+    covered
+}
+
+fn cover(covered: &mut Covered, decision: u16, addresses: u128) {
+    if decision >= FIRST_RESERVED {
+        return;
+    }
+    match covered.iter_mut().find(|(known, _)| *known == decision) {
+        Some((_, sum)) => *sum = sum.saturating_add(addresses),
+        None => covered.push((decision, addresses)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

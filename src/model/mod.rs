@@ -1,11 +1,13 @@
 //! What the admin configured: entities, how a draft becomes a checked model, and what changed.
 //! Pure: no clock, no chance, no I/O.
 
+pub mod builtin;
 mod check;
 mod diff;
 pub mod field;
 mod history;
 mod id;
+mod lexer;
 mod monitor;
 mod name;
 pub mod place;

@@ -1,0 +1,247 @@
+//! Policies as they are evaluated: pools by number, regions as split maps. Health does not change them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::live::Kind;
+use super::locate::{PrivateNetworks, is_private};
+use super::zone::Steered;
+use crate::geo::{self, NearestStep, Split, SplitKey, SplitMap, SplitRule};
+use crate::model::{
+    Choose, Id, LastResort, Model, Point, Policy, Pool, RecordType, Region, Rule, Sticky, Table, Token, Tolerance, Zone,
+};
+
+/// All policies and pools, by numbers that never change their meaning while the process lives, so that
+/// counters kept by number stay true from snapshot to snapshot.
+#[derive(Debug)]
+pub struct Plans {
+    pub policy_ids: Numbers<Policy>,
+    pub pool_ids: Numbers<Pool>,
+    /// By number; `None` for a policy that is gone or disabled.
+    plans: Vec<Option<Plan>>,
+    maps: BTreeMap<SplitKey, Arc<SplitMap>>,
+}
+
+/// Numbers for ids, given once and never again to another.
+#[derive(Debug, Clone)]
+pub struct Numbers<T> {
+    ids: Vec<Id<T>>,
+    numbers: BTreeMap<Id<T>, u32>,
+}
+
+/// Whether the maps of the previous plans may be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maps {
+    Keep,
+    /// The geo databases are others now.
+    Rebuild,
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    pub policy: Arc<Policy>,
+    pub kind: Kind,
+    /// `None` where every client gets the same rule and nothing is chosen by distance.
+    pub map: Option<Arc<SplitMap>>,
+    pub private: PrivateNetworks,
+    /// The enabled rules, as a split map numbers them.
+    pub rules: Vec<RulePlan>,
+}
+
+#[derive(Debug)]
+pub struct RulePlan {
+    /// Index into the policy's rules.
+    pub number: usize,
+    pub steps: Vec<StepPlan>,
+    pub last_resort: Resort,
+}
+
+#[derive(Debug)]
+pub struct StepPlan {
+    pub choose: Choose,
+    pub tolerance: Tolerance,
+    /// Index into a decision's orders, for a step that chooses the nearest.
+    pub order: Option<usize>,
+    pub pools: Vec<PoolUse>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct PoolUse {
+    pub pool: u32,
+    pub weight: u16,
+    pub canary: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resort {
+    ServeAnyway,
+    Pool(u32),
+    NoAnswer,
+    Refuse,
+}
+
+impl<T> Default for Numbers<T> {
+    fn default() -> Self {
+        Numbers { ids: Vec::new(), numbers: BTreeMap::new() }
+    }
+}
+
+impl<T> Numbers<T> {
+    fn add(&mut self, id: &Id<T>) -> u32 {
+        *self.numbers.entry(id.clone()).or_insert_with(|| {
+            self.ids.push(id.clone());
+            self.ids.len() as u32 - 1
+        })
+    }
+
+    pub fn ids(&self) -> &[Id<T>] {
+        &self.ids
+    }
+}
+
+impl Plans {
+    pub fn compile(model: &Model, geo: &geo::Base, previous: Option<&Plans>, maps: Maps) -> Plans {
+        let mut plans = Plans {
+            policy_ids: previous.map_or_else(Numbers::default, |plans| plans.policy_ids.clone()),
+            pool_ids: previous.map_or_else(Numbers::default, |plans| plans.pool_ids.clone()),
+            plans: Vec::new(),
+            maps: BTreeMap::new(),
+        };
+        let previous = previous.filter(|_| maps == Maps::Keep);
+        model.pools.keys().for_each(|id| _ = plans.pool_ids.add(id));
+        model.policies.keys().for_each(|id| _ = plans.policy_ids.add(id));
+        plans.plans.resize_with(plans.policy_ids.ids.len(), || None);
+        for (id, policy) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
+            let split = split(policy, &model.pools);
+            let map = (!is_trivial(&split)).then(|| plans.share_map(split, model, geo, previous));
+            let private = private_networks(policy, &model.regions);
+            let rules = plans.rules(policy);
+            let named = policy.attach.iter().any(|attach| attach.types.contains(&RecordType::CNAME));
+            let kind = if named { Kind::Names } else { Kind::Addresses };
+            let number = plans.policy_ids.add(id) as usize;
+            plans.plans[number] = Some(Plan { policy: policy.clone(), kind, map, private, rules });
+        }
+        plans
+    }
+
+    pub fn plan(&self, number: u32) -> Option<&Plan> {
+        self.plans.get(number as usize)?.as_ref()
+    }
+
+    /// The names that enabled policies answer.
+    pub fn steered(&self) -> BTreeMap<Id<Zone>, Vec<Steered>> {
+        let mut steered: BTreeMap<Id<Zone>, Vec<Steered>> = BTreeMap::new();
+        for (number, plan) in self.plans.iter().enumerate() {
+            for attach in plan.iter().flat_map(|plan| &plan.policy.attach) {
+                let names = steered.entry(attach.zone.clone()).or_default();
+                names.extend(attach.types.iter().map(|&rtype| Steered {
+                    name: attach.name.clone(),
+                    rtype,
+                    policy: number as u32,
+                }));
+            }
+        }
+        steered.values_mut().for_each(|names| names.sort());
+        steered
+    }
+
+    /// Policies with equal splits share one map, also with those before.
+    fn share_map(&mut self, split: Split, model: &Model, geo: &geo::Base, previous: Option<&Plans>) -> Arc<SplitMap> {
+        let key = split.key(&model.regions);
+        let known = || previous.and_then(|previous| previous.maps.get(&key).cloned());
+        let compile = || Arc::new(SplitMap::compile(geo, &model.regions, &split));
+        self.maps.entry(key).or_insert_with(|| known().unwrap_or_else(compile)).clone()
+    }
+
+    fn rules(&mut self, policy: &Policy) -> Vec<RulePlan> {
+        let enabled = policy.rules.iter().enumerate().filter(|(_, rule)| rule.enabled);
+        enabled.map(|(number, rule)| self.rule(number, rule)).collect()
+    }
+
+    fn rule(&mut self, number: usize, rule: &Rule) -> RulePlan {
+        let mut orders = 0..;
+        let steps = rule.steps.iter().map(|step| StepPlan {
+            choose: step.choose,
+            tolerance: step.tolerance,
+            order: if step.choose == Choose::Nearest { orders.next() } else { None },
+            pools: step
+                .pools
+                .iter()
+                .map(|one| PoolUse { pool: self.pool_ids.add(&one.pool), weight: one.weight, canary: one.canary })
+                .collect(),
+        });
+        let steps = steps.collect();
+        let last_resort = match &rule.last_resort {
+            LastResort::ServeAnyway => Resort::ServeAnyway,
+            LastResort::Pool(id) => Resort::Pool(self.pool_ids.add(id)),
+            LastResort::NoAnswer => Resort::NoAnswer,
+            LastResort::Refuse => Resort::Refuse,
+        };
+        RulePlan { number, steps, last_resort }
+    }
+}
+
+impl Plan {
+    /// True when two clients can get different answers at the same moment for what they are.
+    pub fn depends_on_client(&self) -> bool {
+        self.map.is_some() || self.policy.sticky == Sticky::Client
+    }
+}
+
+/// How the enabled rules of a policy split the world.
+fn split(policy: &Policy, pools: &Table<Pool>) -> Split {
+    let nearest = |rule: &Rule| {
+        let steps = rule.steps.iter().filter(|step| step.choose == Choose::Nearest);
+        let place = |id: &Id<Pool>| point(pools.get(id)?);
+        steps
+            .map(|step| NearestStep { pools: step.pools.iter().map(|one| (place(&one.pool), one.bias)).collect() })
+            .collect()
+    };
+    let rules = policy.rules.iter().filter(|rule| rule.enabled).map(|rule| SplitRule {
+        regions: rule.regions.clone(),
+        except_regions: rule.except_regions.clone(),
+        nearest: nearest(rule),
+    });
+    Split { rules: rules.collect() }
+}
+
+/// Where a pool stands, or where the people of its country do.
+fn point(pool: &Pool) -> Option<Point> {
+    pool.point().or_else(|| geo::atlas::country(pool.country?).map(|facts| facts.point))
+}
+
+fn is_trivial(split: &Split) -> bool {
+    let everyone = |rule: &SplitRule| rule.regions.is_empty() && rule.except_regions.is_empty();
+    match split.rules.first() {
+        Some(first) => everyone(first) && first.nearest.is_empty(),
+        None => true,
+    }
+}
+
+/// The regions that a policy names, and those that these name.
+fn regions_of<'m>(policy: &'m Policy, regions: &'m Table<Region>) -> impl Iterator<Item = &'m Region> {
+    let mut seen = BTreeSet::new();
+    let rules = policy.rules.iter().filter(|rule| rule.enabled);
+    let mut left: Vec<&Id<Region>> = rules.flat_map(|rule| rule.regions.iter().chain(&rule.except_regions)).collect();
+    while let Some(id) = left.pop() {
+        if let Some(region) = regions.get(id).filter(|_| seen.insert(id)) {
+            left.extend(region.include.iter().chain(&region.except).filter_map(|token| match token {
+                Token::Region(id) => Some(id),
+                _ => None,
+            }));
+        }
+    }
+    seen.into_iter().filter_map(|id| regions.get(id).map(|region| &**region))
+}
+
+/// Client subnets of private networks count only where the operator has named such networks.
+fn private_networks(policy: &Policy, regions: &Table<Region>) -> PrivateNetworks {
+    let named = regions_of(policy, regions).any(|region| {
+        region
+            .include
+            .iter()
+            .chain(&region.except)
+            .any(|token| matches!(token, Token::Cidr(net) if is_private(net.addr(), net.prefix_len())))
+    });
+    if named { PrivateNetworks::Named } else { PrivateNetworks::Absent }
+}
