@@ -4,6 +4,8 @@
 //! `query` reads, `reply` writes, `respond` is the hot path between them, `general` the other one through
 //! hickory. `edge` is what the transports share; `udp` and `tcp` carry packets over the sockets of `bind`.
 
+#[cfg(test)]
+mod agreement;
 mod bind;
 mod connections;
 mod cookie;
@@ -14,6 +16,8 @@ mod edge;
 mod fake;
 mod general;
 mod mmsg;
+#[cfg(test)]
+mod mutation;
 mod query;
 mod reply;
 mod respond;

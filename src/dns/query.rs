@@ -113,9 +113,12 @@ impl<'p> Query<'p> {
                 Ok(verdict) | Err(verdict) => verdict,
             },
             OPCODE_NOTIFY | OPCODE_UPDATE => {
-                // The general path finds the faults; this is for the EDNS of its reply.
-                let _ = query.read_body(packet, header);
-                Verdict::General
+                // Their sections have the same shape, with other names.
+                match query.read_body(packet, header) {
+                    Ok(fault @ Verdict::Refuse(Code::BADVERS)) => fault,
+                    Ok(_) => Verdict::General,
+                    Err(fault) => fault,
+                }
             }
             _ => {
                 // Nobody knows what a question means under an unknown opcode, so that it is not echoed; but a
@@ -169,7 +172,7 @@ impl<'p> Query<'p> {
         if questions == 0 {
             // A query of nothing but a cookie asks for a fresh one (RFC 7873 section 5.4).
             let cookie_only = self.edns.as_ref().is_some_and(|edns| edns.cookie.is_some());
-            return Ok(if cookie_only { Verdict::Refuse(Code::NOERROR) } else { MALFORMED });
+            return if cookie_only { Ok(Verdict::Refuse(Code::NOERROR)) } else { Err(MALFORMED) };
         }
         if signed {
             return Ok(Verdict::General);

@@ -371,7 +371,7 @@ mod tests {
         slow.write_all(&query[..3]).await.unwrap();
         let begun = Instant::now();
         assert_eq!(slow.read(&mut [0; 1]).await.unwrap(), 0);
-        assert!((5..=10).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        assert_eq!(begun.elapsed().as_secs(), 5);
     }
 
     #[tokio::test]

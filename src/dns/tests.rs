@@ -96,6 +96,9 @@ fn what_is_wrong_is_answered_with_its_code_and_no_records() {
         ("IQUERY", www().header(2, 1 << 3), 4),
         ("STATUS", www().header(2, 2 << 3), 4),
         ("opcode 15", www().header(2, 15 << 3), 4),
+        ("UPDATE of no zone", www().header(2, 5 << 3).header(5, 0).header(11, 0), 1),
+        ("NOTIFY of two zones", www().header(2, 4 << 3).header(5, 2), 1),
+        ("UPDATE cut short", www().header(2, 5 << 3).header(9, 1), 1),
         ("not our zone", Ask::of("www.example", 1), 5),
     ];
     for (what, ask, expected) in cases {
