@@ -16,6 +16,7 @@ mod stored;
 mod stream;
 mod switch;
 mod table;
+mod tell;
 mod verdict;
 mod vote;
 
@@ -129,7 +130,8 @@ impl Health {
         self.end_hold(pool, now_ms).into_iter().collect()
     }
 
-    /// Moves what only time moves: holds that end, ramps, load values that get stale.
+    /// Moves what only time moves: holds that end, ramps, load values that get stale. `now_ms` must not
+    /// run backwards.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Event> {
         let mut due = BTreeSet::new();
         while let Some((at_ms, _)) = self.wakes.first()

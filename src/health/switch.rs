@@ -38,6 +38,7 @@ pub enum Switch {
 impl Health {
     /// Acts at once. A switch that stands already is no event. Errors read "problem; remedy".
     pub fn act(&mut self, switch: &Switch, actor: &str, reason: &str, now_ms: u64) -> Result<Vec<Event>, String> {
+        let reason = if reason.is_empty() { "no reason given" } else { reason };
         match switch {
             Switch::Pool { pool, admin } => self.switch_pool(pool, *admin, actor, reason, now_ms),
             Switch::ApproveFailback { pool } => self.approve(pool, actor, reason, now_ms),
@@ -157,6 +158,10 @@ impl Health {
         let switched = events.len();
         let trigger = state.map_or_else(|| "given back to its checks".into(), |state| format!("forced {state}"));
         self.finish(settled, BTreeSet::new(), now_ms, &mut events);
+        for event in &mut events[..switched] {
+            // What began an outage belongs to it as well.
+            event.incident = event.incident.or_else(|| self.incident_of(id));
+        }
         for event in &mut events[switched..] {
             if event.kind == EventKind::Pool {
                 event.cause = format!("{}: {id} {trigger} by {actor}", event.cause);
