@@ -6,6 +6,7 @@
 //!            one per target                          one per address    settle      pools
 //! ```
 
+mod checks;
 mod event;
 mod index;
 mod outcome;
@@ -34,9 +35,9 @@ use pools::PoolRecord;
 use stored::Key;
 use stream::Stream;
 
+pub use checks::CheckHealth;
 pub use event::{Event, EventKind};
 pub use outcome::{Address, Latency, Outcome, Target, Watch};
-pub use settle::CheckHealth;
 pub use switch::Switch;
 pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState};
 pub use vote::{Quorum, Tally, Vote, tally};

@@ -84,11 +84,10 @@ impl PoolRecord {
 
 impl Health {
     /// Moves a pool on and publishes it; returns the change of its state.
-    pub(super) fn step_pool(&mut self, id: &Id<Pool>, now_ms: u64) -> Option<PoolChange> {
-        let pool = self.model.pools.get(id)?.clone();
-        let census = self.census(&pool);
+    pub(super) fn step_pool(&mut self, id: &Id<Pool>, pool: &Pool, now_ms: u64) -> Option<PoolChange> {
+        let census = self.census(pool);
         let record = self.records.entry(id.clone()).or_default();
-        let (admin, before) = (record.admin(&pool), record.kept.clone());
+        let (admin, before) = (record.admin(pool), record.kept.clone());
         let from = self.table.pools.get(id).map_or(before.serving.under(admin), |known| known.state);
         let kept = &mut record.kept;
         kept.serving = before.serving.step(census.healthy >= census.needed, pool.recovery, now_ms);
@@ -111,7 +110,7 @@ impl Health {
             }
             _ => kept.incident,
         };
-        let (health, wake_ms) = record.publish(&pool, &census, now_ms);
+        let (health, wake_ms) = record.publish(pool, &census, now_ms);
         if record.kept != before {
             self.unsaved.insert(Key::Pool(id.clone()));
         }

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::stored::Key;
 use super::tell;
 use super::verdict::{Ballot, Verdict, Why, weigh};
-use super::{Address, EndpointHealth, EndpointState, Event, Family, FamilyHealth, Health, Latency, Target};
+use super::{Address, EndpointHealth, EndpointState, Event, Family, FamilyHealth, Health, Target};
 use crate::model::{Endpoint, Id, Model, Monitor, MonitorUse, Pool, Role, Serve};
 
 /// A mean round trip is published anew when it is off by more than this share: smaller wobble would
@@ -32,24 +30,6 @@ impl Settled {
     }
 }
 
-/// What one monitor knows about one address, for people to read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CheckHealth {
-    pub target: Target,
-    pub role: Role,
-    pub state: EndpointState,
-    /// Outcomes in a row; one of the two is 0.
-    pub failures: u32,
-    pub successes: u32,
-    /// `answered in 12 ms`, `HTTP 503`.
-    pub finding: String,
-    /// Unix milliseconds of the last outcome and of the next check.
-    pub last_ms: Option<u64>,
-    pub next_ms: Option<u64>,
-    pub latency: Latency,
-    pub certificate_ends: Option<Timestamp>,
-}
-
 /// The addresses of an endpoint.
 pub(super) fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = (Family, Address)> {
     [Family::Ipv4, Family::Ipv6, Family::Name]
@@ -58,29 +38,6 @@ pub(super) fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = (Family, Ad
 }
 
 impl Health {
-    /// Every check of an endpoint, family by family.
-    pub fn checks(&self, endpoint: &Id<Endpoint>) -> Vec<CheckHealth> {
-        let Some(configured) = self.model.endpoints.get(endpoint) else { return Vec::new() };
-        let families = addresses(configured).map(|(family, _)| family);
-        let all = families.flat_map(|family| self.ballots(configured, endpoint, family));
-        all.map(|(target, ballot)| {
-            let stream = ballot.stream;
-            CheckHealth {
-                target,
-                role: ballot.role,
-                state: stream.state(),
-                failures: stream.failures,
-                successes: stream.successes,
-                finding: stream.finding(),
-                last_ms: stream.last.as_ref().map(|outcome| outcome.at_ms),
-                next_ms: stream.last.as_ref().map(|outcome| outcome.next_probe_ms),
-                latency: stream.last.as_ref().map_or_else(Latency::default, |outcome| outcome.latency),
-                certificate_ends: stream.kept.certificate.as_ref().map(|certificate| certificate.ends),
-            }
-        })
-        .collect()
-    }
-
     /// Gives every target its stream: the one it had, unless its address changed, or a new one.
     pub(super) fn adopt_streams(&mut self, old: &Model) {
         let mut before = std::mem::take(&mut self.streams);
@@ -130,30 +87,33 @@ impl Health {
         now_ms: u64,
         events: &mut Vec<Event>,
     ) {
-        let first = events.len();
-        let mut changed = Vec::new();
+        let model = self.model.clone();
+        let mut causes: BTreeMap<Id<Endpoint>, usize> = BTreeMap::new();
         for ((id, family), before) in settled.before {
-            let Some(before) = before else { continue };
-            if let Some(event) = self.endpoint_event(&id, family, before, now_ms) {
+            let event = before.and_then(|before| self.endpoint_event(&id, family, before, now_ms));
+            if let Some(event) = event {
+                causes.insert(id, events.len());
                 events.push(event);
-                changed.push(id);
             }
         }
         for id in &settled.touched {
             pools.extend(self.index.pools_of(id).iter().cloned());
         }
-        for pool in &pools {
-            let trigger = self.model.pools.get(pool).and_then(|configured| {
-                let at = changed.iter().position(|id| configured.members.iter().any(|member| member.endpoint == *id));
-                at.map(|at| events[first + at].cause.clone())
-            });
-            if let Some(change) = self.step_pool(pool, now_ms) {
-                events.push(self.pool_event(pool, &change, trigger.as_deref(), now_ms));
+        for id in &pools {
+            let Some(pool) = model.pools.get(id) else { continue };
+            if let Some(change) = self.step_pool(id, pool, now_ms) {
+                let at = pool.members.iter().find_map(|member| causes.get(&member.endpoint));
+                let trigger = at.and_then(|&at| events.get(at)).map(|event| event.cause.as_str());
+                let event = self.pool_event(id, pool, &change, trigger, now_ms);
+                events.push(event);
             }
         }
         // What began an outage belongs to it as well.
-        for (event, id) in events[first..].iter_mut().zip(&changed) {
-            event.incident = event.incident.or_else(|| self.incident_of(id));
+        for (id, &at) in &causes {
+            let incident = self.incident_of(id);
+            if let Some(event) = events.get_mut(at) {
+                event.incident = event.incident.or(incident);
+            }
         }
     }
 

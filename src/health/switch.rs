@@ -52,10 +52,11 @@ impl Health {
         if self.table.pools.get(id)?.state != PoolState::Held {
             return None;
         }
+        let pool = self.model.pools.get(id)?.clone();
         // Nothing else is left to take the rest of its share, so there is no ramp.
         self.records.get_mut(id)?.kept.serving = Serving::Ok;
         self.unsaved.insert(Key::Pool(id.clone()));
-        let change = self.step_pool(id, now_ms)?;
+        let change = self.step_pool(id, &pool, now_ms)?;
         let cause = "no other pool was left to answer: used before its time, the hold is released".into();
         Some(self.change_event(EventKind::Pool, id, &change, cause, now_ms))
     }
@@ -69,7 +70,7 @@ impl Health {
             self.unsaved.insert(Key::Pool(id.clone()));
             let before = record.kept.serving.under(switch.admin);
             let unchanged = PoolChange { from: before, to: before, incident: record.kept.incident };
-            let change = self.step_pool(id, now_ms).unwrap_or(unchanged);
+            let change = self.step_pool(id, pool, now_ms).unwrap_or(unchanged);
             let admin = word(pool.admin);
             let cause =
                 format!("revision {} sets admin to {admin}, which ends the switch by {}", model.revision, switch.by);
@@ -93,7 +94,7 @@ impl Health {
         let switch = Override { admin, over: pool.admin, by: actor.into(), reason: reason.into() };
         record.kept.switch = (admin != pool.admin).then_some(switch);
         self.unsaved.insert(Key::Pool(id.clone()));
-        let change = self.step_pool(id, now_ms);
+        let change = self.step_pool(id, &pool, now_ms);
         Ok(change.map(|change| self.by_person(id, &change, actor, reason, now_ms)).into_iter().collect())
     }
 
@@ -107,7 +108,7 @@ impl Health {
         record.kept.serving = Serving::Ok;
         record.kept.ramp_from_ms = (pool.ramp > 0).then_some(now_ms);
         self.unsaved.insert(Key::Pool(id.clone()));
-        let change = self.step_pool(id, now_ms);
+        let change = self.step_pool(id, &pool, now_ms);
         Ok(change.map(|change| self.by_person(id, &change, actor, reason, now_ms)).into_iter().collect())
     }
 

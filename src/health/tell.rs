@@ -92,10 +92,14 @@ impl Health {
     }
 
     /// `trigger` is the cause of the endpoint's event that made the change, if one did.
-    pub(super) fn pool_event(&self, id: &Id<Pool>, change: &PoolChange, trigger: Option<&str>, now_ms: u64) -> Event {
-        let Some(pool) = self.model.pools.get(id) else {
-            return Event::new(EventKind::Pool, format!("pools/{id}"), now_ms);
-        };
+    pub(super) fn pool_event(
+        &self,
+        id: &Id<Pool>,
+        pool: &Pool,
+        change: &PoolChange,
+        trigger: Option<&str>,
+        now_ms: u64,
+    ) -> Event {
         let count = self.census(pool).words();
         let waited = match (change.from, change.to, pool.recovery) {
             (PoolState::Held, PoolState::Ok, Recovery::After(seconds)) => format!(", stable for {seconds} s"),

@@ -102,7 +102,7 @@ fn a_monitor_that_only_watches_reports_and_decides_nothing() {
     assert_eq!(events[0].cause, "check page of 192.0.2.1: HTTP 500, 3 times in a row (only watched)");
     assert_eq!(world.address("web-1").state, Up);
     let checks = world.health.checks(&id("web-1"));
-    let shown: Vec<_> = checks.iter().map(|c| (c.target.monitor.as_str(), c.state, c.finding.as_str())).collect();
+    let shown: Vec<_> = checks.iter().map(|c| (c.monitor.as_str(), c.state, c.finding.as_str())).collect();
     assert_eq!(shown, [("page", Down, "HTTP 500"), ("web", Up, "answered in 12 ms")]);
 }
 

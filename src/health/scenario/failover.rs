@@ -135,3 +135,22 @@ fn incidents_are_numbered_and_their_events_carry_the_number() {
     assert_eq!(told(&world.pass("web-1", 6)), ["pools/primary: held → ok #1"]);
     assert!(world.fail("web-2", 3).iter().all(|event| event.incident == Some(3)));
 }
+
+#[test]
+fn an_event_lists_each_name_once_and_at_most_100() {
+    let mut model = active_passive(Recovery::Auto);
+    model.policies.insert(id("again"), Arc::new(policy("again", "www.example.com.", &["primary"])));
+    let mut off = policy("off", "off.example.com.", &["primary"]);
+    off.enabled = false;
+    model.policies.insert(id("off"), Arc::new(off));
+    let mut last = policy("last", "last.example.com.", &["standby"]);
+    last.rules[0].last_resort = LastResort::Pool(id("primary"));
+    model.policies.insert(id("last"), Arc::new(last));
+    let mut world = World::up(model);
+    assert_eq!(world.fail("web-1", 3)[1].names, ["www.example.com.", "last.example.com."]);
+    edit(&mut world.model.policies, "www", |www| {
+        www.attach = (0..500).map(|n| policy("x", &format!("n{n}.example.com."), &[]).attach.remove(0)).collect();
+    });
+    world.publish();
+    assert_eq!(world.pass("web-1", 2)[1].names.len(), 100);
+}
