@@ -71,10 +71,20 @@ impl PoolRecord {
         if let Serving::Held { since_ms } = &mut kept.serving {
             *since_ms = now_ms;
         }
-        // A clock that was set back must not stretch what it counts.
-        kept.since_ms = kept.since_ms.min(now_ms);
-        kept.ramp_from_ms = kept.ramp_from_ms.map(|from_ms| from_ms.min(now_ms));
-        PoolRecord { kept, ..PoolRecord::default() }
+        let mut record = PoolRecord { kept, ..PoolRecord::default() };
+        record.begin_by(now_ms);
+        record
+    }
+
+    /// Nothing began later than now, whatever the clock said when it did.
+    pub fn begin_by(&mut self, now_ms: u64) {
+        if let Serving::Held { since_ms } = &mut self.kept.serving {
+            *since_ms = now_ms.min(*since_ms);
+        }
+        self.kept.since_ms = self.kept.since_ms.min(now_ms);
+        self.kept.ramp_from_ms = self.kept.ramp_from_ms.map(|from_ms| from_ms.min(now_ms));
+        self.load = self.load.map(|(percent, at_ms)| (percent, at_ms.min(now_ms)));
+        self.wake_ms = self.wake_ms.map(|at_ms| at_ms.min(now_ms));
     }
 
     pub fn admin(&self, pool: &Pool) -> Admin {

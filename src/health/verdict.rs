@@ -172,7 +172,8 @@ mod tests {
     #[test]
     fn the_earliest_change_is_that_of_the_monitors_that_decide() {
         let monitor = Monitor { recover_after: 3, ..monitor("web") };
-        let table: &[(&[(Role, EndpointState, u32)], Option<u64>)] = &[
+        type Says<'s> = &'s [(Role, EndpointState, u32)];
+        let table: &[(Says, Option<u64>)] = &[
             (&[(Required, Up, 0)], None),
             (&[(Required, Up, 1)], Some(20)),
             (&[(Required, Up, 2)], Some(10)),

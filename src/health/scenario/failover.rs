@@ -72,6 +72,23 @@ fn a_hold_ends_by_itself_and_a_break_begins_it_anew() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_stretch_a_hold() {
+    let mut world = World::up(active_passive(Recovery::After(60)));
+    world.fail("web-1", 3);
+    world.pass("web-1", 2);
+    world.act(Switch::Load { pool: id("standby"), percent: 50.0 }).unwrap();
+    world.now_ms -= 7_200_000;
+    let back_ms = world.now_ms + 10_000;
+    assert_eq!(world.pass("web-2", 1), []);
+    assert_eq!(world.pool("primary").reason, "stable for 0 of 60 s");
+    while world.health.next_tick_ms().is_some_and(|at_ms| at_ms <= back_ms + 60_000) {
+        world.health.tick(world.health.next_tick_ms().unwrap());
+    }
+    assert_eq!(world.states(), (PoolState::Ok, PoolState::Ok));
+    assert_eq!(world.pool("standby").load, None);
+}
+
+#[test]
 fn a_recovered_pool_grows_over_its_ramp() {
     let mut model = active_passive(Recovery::Auto);
     edit(&mut model.pools, "primary", |pool| pool.ramp = 100);
