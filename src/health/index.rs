@@ -1,8 +1,8 @@
 //! Who is touched by a change: built once a revision, so that an outcome costs only what it touches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Endpoint, Id, Model, Monitor, MonitorUse, Policy, Pool, Role, Serve};
+use crate::model::{Endpoint, Id, LastResort, Model, Monitor, MonitorUse, Policy, Pool, Role, Serve};
 
 /// The most names that an event lists.
 const MAX_EVENT_NAMES: usize = 100;
@@ -10,11 +10,11 @@ const MAX_EVENT_NAMES: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// The pools that an endpoint is a member of.
-    pub pools: BTreeMap<Id<Endpoint>, Vec<Id<Pool>>>,
+    pools: BTreeMap<Id<Endpoint>, Vec<Id<Pool>>>,
     /// The endpoints that cannot do without an endpoint.
     pub dependents: BTreeMap<Id<Endpoint>, Vec<Id<Endpoint>>>,
     /// What watches an endpoint: its own monitors, else those of all its pools.
-    pub monitors: BTreeMap<Id<Endpoint>, Vec<MonitorUse>>,
+    monitors: BTreeMap<Id<Endpoint>, Vec<MonitorUse>>,
     /// The enabled policies that list a pool.
     policies: BTreeMap<Id<Pool>, Vec<Id<Policy>>>,
 }
@@ -68,7 +68,7 @@ impl Index {
     /// The names that these pools can answer, the first hundred.
     pub fn names<'p>(&self, model: &Model, pools: impl IntoIterator<Item = &'p Id<Pool>>) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let policies = pools.into_iter().filter_map(|pool| self.policies.get(pool)).flatten();
         for policy in policies.filter(|policy| seen.insert((*policy).clone())) {
             let Some(policy) = model.policies.get(policy) else { continue };
@@ -104,9 +104,9 @@ fn strictest<'u>(uses: impl IntoIterator<Item = &'u MonitorUse>) -> Vec<MonitorU
 }
 
 fn listed_pools(policy: &Policy) -> impl Iterator<Item = &Id<Pool>> {
-    policy.rules.iter().flat_map(|rule| {
+    policy.rules.iter().filter(|rule| rule.enabled).flat_map(|rule| {
         let last_resort = match &rule.last_resort {
-            crate::model::LastResort::Pool(pool) => Some(pool),
+            LastResort::Pool(pool) => Some(pool),
             _ => None,
         };
         rule.steps.iter().flat_map(|step| &step.pools).map(|listed| &listed.pool).chain(last_resort)

@@ -6,6 +6,7 @@
 //!            one per target                          one per address    settle      pools
 //! ```
 
+mod checks;
 mod event;
 mod index;
 mod outcome;
@@ -16,6 +17,7 @@ mod stored;
 mod stream;
 mod switch;
 mod table;
+mod tell;
 mod verdict;
 mod vote;
 
@@ -33,9 +35,9 @@ use pools::PoolRecord;
 use stored::Key;
 use stream::Stream;
 
+pub use checks::CheckHealth;
 pub use event::{Event, EventKind};
 pub use outcome::{Address, Latency, Outcome, Target, Watch};
-pub use settle::CheckHealth;
 pub use switch::Switch;
 pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState};
 pub use vote::{Quorum, Tally, Vote, tally};
@@ -57,7 +59,13 @@ pub struct Health {
     /// When a pool has to be looked at again though no outcome came.
     wakes: BTreeSet<(u64, Id<Pool>)>,
     unsaved: BTreeSet<Key>,
+    /// The latest time that was heard of.
+    latest_ms: u64,
 }
+
+/// Times further back than this are no late outcomes: the clock was set back. Longer than the longest
+/// time-out of a check that makes sense, shorter than a hold that anybody would notice.
+const MAX_DISORDER_MS: u64 = 60_000;
 
 impl Health {
     /// Starts from what `stored` returned before a restart: last known states, marked stale until their
@@ -106,6 +114,7 @@ impl Health {
 
     /// Counts one outcome. One of a target that is no longer watched is ignored.
     pub fn observe(&mut self, target: &Target, outcome: &Outcome) -> Vec<Event> {
+        self.follow_clock(outcome.at_ms);
         let mut events = Vec::new();
         let model = self.model.clone();
         let (Some(stream), Some(monitor)) = (self.streams.get_mut(target), model.monitors.get(&target.monitor)) else {
@@ -131,6 +140,7 @@ impl Health {
 
     /// Moves what only time moves: holds that end, ramps, load values that get stale.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Event> {
+        self.follow_clock(now_ms);
         let mut due = BTreeSet::new();
         while let Some((at_ms, _)) = self.wakes.first()
             && *at_ms <= now_ms
@@ -155,5 +165,16 @@ impl Health {
     /// Grows whenever the table changes.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// A clock that is set back would stretch every hold and ramp by as much: they go on from now.
+    fn follow_clock(&mut self, now_ms: u64) {
+        if now_ms.saturating_add(MAX_DISORDER_MS) >= self.latest_ms {
+            self.latest_ms = self.latest_ms.max(now_ms);
+            return;
+        }
+        self.latest_ms = now_ms;
+        self.records.values_mut().for_each(|record| record.begin_by(now_ms));
+        self.wakes = std::mem::take(&mut self.wakes).into_iter().map(|(at_ms, id)| (at_ms.min(now_ms), id)).collect();
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::recovery::{Serving, hold_ends_ms, needed, ramp};
 use super::settle::mean;
 use super::stored::Key;
-use super::{EndpointState, Event, EventKind, Health, PoolHealth, PoolState};
+use super::{EndpointState, Health, PoolHealth, PoolState};
 use crate::model::{Admin, Id, Member, Pool, Recovery};
 
 /// What is known about one pool beyond what the table shows.
@@ -49,7 +49,7 @@ pub(super) struct PoolChange {
 }
 
 /// A pool's members that count: enabled and with weight.
-struct Census {
+pub(super) struct Census {
     healthy: usize,
     total: usize,
     needed: usize,
@@ -60,7 +60,7 @@ struct Census {
 }
 
 impl Census {
-    fn words(&self) -> String {
+    pub fn words(&self) -> String {
         format!("{} of {} members healthy, {} needed", self.healthy, self.total, self.needed)
     }
 }
@@ -71,7 +71,20 @@ impl PoolRecord {
         if let Serving::Held { since_ms } = &mut kept.serving {
             *since_ms = now_ms;
         }
-        PoolRecord { kept, ..PoolRecord::default() }
+        let mut record = PoolRecord { kept, ..PoolRecord::default() };
+        record.begin_by(now_ms);
+        record
+    }
+
+    /// Nothing began later than now, whatever the clock said when it did.
+    pub fn begin_by(&mut self, now_ms: u64) {
+        if let Serving::Held { since_ms } = &mut self.kept.serving {
+            *since_ms = now_ms.min(*since_ms);
+        }
+        self.kept.since_ms = self.kept.since_ms.min(now_ms);
+        self.kept.ramp_from_ms = self.kept.ramp_from_ms.map(|from_ms| from_ms.min(now_ms));
+        self.load = self.load.map(|(percent, at_ms)| (percent, at_ms.min(now_ms)));
+        self.wake_ms = self.wake_ms.map(|at_ms| at_ms.min(now_ms));
     }
 
     pub fn admin(&self, pool: &Pool) -> Admin {
@@ -81,11 +94,10 @@ impl PoolRecord {
 
 impl Health {
     /// Moves a pool on and publishes it; returns the change of its state.
-    pub(super) fn step_pool(&mut self, id: &Id<Pool>, now_ms: u64) -> Option<PoolChange> {
-        let pool = self.model.pools.get(id)?.clone();
-        let census = self.census(&pool);
+    pub(super) fn step_pool(&mut self, id: &Id<Pool>, pool: &Pool, now_ms: u64) -> Option<PoolChange> {
+        let census = self.census(pool);
         let record = self.records.entry(id.clone()).or_default();
-        let (admin, before) = (record.admin(&pool), record.kept.clone());
+        let (admin, before) = (record.admin(pool), record.kept.clone());
         let from = self.table.pools.get(id).map_or(before.serving.under(admin), |known| known.state);
         let kept = &mut record.kept;
         kept.serving = before.serving.step(census.healthy >= census.needed, pool.recovery, now_ms);
@@ -108,7 +120,7 @@ impl Health {
             }
             _ => kept.incident,
         };
-        let (health, wake_ms) = record.publish(&pool, &census, now_ms);
+        let (health, wake_ms) = record.publish(pool, &census, now_ms);
         if record.kept != before {
             self.unsaved.insert(Key::Pool(id.clone()));
         }
@@ -123,47 +135,7 @@ impl Health {
         (from != to).then_some(PoolChange { from, to, incident })
     }
 
-    /// `trigger` is the cause of the endpoint's event that made the change, if one did.
-    pub(super) fn pool_event(&self, id: &Id<Pool>, change: &PoolChange, trigger: Option<&str>, now_ms: u64) -> Event {
-        let Some(pool) = self.model.pools.get(id) else {
-            return Event::new(EventKind::Pool, format!("pools/{id}"), now_ms);
-        };
-        let count = self.census(pool).words();
-        let waited = match (change.from, change.to, pool.recovery) {
-            (PoolState::Held, PoolState::Ok, Recovery::After(seconds)) => format!(", stable for {seconds} s"),
-            (_, PoolState::Held, Recovery::After(seconds)) => format!("; waits for {seconds} s without a break"),
-            (_, PoolState::Held, _) => "; waits for approval".into(),
-            _ => String::new(),
-        };
-        let trigger = trigger.map(|cause| format!(": {cause}")).unwrap_or_default();
-        let cause = match change.to {
-            PoolState::Off | PoolState::Drain => {
-                format!("revision {} sets admin to {}", self.model.revision, change.to)
-            }
-            _ => format!("{count}{waited}{trigger}"),
-        };
-        self.change_event(EventKind::Pool, id, change, cause, now_ms)
-    }
-
-    pub(super) fn change_event(
-        &self,
-        kind: EventKind,
-        id: &Id<Pool>,
-        change: &PoolChange,
-        cause: String,
-        now_ms: u64,
-    ) -> Event {
-        Event {
-            from: change.from.to_string(),
-            to: change.to.to_string(),
-            cause,
-            names: self.index.names(&self.model, [id]),
-            incident: change.incident,
-            ..Event::new(kind, format!("pools/{id}"), now_ms)
-        }
-    }
-
-    fn census(&self, pool: &Pool) -> Census {
+    pub(super) fn census(&self, pool: &Pool) -> Census {
         let counts = |member: &&Member| member.enabled && member.weight > 0;
         let (mut healthy, mut total) = (0, 0);
         let (mut healthy_change_ms, mut other_change_ms, mut round_trips) = (Vec::new(), Vec::new(), Vec::new());
@@ -237,7 +209,6 @@ impl PoolRecord {
             }
         };
         match &self.kept.switch {
-            Some(Override { by, reason, .. }) if reason.is_empty() => format!("{word} by {by}"),
             Some(Override { by, reason, .. }) => format!("{word} by {by}: {reason}"),
             None => format!("{word} in the configuration"),
         }

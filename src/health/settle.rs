@@ -1,17 +1,13 @@
-//! Endpoints: judges every address anew where something changed, follows dependencies until nothing
-//! moves any more, and tells what happened as events.
+//! Endpoints: judges every address anew where something changed, and follows dependencies until
+//! nothing moves any more; then pools move on what is settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::stored::Key;
-use super::stream::Stream;
+use super::tell;
 use super::verdict::{Ballot, Verdict, Why, weigh};
-use super::{
-    Address, EndpointHealth, EndpointState, Event, EventKind, Family, FamilyHealth, Health, Latency, Outcome, Target,
-};
-use crate::model::{Endpoint, Id, Model, Monitor, MonitorUse, Role, Serve};
+use super::{Address, EndpointHealth, EndpointState, Event, Family, FamilyHealth, Health, Target};
+use crate::model::{Endpoint, Id, Model, Monitor, MonitorUse, Pool, Role, Serve};
 
 /// A mean round trip is published anew when it is off by more than this share: smaller wobble would
 /// republish the table with every outcome.
@@ -34,24 +30,6 @@ impl Settled {
     }
 }
 
-/// What one monitor knows about one address, for people to read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CheckHealth {
-    pub target: Target,
-    pub role: Role,
-    pub state: EndpointState,
-    /// Outcomes in a row; one of the two is 0.
-    pub failures: u32,
-    pub successes: u32,
-    /// `answered in 12 ms`, `HTTP 503`.
-    pub finding: String,
-    /// Unix milliseconds of the last outcome and of the next check.
-    pub last_ms: Option<u64>,
-    pub next_ms: Option<u64>,
-    pub latency: Latency,
-    pub certificate_ends: Option<Timestamp>,
-}
-
 /// The addresses of an endpoint.
 pub(super) fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = (Family, Address)> {
     [Family::Ipv4, Family::Ipv6, Family::Name]
@@ -60,29 +38,6 @@ pub(super) fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = (Family, Ad
 }
 
 impl Health {
-    /// Every check of an endpoint, family by family.
-    pub fn checks(&self, endpoint: &Id<Endpoint>) -> Vec<CheckHealth> {
-        let Some(configured) = self.model.endpoints.get(endpoint) else { return Vec::new() };
-        let families = addresses(configured).map(|(family, _)| family);
-        let all = families.flat_map(|family| self.ballots(configured, endpoint, family));
-        all.map(|(target, ballot)| {
-            let stream = ballot.stream;
-            CheckHealth {
-                target,
-                role: ballot.role,
-                state: stream.state(),
-                failures: stream.failures,
-                successes: stream.successes,
-                finding: stream.finding(),
-                last_ms: stream.last.as_ref().map(|outcome| outcome.at_ms),
-                next_ms: stream.last.as_ref().map(|outcome| outcome.next_probe_ms),
-                latency: stream.last.as_ref().map_or_else(Latency::default, |outcome| outcome.latency),
-                certificate_ends: stream.kept.certificate.as_ref().map(|certificate| certificate.ends),
-            }
-        })
-        .collect()
-    }
-
     /// Gives every target its stream: the one it had, unless its address changed, or a new one.
     pub(super) fn adopt_streams(&mut self, old: &Model) {
         let mut before = std::mem::take(&mut self.streams);
@@ -110,6 +65,9 @@ impl Health {
                 let was = known.map(|known| known.state);
                 if was != Some(next.state) {
                     settled.before.entry((id.clone(), family)).or_insert(was);
+                }
+                let leads = |known: &FamilyHealth| (known.state, known.earliest_change_ms);
+                if known.map(leads) != Some(leads(&next)) {
                     queue.extend(self.index.dependents.get(&id).into_iter().flatten().cloned());
                 }
                 settled.touched.insert(id.clone());
@@ -125,115 +83,42 @@ impl Health {
     pub(super) fn finish(
         &mut self,
         settled: Settled,
-        mut pools: BTreeSet<Id<crate::model::Pool>>,
+        mut pools: BTreeSet<Id<Pool>>,
         now_ms: u64,
         events: &mut Vec<Event>,
     ) {
-        let first = events.len();
-        let mut changed = Vec::new();
+        let model = self.model.clone();
+        let mut causes: BTreeMap<Id<Endpoint>, usize> = BTreeMap::new();
         for ((id, family), before) in settled.before {
-            let Some(before) = before else { continue };
-            if let Some(event) = self.endpoint_event(&id, family, before, now_ms) {
+            let event = before.and_then(|before| self.endpoint_event(&id, family, before, now_ms));
+            if let Some(event) = event {
+                causes.insert(id, events.len());
                 events.push(event);
-                changed.push(id);
             }
         }
         for id in &settled.touched {
             pools.extend(self.index.pools_of(id).iter().cloned());
         }
-        for pool in &pools {
-            let trigger = self.model.pools.get(pool).and_then(|configured| {
-                let at = changed.iter().position(|id| configured.members.iter().any(|member| member.endpoint == *id));
-                at.map(|at| events[first + at].cause.clone())
-            });
-            if let Some(change) = self.step_pool(pool, now_ms) {
-                events.push(self.pool_event(pool, &change, trigger.as_deref(), now_ms));
+        for id in &pools {
+            let Some(pool) = model.pools.get(id) else { continue };
+            if let Some(change) = self.step_pool(id, pool, now_ms) {
+                let at = pool.members.iter().find_map(|member| causes.get(&member.endpoint));
+                let trigger = at.and_then(|&at| events.get(at)).map(|event| event.cause.as_str());
+                let event = self.pool_event(id, pool, &change, trigger, now_ms);
+                events.push(event);
             }
         }
         // What began an outage belongs to it as well.
-        for (event, id) in events[first..].iter_mut().zip(&changed) {
-            event.incident = event.incident.or_else(|| self.incident_of(id));
-        }
-    }
-
-    /// An event about one address.
-    pub(super) fn address_event(&self, kind: EventKind, id: &Id<Endpoint>, family: Family, now_ms: u64) -> Event {
-        let names = self.index.names(&self.model, self.index.pools_of(id));
-        let subject = format!("endpoints/{id} {family}");
-        Event { names, incident: self.incident_of(id), ..Event::new(kind, subject, now_ms) }
-    }
-
-    pub(super) fn certificate_event(&self, target: &Target, now_ms: u64) -> Event {
-        let event = self.address_event(EventKind::Certificate, &target.endpoint, target.family, now_ms);
-        let certificate = self.streams.get(target).and_then(|stream| stream.kept.certificate.as_ref());
-        let ends = certificate.map_or(event.at, |certificate| certificate.ends);
-        let left_seconds = ends.as_second() - event.at.as_second();
-        let to = match left_seconds / 86_400 {
-            _ if left_seconds <= 0 => "expired".to_owned(),
-            0 => "ends within a day".to_owned(),
-            1 => "ends in 1 day".to_owned(),
-            days => format!("ends in {days} days"),
-        };
-        let cause = format!("{}: the certificate ends at {ends}", self.check_of(target));
-        Event { from: "valid".into(), to, cause, ..event }
-    }
-
-    /// A monitor that only watches reports its own changes.
-    pub(super) fn watch_event(&self, target: &Target, before: EndpointState, now_ms: u64) -> Option<Event> {
-        let stream = self.streams.get(target)?;
-        let used = self.index.monitors_of(&target.endpoint).iter().find(|used| used.monitor == target.monitor)?;
-        if used.role != Role::Watch || stream.state() == before {
-            return None;
-        }
-        let event = self.address_event(EventKind::Endpoint, &target.endpoint, target.family, now_ms);
-        let subject = format!("{} check {}", event.subject, target.monitor);
-        let cause = format!("{} (only watched)", self.evidence(target, stream));
-        let (from, to) = (before.to_string(), stream.state().to_string());
-        Some(Event { subject, from, to, cause, names: Vec::new(), ..event })
-    }
-
-    fn endpoint_event(&self, id: &Id<Endpoint>, family: Family, before: EndpointState, now_ms: u64) -> Option<Event> {
-        let endpoint = self.model.endpoints.get(id)?;
-        let verdict = self.judge(id, endpoint, family);
-        let cause = match verdict.why {
-            Why::Check(at) => {
-                let ballots = self.ballots(endpoint, id, family);
-                let (target, ballot) = ballots.get(at)?;
-                let votes: Vec<&Stream> =
-                    ballots.iter().filter(|(_, b)| b.role == Role::Vote).map(|(_, b)| b.stream).collect();
-                let up = votes.iter().filter(|stream| stream.state() == EndpointState::Up).count();
-                let count = match ballot.role {
-                    Role::Vote => format!("; {up} of {} votes up", votes.len()),
-                    _ => String::new(),
-                };
-                format!("{}{count}", self.evidence(target, ballot.stream))
+        for (id, &at) in &causes {
+            let incident = self.incident_of(id);
+            if let Some(event) = events.get_mut(at) {
+                event.incident = event.incident.or(incident);
             }
-            ref why => words(why),
-        };
-        let event = self.address_event(EventKind::Endpoint, id, family, now_ms);
-        let (from, to) = (before.to_string(), verdict.state.to_string());
-        (before != verdict.state).then_some(Event { from, to, cause, ..event })
-    }
-
-    /// `check web of 192.0.2.10: HTTP 503, 3 times in a row`.
-    fn evidence(&self, target: &Target, stream: &Stream) -> String {
-        let streak = match stream.failures.max(stream.successes) {
-            0 | 1 => String::new(),
-            times => format!(", {times} times in a row"),
-        };
-        format!("{}: {}{streak}", self.check_of(target), stream.finding())
-    }
-
-    fn check_of(&self, target: &Target) -> String {
-        let endpoint = self.model.endpoints.get(&target.endpoint);
-        match endpoint.and_then(|endpoint| Address::of(endpoint, target.family)) {
-            Some(address) => format!("check {} of {address}", target.monitor),
-            None => format!("check {}", target.monitor),
         }
     }
 
     /// The oldest open incident of the pools that an endpoint is in.
-    fn incident_of(&self, id: &Id<Endpoint>) -> Option<u64> {
+    pub(super) fn incident_of(&self, id: &Id<Endpoint>) -> Option<u64> {
         let records = self.index.pools_of(id).iter().filter_map(|pool| self.records.get(pool));
         records.filter_map(|record| record.kept.incident).min()
     }
@@ -249,8 +134,8 @@ impl Health {
         let verdict = self.judge(id, endpoint, family);
         let ballots = self.ballots(endpoint, id, family);
         let reason = match verdict.why {
-            Why::Check(at) => ballots.get(at).map_or_else(String::new, |(_, ballot)| told(ballot)),
-            ref why => words(why),
+            Why::Check(at) => ballots.get(at).map_or_else(String::new, |(_, ballot)| tell::reason(ballot)),
+            ref why => tell::words(why),
         };
         let published = known.and_then(|known| known.round_trip_ms);
         FamilyHealth {
@@ -264,7 +149,7 @@ impl Health {
     }
 
     /// Who wins: a forced state, then `serve`, then dependencies, then the checks.
-    fn judge(&self, id: &Id<Endpoint>, endpoint: &Endpoint, family: Family) -> Verdict {
+    pub(super) fn judge(&self, id: &Id<Endpoint>, endpoint: &Endpoint, family: Family) -> Verdict {
         if let Some(forced) = self.forced.get(&(id.clone(), family)) {
             return Verdict::fixed(*forced, Why::Forced);
         }
@@ -274,10 +159,28 @@ impl Health {
             Serve::Auto => {}
         }
         if let Some(down) = endpoint.depends_on.iter().find(|needed| self.is_down(needed)) {
-            return Verdict::fixed(EndpointState::Down, Why::DependsOn(down.clone()));
+            let why = Why::DependsOn(down.clone());
+            return Verdict { state: EndpointState::Down, why, earliest_change_ms: self.turn_ms(down) };
         }
         let ballots: Vec<Ballot> = self.ballots(endpoint, id, family).into_iter().map(|(_, ballot)| ballot).collect();
-        weigh(&ballots)
+        let own = weigh(&ballots);
+        if own.state == EndpointState::Down {
+            return own;
+        }
+        let needed_ms = endpoint.depends_on.iter().filter_map(|needed| self.turn_ms(needed));
+        Verdict { earliest_change_ms: needed_ms.chain(own.earliest_change_ms).min(), ..own }
+    }
+
+    /// When an endpoint could become usable, or be so no more, at the earliest: the first address that
+    /// returns makes it usable, the last one that fails ends it.
+    fn turn_ms(&self, id: &Id<Endpoint>) -> Option<u64> {
+        let families = &self.table.endpoints.get(id)?.families;
+        let change_ms = |family: &FamilyHealth| family.earliest_change_ms;
+        if self.is_down(id) {
+            return families.values().filter_map(change_ms).min();
+        }
+        let usable = families.values().filter(|family| family.state != EndpointState::Down);
+        usable.map(change_ms).collect::<Option<Vec<u64>>>()?.into_iter().max()
     }
 
     /// Whether no address of an endpoint is usable.
@@ -288,7 +191,12 @@ impl Health {
         })
     }
 
-    fn ballots<'h>(&'h self, endpoint: &Endpoint, id: &Id<Endpoint>, family: Family) -> Vec<(Target, Ballot<'h>)> {
+    pub(super) fn ballots<'h>(
+        &'h self,
+        endpoint: &Endpoint,
+        id: &Id<Endpoint>,
+        family: Family,
+    ) -> Vec<(Target, Ballot<'h>)> {
         let ballot = |used: &MonitorUse| {
             let target = Target { monitor: used.monitor.clone(), endpoint: id.clone(), family };
             let stream = self.streams.get(&target)?;
@@ -296,34 +204,6 @@ impl Health {
             Some((target, Ballot { role: used.role, monitor, stream }))
         };
         self.index.watching(id, endpoint).iter().filter_map(ballot).collect()
-    }
-}
-
-/// The reason that the table shows. It stays the same while nothing changes, unlike the finding of a
-/// check that passes.
-fn told(ballot: &Ballot) -> String {
-    let (stream, monitor) = (ballot.stream, ballot.monitor);
-    let (check, finding) = (&monitor.meta.id, stream.finding());
-    match (stream.state(), &stream.last) {
-        (_, None) => format!("check {check}: {finding}"),
-        (EndpointState::Up, Some(Outcome { result: Err(_), .. })) => {
-            format!("check {check}: {finding} ({} of {} to be down)", stream.failures, monitor.fail_after)
-        }
-        (EndpointState::Up, _) => format!("check {check} passes"),
-        (_, Some(Outcome { result: Ok(()), .. })) => {
-            format!("check {check} passes again ({} of {} to be up)", stream.successes, monitor.recover_after)
-        }
-        _ => format!("check {check}: {finding}"),
-    }
-}
-
-fn words(why: &Why) -> String {
-    match why {
-        Why::Forced => "forced by an operator".into(),
-        Why::AlwaysServed => "always served".into(),
-        Why::NeverServed => "never served".into(),
-        Why::NotMonitored | Why::Check(_) => "not monitored".into(),
-        Why::DependsOn(needed) => format!("depends on {needed}, which is down"),
     }
 }
 

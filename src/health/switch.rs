@@ -38,6 +38,7 @@ pub enum Switch {
 impl Health {
     /// Acts at once. A switch that stands already is no event. Errors read "problem; remedy".
     pub fn act(&mut self, switch: &Switch, actor: &str, reason: &str, now_ms: u64) -> Result<Vec<Event>, String> {
+        let reason = if reason.is_empty() { "no reason given" } else { reason };
         match switch {
             Switch::Pool { pool, admin } => self.switch_pool(pool, *admin, actor, reason, now_ms),
             Switch::ApproveFailback { pool } => self.approve(pool, actor, reason, now_ms),
@@ -51,10 +52,11 @@ impl Health {
         if self.table.pools.get(id)?.state != PoolState::Held {
             return None;
         }
+        let pool = self.model.pools.get(id)?.clone();
         // Nothing else is left to take the rest of its share, so there is no ramp.
         self.records.get_mut(id)?.kept.serving = Serving::Ok;
         self.unsaved.insert(Key::Pool(id.clone()));
-        let change = self.step_pool(id, now_ms)?;
+        let change = self.step_pool(id, &pool, now_ms)?;
         let cause = "no other pool was left to answer: used before its time, the hold is released".into();
         Some(self.change_event(EventKind::Pool, id, &change, cause, now_ms))
     }
@@ -68,7 +70,7 @@ impl Health {
             self.unsaved.insert(Key::Pool(id.clone()));
             let before = record.kept.serving.under(switch.admin);
             let unchanged = PoolChange { from: before, to: before, incident: record.kept.incident };
-            let change = self.step_pool(id, now_ms).unwrap_or(unchanged);
+            let change = self.step_pool(id, pool, now_ms).unwrap_or(unchanged);
             let admin = word(pool.admin);
             let cause =
                 format!("revision {} sets admin to {admin}, which ends the switch by {}", model.revision, switch.by);
@@ -92,7 +94,7 @@ impl Health {
         let switch = Override { admin, over: pool.admin, by: actor.into(), reason: reason.into() };
         record.kept.switch = (admin != pool.admin).then_some(switch);
         self.unsaved.insert(Key::Pool(id.clone()));
-        let change = self.step_pool(id, now_ms);
+        let change = self.step_pool(id, &pool, now_ms);
         Ok(change.map(|change| self.by_person(id, &change, actor, reason, now_ms)).into_iter().collect())
     }
 
@@ -106,7 +108,7 @@ impl Health {
         record.kept.serving = Serving::Ok;
         record.kept.ramp_from_ms = (pool.ramp > 0).then_some(now_ms);
         self.unsaved.insert(Key::Pool(id.clone()));
-        let change = self.step_pool(id, now_ms);
+        let change = self.step_pool(id, &pool, now_ms);
         Ok(change.map(|change| self.by_person(id, &change, actor, reason, now_ms)).into_iter().collect())
     }
 
@@ -157,6 +159,10 @@ impl Health {
         let switched = events.len();
         let trigger = state.map_or_else(|| "given back to its checks".into(), |state| format!("forced {state}"));
         self.finish(settled, BTreeSet::new(), now_ms, &mut events);
+        for event in &mut events[..switched] {
+            // What began an outage belongs to it as well.
+            event.incident = event.incident.or_else(|| self.incident_of(id));
+        }
         for event in &mut events[switched..] {
             if event.kind == EventKind::Pool {
                 event.cause = format!("{}: {id} {trigger} by {actor}", event.cause);

@@ -118,6 +118,7 @@ mod tests {
     use super::*;
     use crate::health::scenario::monitor;
     use crate::health::stream::Kept;
+    use crate::health::{Latency, Outcome};
 
     fn state_of(says: &[(Role, EndpointState)]) -> EndpointState {
         let monitor = monitor("web");
@@ -152,6 +153,53 @@ mod tests {
         ];
         for (says, expected) in table {
             assert_eq!(state_of(says), *expected, "{says:?}");
+        }
+    }
+
+    /// Watched every 10 s, the next check due at 10 s; so many outcomes in a row speak for a change.
+    fn stream(state: EndpointState, streak: u32) -> Stream {
+        let (failures, successes) = if state == Up { (streak, 0) } else { (0, streak) };
+        let last = Outcome {
+            at_ms: 0,
+            result: Ok(()),
+            latency: Latency::default(),
+            certificate_ends: None,
+            next_probe_ms: 10_000,
+        };
+        Stream { failures, successes, last: Some(last), ..Stream::restored(Kept { state, certificate: None }) }
+    }
+
+    #[test]
+    fn the_earliest_change_is_that_of_the_monitors_that_decide() {
+        let monitor = Monitor { recover_after: 3, ..monitor("web") };
+        type Says<'s> = &'s [(Role, EndpointState, u32)];
+        let table: &[(Says, Option<u64>)] = &[
+            (&[(Required, Up, 0)], None),
+            (&[(Required, Up, 1)], Some(20)),
+            (&[(Required, Up, 2)], Some(10)),
+            (&[(Required, Up, 2), (Required, Up, 1)], Some(10)),
+            (&[(Required, Up, 0), (Watch, Up, 2)], None),
+            (&[(Required, Down, 0)], None),
+            (&[(Required, Down, 1)], Some(20)),
+            (&[(Required, Down, 1), (Required, Down, 2)], Some(20)),
+            (&[(Required, Down, 0), (Required, Down, 2)], None),
+            (&[(Required, Down, 2), (Required, Up, 2)], Some(10)),
+            (&[(Vote, Up, 2), (Vote, Up, 0), (Vote, Up, 0)], None),
+            (&[(Vote, Up, 2), (Vote, Up, 1), (Vote, Up, 0)], Some(20)),
+            (&[(Vote, Up, 2), (Vote, Up, 0), (Vote, Down, 0)], Some(10)),
+            (&[(Vote, Down, 2), (Vote, Down, 0), (Vote, Down, 0)], None),
+            (&[(Vote, Down, 2), (Vote, Down, 1), (Vote, Down, 0)], Some(20)),
+            (&[(Vote, Down, 2), (Vote, Up, 0), (Vote, Down, 0)], Some(10)),
+            (&[(Required, Down, 2), (Vote, Down, 1)], Some(20)),
+            (&[(Required, Down, 2), (Vote, Down, 0)], None),
+            (&[(Required, Up, 0), (Vote, Down, 1)], Some(20)),
+        ];
+        for (says, seconds) in table {
+            let streams: Vec<Stream> = says.iter().map(|&(_, state, streak)| stream(state, streak)).collect();
+            let ballots = says.iter().zip(&streams);
+            let ballots: Vec<Ballot> =
+                ballots.map(|(&(role, ..), stream)| Ballot { role, monitor: &monitor, stream }).collect();
+            assert_eq!(weigh(&ballots).earliest_change_ms, seconds.map(|s| s * 1000), "{says:?}");
         }
     }
 }
