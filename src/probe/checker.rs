@@ -106,23 +106,23 @@ impl Checker {
     }
 
     async fn look_up(&self, name: &Name) -> Result<IpAddr, Failure> {
-        let gone = |_| Failure::Unable("the process is ending".into());
-        let permit =
-            self.lookups.clone().acquire_owned().await.map_err(|_| Failure::Unable("the process is ending".into()))?;
-        let text = name.to_string();
-        let host = text.clone();
+        let broken = |what: &str| Failure::Unable(format!("the resolver of this machine {what}; see /etc/resolv.conf"));
+        let mut host = name.to_string();
+        // The final dot keeps search domains out. The hosts file knows no dot, and names of one
+        // label are found there if anywhere.
+        if name.labels().count() == 1 {
+            host.pop();
+        }
         // The permit goes along: a thread that hangs counts until it ends, not until we give up.
+        let permit = self.lookups.clone().acquire_owned().await.map_err(|_| broken("is closed"))?;
         let found = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             (host.as_str(), 0).to_socket_addrs().map(|mut addresses| addresses.next())
         });
-        match found.await.map_err(gone)? {
+        match found.await.map_err(|_| broken("broke down"))? {
             Ok(Some(address)) => Ok(address.ip()),
-            Ok(None) => Err(Failure::Down(format!("{text} has no address"))),
-            Err(error) if is_passing(&error) => {
-                Err(Failure::Unable("the resolver of this machine fails; see /etc/resolv.conf".into()))
-            }
-            Err(_) => Err(Failure::Down(format!("{text} has no address"))),
+            Err(error) if is_passing(&error) => Err(broken("has no answer")),
+            Ok(None) | Err(_) => Err(Failure::Down(format!("{name} has no address"))),
         }
     }
 }
@@ -168,7 +168,10 @@ impl Failure {
                 Failure::Unable("this machine has no file handle left; raise LimitNOFILE".into())
             }
             Some(libc::ENOBUFS | libc::ENOMEM) => Failure::Unable("this machine has no memory for sockets left".into()),
-            Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => Failure::Unable(
+            Some(libc::EADDRNOTAVAIL) => Failure::Unable(
+                "this machine has no address of that family, or no free port; see net.ipv4.ip_local_port_range".into(),
+            ),
+            Some(libc::ENETUNREACH | libc::EAFNOSUPPORT) => Failure::Unable(
                 "this machine has no route to such addresses; give it one, or remove the address from the endpoint"
                     .into(),
             ),
@@ -212,4 +215,63 @@ const METADATA_SERVICE: [u16; 8] = [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254];
 fn is_passing(error: &io::Error) -> bool {
     let text = error.to_string();
     text.contains("Temporary failure") || text.contains("Try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{PATIENT, check_once, checker, monitor};
+    use super::*;
+    use crate::model::TcpCheck;
+
+    #[tokio::test]
+    async fn addresses_that_only_this_machine_can_reach_are_never_checked() {
+        let forbidden = [
+            ("169.254.169.254", "link-local"),
+            ("::ffff:169.254.169.254", "link-local"),
+            ("fe80::1", "link-local"),
+            ("fd00:ec2::254", "metadata service"),
+            ("224.0.0.1", "multicast"),
+            ("255.255.255.255", "multicast"),
+            ("ff02::1", "multicast"),
+            ("0.0.0.0", "unspecified"),
+            ("::", "unspecified"),
+        ];
+        for (ip, kind) in forbidden {
+            let check = Check::Tcp(TcpCheck { port: 80, send: None, expect: None });
+            let found = check_once(&checker(), ip.parse().unwrap(), check, PATIENT).await;
+            let expected =
+                format!("{ip} is a {kind} address, which is never checked; give the endpoint its own address");
+            assert_eq!(found.verdict, Verdict::Unable(expected));
+        }
+        for ip in ["127.0.0.1", "10.0.0.1", "192.0.2.1", "2001:db8::1", "fd00::1"] {
+            assert_eq!(refuse_forbidden(ip.parse().unwrap()), Ok(ip.parse().unwrap()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_for_each_check() {
+        let v4 = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = v4.local_addr().unwrap().port();
+        // Where localhost is ::1 first, the server is there too.
+        let _v6 = tokio::net::TcpListener::bind(("::1", port)).await;
+        let monitor = monitor("web", Check::Tcp(TcpCheck { port, send: None, expect: None }));
+        let found = checker().check(&ProbeAddress::Name("localhost.".parse().unwrap()), &monitor).await;
+        assert_eq!(found.verdict, Verdict::Up);
+    }
+
+    #[test]
+    fn errors_of_this_machine_are_no_failure_of_the_endpoint() {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENETUNREACH, libc::EADDRNOTAVAIL, libc::EPERM] {
+            let failure = Failure::from(io::Error::from_raw_os_error(code));
+            assert!(matches!(failure, Failure::Unable(_)), "{code}: {failure:?}");
+        }
+        for (code, reason) in [
+            (libc::ECONNREFUSED, "connection refused"),
+            (libc::ECONNRESET, "connection reset"),
+            (libc::EHOSTUNREACH, "host unreachable"),
+            (libc::ETIMEDOUT, "connection timed out"),
+        ] {
+            assert_eq!(Failure::from(io::Error::from_raw_os_error(code)), Failure::Down(reason.into()));
+        }
+    }
 }

@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use super::checker::{Failure, Trace, connect};
 use crate::model::{DnsCheck, Rdata};
 
-/// The largest message over UDP (its length field) and over TCP (RFC 1035 section 4.2.2).
-const MAX_MESSAGE: usize = 65_535;
+/// Room for an answer over UDP. Without EDNS it has at most 512 bytes (RFC 1035 section 4.2.1), and
+/// some servers overdo it. Over TCP the length of 16 bits is the limit.
+const MAX_DATAGRAM: usize = 4096;
 
 pub(super) async fn check(
     check: &DnsCheck,
@@ -52,7 +53,7 @@ async fn over_udp(server: SocketAddr, query: &Message, wire: &[u8], patience: Du
     let socket = UdpSocket::bind((any, 0)).await?;
     // A connected socket takes nothing from other addresses, and learns of a closed port.
     socket.connect(server).await?;
-    let mut buffer = vec![0; MAX_MESSAGE];
+    let mut buffer = vec![0; MAX_DATAGRAM];
     socket.send(wire).await?;
     if let Ok(answer) = timeout(patience, fitting_answer(&socket, query, &mut buffer)).await {
         return answer;
@@ -137,5 +138,150 @@ fn rcode_word(code: ResponseCode) -> String {
         ResponseCode::NotImp => "NOTIMP".into(),
         ResponseCode::Refused => "REFUSED".into(),
         other => format!("response code {}", u16::from(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hickory_proto::rr::RData;
+    use hickory_proto::rr::rdata::A;
+    use tokio::net::TcpListener;
+
+    use super::super::Verdict;
+    use super::super::tests::{IMPATIENT, PATIENT, check_once, checker, down};
+    use super::*;
+    use crate::model::Check;
+
+    /// What a server does with the n-th query: its answers, in order.
+    type Script = fn(Message, usize) -> Vec<Message>;
+
+    /// A server on UDP and TCP that follows the scripts.
+    async fn serve(udp: Script, tcp: Script) -> SocketAddr {
+        let (udp_socket, listener) = loop {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            if let Ok(listener) = TcpListener::bind(socket.local_addr().unwrap()).await {
+                break (socket, listener);
+            }
+        };
+        let address = udp_socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; MAX_DATAGRAM];
+            for n in 0.. {
+                let (length, client) = udp_socket.recv_from(&mut buffer).await.unwrap();
+                for answer in udp(Message::from_vec(&buffer[..length]).unwrap(), n) {
+                    udp_socket.send_to(&answer.to_vec().unwrap(), client).await.unwrap();
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut query = vec![0; usize::from(stream.read_u16().await.unwrap())];
+            stream.read_exact(&mut query).await.unwrap();
+            for answer in tcp(Message::from_vec(&query).unwrap(), 0) {
+                let wire = answer.to_vec().unwrap();
+                stream.write_u16(wire.len() as u16).await.unwrap();
+                stream.write_all(&wire).await.unwrap();
+            }
+        });
+        address
+    }
+
+    fn reply(query: Message) -> Message {
+        let mut answer = query.into_response();
+        let name = answer.queries[0].name().clone();
+        answer.add_answer(Record::from_rdata(name, 60, RData::A(A::new(192, 0, 2, 1))));
+        answer
+    }
+
+    fn with_code(query: Message, code: ResponseCode) -> Vec<Message> {
+        let mut answer = query.into_response();
+        answer.metadata.response_code = code;
+        vec![answer]
+    }
+
+    fn nothing(_: Message, _: usize) -> Vec<Message> {
+        Vec::new()
+    }
+
+    async fn ask(server: SocketAddr, expect: Option<&str>, timeout: f64) -> Verdict {
+        let (qname, qtype) = ("www.example.".parse().unwrap(), "A".parse().unwrap());
+        let check = Check::Dns(DnsCheck { port: server.port(), qname, qtype, expect: expect.map(Into::into) });
+        check_once(&checker(), server.ip(), check, timeout).await.verdict
+    }
+
+    #[tokio::test]
+    async fn any_record_will_do_unless_one_is_expected() {
+        let server = serve(|query, _| vec![reply(query)], nothing).await;
+        assert_eq!(ask(server, None, PATIENT).await, Verdict::Up);
+        assert_eq!(ask(server, Some("192.0.2.1"), PATIENT).await, Verdict::Up);
+        let other = ask(server, Some("192.0.2.2"), PATIENT).await;
+        assert_eq!(other, down("the answer for www.example. A lacks '192.0.2.2'"));
+    }
+
+    #[tokio::test]
+    async fn each_way_to_fail_has_its_words() {
+        let table: [(Script, &str); 4] = [
+            (|query, _| with_code(query, ResponseCode::NXDomain), "NXDOMAIN for www.example. A"),
+            (|query, _| with_code(query, ResponseCode::ServFail), "SERVFAIL for www.example. A"),
+            (|query, _| with_code(query, ResponseCode::Refused), "REFUSED for www.example. A"),
+            (|query, _| with_code(query, ResponseCode::NoError), "no record for www.example. A"),
+        ];
+        for (script, reason) in table {
+            assert_eq!(ask(serve(script, nothing).await, None, PATIENT).await, down(reason));
+        }
+        assert_eq!(ask(serve(nothing, nothing).await, None, IMPATIENT).await, down("no answer within 0.3 s"));
+        let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert_eq!(ask(closed, None, PATIENT).await, down("connection refused"));
+    }
+
+    #[tokio::test]
+    async fn a_lost_query_is_sent_again() {
+        let server = serve(|query, n| if n == 0 { Vec::new() } else { vec![reply(query)] }, nothing).await;
+        assert_eq!(ask(server, None, 1.0).await, Verdict::Up);
+    }
+
+    #[tokio::test]
+    async fn answers_to_other_queries_are_passed_over() {
+        let server = serve(
+            |query, _| {
+                let mut other_id = with_code(query.clone(), ResponseCode::ServFail).remove(0);
+                other_id.metadata.id ^= 1;
+                let mut other_name = with_code(query.clone(), ResponseCode::ServFail).remove(0);
+                other_name.queries = vec![Query::query(Name::root(), RecordType::A)];
+                vec![query.clone(), other_id, other_name, reply(query)]
+            },
+            nothing,
+        );
+        assert_eq!(ask(server.await, None, PATIENT).await, Verdict::Up);
+    }
+
+    #[tokio::test]
+    async fn a_truncated_answer_is_asked_for_over_tcp() {
+        let truncated: Script = |query, _| {
+            let mut answer = query.into_response();
+            answer.metadata.truncation = true;
+            vec![answer]
+        };
+        let server = serve(truncated, |query, _| vec![reply(query)]).await;
+        assert_eq!(ask(server, Some("192.0.2.1"), PATIENT).await, Verdict::Up);
+        let cut_off = serve(truncated, nothing).await;
+        assert_eq!(ask(cut_off, None, PATIENT).await, down("connection closed"));
+    }
+
+    #[tokio::test]
+    async fn garbage_never_counts_as_an_answer() {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let server = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; MAX_DATAGRAM];
+            while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+                for end in [0, 1, 11, length - 1] {
+                    socket.send_to(&buffer[..end], client).await.unwrap();
+                }
+            }
+        });
+        assert_eq!(ask(server, None, IMPATIENT).await, down("no answer within 0.3 s"));
     }
 }

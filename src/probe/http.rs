@@ -1,7 +1,7 @@
 //! The http and https checks: one request on a connection of its own, to the endpoint's address
 //! whatever name it carries. Nothing is decompressed, and every read has an end.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -83,9 +83,13 @@ impl Place {
     }
 
     /// The Host header: brackets around IPv6, and a port that is not the scheme's (RFC 9110
-    /// section 7.2).
+    /// section 7.2). A host that was typed with its port stays as it is.
     fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = match self.host.parse::<Ipv6Addr>() {
+            Ok(v6) => format!("[{v6}]"),
+            Err(_) if self.host.contains(':') => return self.host.clone(),
+            Err(_) => self.host.clone(),
+        };
         if self.port == self.default_port() { host } else { format!("{host}:{}", self.port) }
     }
 
@@ -215,3 +219,6 @@ fn broken(error: &hyper::Error) -> Failure {
         None => Failure::Down(format!("no HTTP answer: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

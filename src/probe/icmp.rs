@@ -42,7 +42,7 @@ impl Echo {
         let timeout = Duration::try_from_secs_f64(timeout_seconds).unwrap_or(SPACING);
         let count = u32::from(check.count.max(1));
         let spacing = SPACING.min(timeout / (2 * count));
-        let may_lose = count * u32::from(check.max_loss) / 100;
+        let may_lose = may_lose(count, check.max_loss);
         let mut requests = JoinSet::new();
         for n in 0..count {
             let (client, sequence) = (client.clone(), self.sequence.fetch_add(1, Ordering::Relaxed));
@@ -95,6 +95,11 @@ impl Echo {
     }
 }
 
+/// How many of `count` may be lost, in whole requests.
+fn may_lose(count: u32, max_loss_percent: u8) -> u32 {
+    count * u32::from(max_loss_percent.min(100)) / 100
+}
+
 async fn request(client: &Client, ip: IpAddr, sequence: u16, patience: Duration) -> Result<Duration, Failure> {
     let mut pinger = client.pinger(ip, PingIdentifier(rand::random())).await;
     pinger.timeout(patience);
@@ -110,4 +115,33 @@ async fn request(client: &Client, ip: IpAddr, sequence: u16, patience: Duration)
         IcmpPacket::V6(packet) => packet.get_icmpv6_type().0 == 129,
     };
     if answered { Ok(round_trip) } else { Err(Failure::Down("destination unreachable".into())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::super::tests::{PATIENT, check_once, checker};
+    use super::*;
+    use crate::model::Check;
+
+    #[test]
+    fn the_share_of_losses_is_in_whole_requests() {
+        for (count, max_loss, expected) in [(3, 50, 1), (3, 0, 0), (3, 99, 2), (10, 50, 5), (1, 50, 0), (10, 9, 0)] {
+            assert_eq!(may_lose(count, max_loss), expected, "{max_loss} % of {count}");
+        }
+    }
+
+    #[tokio::test]
+    async fn loopback_answers_or_the_missing_permission_is_told() {
+        let checker = checker();
+        for ip in ["127.0.0.1", "127.0.0.2"] {
+            let check = Check::Icmp(IcmpCheck { count: 3, max_loss: 0 });
+            let found = check_once(&checker, ip.parse().unwrap(), check, PATIENT).await;
+            match found.verdict {
+                Verdict::Up => assert!(found.latency.total_ms.unwrap() < 1000.0),
+                Verdict::Unable(reason) => assert!(reason.starts_with("icmp needs CAP_NET_RAW"), "{reason}"),
+                Verdict::Down(reason) => panic!("loopback does not answer: {reason}"),
+            }
+        }
+    }
 }

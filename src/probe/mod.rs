@@ -101,6 +101,10 @@ fn merge(wanted: &[Probe]) -> Vec<(Key, Probe)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
     use crate::health::Family;
     use crate::model::{Check, Meta, TcpCheck};
@@ -128,6 +132,45 @@ mod tests {
             monitor: Arc::new(monitor),
         }
     }
+
+    /// A loopback server on a port of its own, which treats each connection as told.
+    pub(super) async fn serve<F>(on_connection: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> SocketAddr
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(on_connection(stream));
+            }
+        });
+        address
+    }
+
+    /// A port where nobody listens.
+    pub(super) async fn closed_port() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+
+    /// A checker that trusts nobody, which saves reading the machine's authorities.
+    pub(super) fn checker() -> Checker {
+        Checker::trusting(tls::Trust::in_roots(rustls::RootCertStore::empty()))
+    }
+
+    /// Checks a loopback address once, with `timeout` seconds for it.
+    pub(super) async fn check_once(checker: &Checker, ip: IpAddr, check: Check, timeout: f64) -> Finding {
+        let monitor = Monitor { timeout, ..monitor("web", check) };
+        checker.check(&ProbeAddress::Ip(ip), &monitor).await
+    }
+
+    pub(super) fn down(reason: impl Into<String>) -> Verdict {
+        Verdict::Down(reason.into())
+    }
+
+    /// Long enough for any answer on loopback, and short enough to wait for where none comes.
+    pub(super) const PATIENT: f64 = 20.0;
+    pub(super) const IMPATIENT: f64 = 0.3;
 
     #[test]
     fn the_same_check_of_the_same_address_is_one_probe() {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::advance;
 
-use super::super::tests::{probe, target, tcp_monitor};
+use super::super::tests::{down, probe, target, tcp_monitor};
 use super::*;
 use crate::health::Latency;
 use crate::model::Monitor;
@@ -13,10 +13,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn finding(verdict: Verdict) -> Finding {
     Finding { verdict, latency: Latency::default(), certificate_ends: None }
-}
-
-fn down(reason: &str) -> Verdict {
-    Verdict::Down(reason.into())
 }
 
 /// When each endpoint's checks started.
@@ -149,7 +145,7 @@ async fn a_failure_after_success_is_confirmed_before_it_is_reported() {
     let (scheduler, mut outcomes) = start_checks(&starts, |_, count| match count {
         1 | 3 => (Duration::ZERO, Verdict::Up),
         2 => (Duration::ZERO, down("blip")),
-        4..=6 => (Duration::ZERO, down(&format!("failure {count}"))),
+        4..=6 => (Duration::ZERO, down(format!("failure {count}"))),
         _ => (Duration::ZERO, Verdict::Up),
     });
     scheduler.watch(many(1));
