@@ -9,9 +9,11 @@ use super::verdict::{Ballot, Verdict, Why, weigh};
 use super::{Address, EndpointHealth, EndpointState, Event, Family, FamilyHealth, Health, Target};
 use crate::model::{Endpoint, Id, Model, Monitor, MonitorUse, Pool, Role, Serve};
 
-/// A mean round trip is published anew when it is off by more than this share: smaller wobble would
-/// republish the table with every outcome.
-const ROUND_TRIP_WOBBLE: f64 = 0.05;
+/// A mean round trip is published anew when it is off by more than this share and more than this time.
+/// Smaller wobble decides no `fastest` (its tolerance is wider), but would republish the table with
+/// nearly every outcome.
+const ROUND_TRIP_WOBBLE: f64 = 0.1;
+const ROUND_TRIP_WOBBLE_MS: f64 = 1.0;
 
 /// What settling changed.
 #[derive(Debug, Default)]
@@ -215,7 +217,7 @@ pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 /// The published value while the measured one is near it, else the measured one.
 fn steady(published: Option<f64>, measured: Option<f64>) -> Option<f64> {
     match (published, measured) {
-        (Some(old), Some(new)) if (new - old).abs() <= old * ROUND_TRIP_WOBBLE => Some(old),
+        (Some(old), Some(new)) if (new - old).abs() <= (old * ROUND_TRIP_WOBBLE).max(ROUND_TRIP_WOBBLE_MS) => Some(old),
         (old, new) => new.or(old),
     }
 }

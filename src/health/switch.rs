@@ -68,9 +68,10 @@ impl Health {
             let Some(record) = self.records.get_mut(id) else { continue };
             let Some(switch) = record.kept.switch.take_if(|switch| switch.over != pool.admin) else { continue };
             self.unsaved.insert(Key::Pool(id.clone()));
-            let before = record.kept.serving.under(switch.admin);
-            let unchanged = PoolChange { from: before, to: before, incident: record.kept.incident };
-            let change = self.step_pool(id, pool, now_ms).unwrap_or(unchanged);
+            let (from, incident) = (record.kept.serving.under(switch.admin), record.kept.incident);
+            let incident = self.step_pool(id, pool, now_ms).map_or(incident, |change| change.incident);
+            let to = self.table.pools.get(id).map_or(from, |known| known.state);
+            let change = PoolChange { from, to, incident };
             let admin = word(pool.admin);
             let cause =
                 format!("revision {} sets admin to {admin}, which ends the switch by {}", model.revision, switch.by);

@@ -31,6 +31,19 @@ fn a_restart_goes_on_with_the_last_known_states() {
 }
 
 #[test]
+fn a_check_that_only_watches_makes_nothing_stale() {
+    let mut model = active_passive(Recovery::Auto);
+    model.monitors.insert(id("page"), Arc::new(monitor("page")));
+    edit(&mut model.pools, "primary", |pool| {
+        pool.monitors.push(MonitorUse { monitor: id("page"), role: Role::Watch });
+    });
+    let mut world = restart(World::up(model));
+    assert!(world.address("web-1").stale);
+    world.pass("web-1", 1);
+    assert!(!world.address("web-1").stale);
+}
+
+#[test]
 fn a_restart_keeps_forced_states_and_switches() {
     let mut world = World::up(active_passive(Recovery::Auto));
     world.force("web-1", Some(Down));

@@ -56,11 +56,17 @@ fn a_steady_round_trip_is_not_published_anew() {
     let generation = world.health.generation();
     world.pass("web-1", 100);
     assert_eq!(world.health.generation(), generation, "a clean outcome changes nothing");
-    let latency = Latency { connect_ms: Some(112.0), total_ms: Some(300.0), ..Latency::default() };
-    let at_ms = world.now_ms;
-    let outcome = Outcome { at_ms, result: Ok(()), latency, certificate_ends: None, next_probe_ms: at_ms };
-    world.health.observe(&web("web-1"), &outcome);
-    assert_eq!(world.address("web-1").round_trip_ms, Some(42.0), "12 + 0.3 · 100");
+    let measure = |world: &mut World, ms: f64| {
+        let latency = Latency { connect_ms: Some(ms), total_ms: Some(300.0), ..Latency::default() };
+        let at_ms = world.now_ms;
+        let outcome = Outcome { at_ms, result: Ok(()), latency, certificate_ends: None, next_probe_ms: at_ms };
+        world.health.observe(&web("web-1"), &outcome);
+    };
+    measure(&mut world, 14.0);
+    measure(&mut world, 10.6);
+    assert_eq!(world.health.generation(), generation, "small wobble is not published");
+    measure(&mut world, 112.0);
+    assert_eq!(world.address("web-1").round_trip_ms, Some(42.0), "0.7 · 12 + 0.3 · 112");
     assert_eq!(world.pool("primary").round_trip_ms, Some(42.0));
     assert!(world.health.generation() > generation);
 }

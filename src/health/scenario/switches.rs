@@ -42,6 +42,17 @@ fn publishing_another_admin_ends_the_switch() {
 }
 
 #[test]
+fn a_switch_that_was_overruled_before_a_restart_ends_with_it() {
+    let mut world = World::up(active_passive(Recovery::Auto));
+    world.switch("primary", Admin::Drain);
+    let stored = world.health.stored();
+    edit(&mut world.model.pools, "primary", |pool| pool.admin = Admin::Off);
+    let (health, events) = Health::new(&Arc::new(world.model), &stored, world.now_ms);
+    assert_eq!(told(&events), ["pools/primary: drain → off"]);
+    assert_eq!(health.table().pools[&id("primary")].reason, "switched off in the configuration");
+}
+
+#[test]
 fn load_counts_until_it_is_stale() {
     let mut world = World::up(active_passive(Recovery::Auto));
     let now_ms = world.now_ms;
