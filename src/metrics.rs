@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::answer::Snapshot;
 use crate::control::{Control, now};
 use crate::dns::{Counters, Edge};
-use crate::health::{EndpointState, PoolState};
+use crate::health::{EndpointState, Family, PoolState};
 use crate::model::Kind;
 
 /// The most pools, endpoints and policies that get lines of their own.
@@ -171,8 +171,16 @@ fn health(page: &mut Page, control: &Control) -> fmt::Result {
                 EndpointState::Unknown => 0.5,
                 EndpointState::Down => 0.0,
             };
-            (vec![("endpoint", id.as_str()), ("family", family.as_str())], value)
+            (vec![("endpoint", id.as_str()), ("family", word(*family))], value)
         })
     });
     page.gauges("northing_endpoint_up", "1 up, 0 down, 0.5 not known yet.", endpoints)
+}
+
+fn word(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "ipv4",
+        Family::Ipv6 => "ipv6",
+        Family::Name => "name",
+    }
 }

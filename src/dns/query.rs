@@ -1,6 +1,7 @@
 //! Reads a query where it lies: header, question, EDNS. Never allocates, never fails: whatever was understood
 //! before a fault stays readable, so that the refusal can echo it. What it must not do: decide an answer.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::ecs::Ecs;
@@ -23,6 +24,23 @@ impl Code {
     pub const REFUSED: Self = Self(5);
     pub const NOTAUTH: Self = Self(9);
     pub const BADVERS: Self = Self(16);
+}
+
+impl fmt::Display for Code {
+    /// The mnemonic, or the number of a code that has no constant here.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match *self {
+            Code::NOERROR => "NOERROR",
+            Code::FORMERR => "FORMERR",
+            Code::SERVFAIL => "SERVFAIL",
+            Code::NXDOMAIN => "NXDOMAIN",
+            Code::NOTIMP => "NOTIMP",
+            Code::REFUSED => "REFUSED",
+            Code::NOTAUTH => "NOTAUTH",
+            Code::BADVERS => "BADVERS",
+            Code(other) => return write!(f, "{other}"),
+        })
+    }
 }
 
 /// What is to be done with a query.

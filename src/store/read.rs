@@ -4,6 +4,7 @@ use std::ops::{Bound, ControlFlow};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::engine::{Order, Trouble};
 use super::layout::{Tree, number_key};
@@ -41,7 +42,7 @@ impl EventFilter {
 }
 
 /// What a check of the audit log found.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditReport {
     pub entries: u64,
     /// The oldest entry left; what it says about the one before it cannot be checked unless it is the first.

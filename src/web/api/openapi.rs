@@ -7,7 +7,8 @@ use axum::routing::get;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::web::{Problem, Route};
+use crate::web::Route;
+use crate::web::problem::Problem;
 
 /// Every type that a body can have. What the types say of themselves is their documentation.
 #[derive(OpenApi)]
