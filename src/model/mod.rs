@@ -15,6 +15,7 @@ mod policy;
 mod pool;
 pub mod rdata;
 mod region;
+pub mod sentence;
 mod zone;
 pub mod zonefile;
 
