@@ -14,7 +14,7 @@ mod ecs;
 mod edge;
 #[cfg(test)]
 mod fake;
-mod general;
+pub mod general;
 mod mmsg;
 #[cfg(test)]
 mod mutation;

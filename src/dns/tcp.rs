@@ -149,8 +149,7 @@ impl<E: Engine> Connection<E> {
         let _ = self.stream.set_nodelay(true);
         let mut begun = Instant::now();
         loop {
-            let deadline =
-                begun + if self.partial.is_empty() { self.server.idle() } else { self.server.limits.query };
+            let deadline = begun + if self.partial.is_empty() { self.server.idle() } else { self.server.limits.query };
             let stopped = tokio::select! {
                 ready = self.stream.readable() => match ready {
                     Ok(()) => false,
