@@ -143,9 +143,9 @@ fn transfers_updates_and_notifies_are_refused() {
             let message = Message::from_vec(&bytes).unwrap();
             assert_eq!(message.metadata.response_code, code, "{what}");
             assert_eq!((message.metadata.id, bytes[2] >> 3 & 15), (0xabcd, packet[2] >> 3), "{what}");
-            let extended = message.edns.and_then(|edns| {
-                edns.options().get(15.into()).map(|option| Vec::<u8>::try_from(option).unwrap())
-            });
+            let extended = message
+                .edns
+                .and_then(|edns| edns.options().get(15.into()).map(|option| Vec::<u8>::try_from(option).unwrap()));
             assert_eq!(extended, error.map(|code| code.to_be_bytes().to_vec()), "{what}");
         }
     }
@@ -170,7 +170,8 @@ fn an_unknown_key_is_named_in_an_unsigned_refusal() {
     let mut signature = Vec::new();
     record.emit(&mut BinEncoder::new(&mut signature)).unwrap();
     for opcode in [0, 4, 5] {
-        let packet = Ask { rest: signature.clone(), ..Ask::of("www.test", 6) }.header(11, 1).header(2, opcode << 3).bytes();
+        let packet =
+            Ask { rest: signature.clone(), ..Ask::of("www.test", 6) }.header(11, 1).header(2, opcode << 3).bytes();
         assert_eq!(both.hot(&packet, Transport::Udp).0, Outcome::General);
         let message = Message::from_vec(&both.general(&packet, Transport::Udp).1).unwrap();
         assert_eq!(message.metadata.response_code, ResponseCode::NotAuth);

@@ -105,9 +105,9 @@ impl<E: Engine> Counters<E> {
     /// Replies by type and code; `None` stands for all others.
     pub fn replies(&self) -> impl Iterator<Item = (Option<RecordType>, Option<Code>, u64)> {
         self.replies.iter().enumerate().flat_map(|(rtype, row)| {
-            row.iter().enumerate().map(move |(code, count)| {
-                (TYPES.get(rtype).copied(), CODES.get(code).copied(), count.load(Relaxed))
-            })
+            row.iter()
+                .enumerate()
+                .map(move |(code, count)| (TYPES.get(rtype).copied(), CODES.get(code).copied(), count.load(Relaxed)))
         })
     }
 
@@ -191,7 +191,8 @@ mod tests {
         credits.count(&Credit { policy: 9, pool: Some(9), releases_hold: false });
         drop(credits);
         let mut taken = Vec::new();
-        counters.take_credits(|credits| taken.push((credits.take_policies().collect(), credits.take_pools().collect())));
+        counters
+            .take_credits(|credits| taken.push((credits.take_policies().collect(), credits.take_pools().collect())));
         assert_eq!(taken, [(vec![(0, 1)], vec![(1, 1)])] as [(Vec<_>, Vec<_>); 1]);
         counters.take_credits(|_| panic!("dropped"));
     }

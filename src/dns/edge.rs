@@ -66,14 +66,7 @@ impl<E: Engine> Desk<E> {
         edge.counters.lock().push((transport, counters.clone()));
         let snapshot = edge.snapshot.load_full();
         let credits = counters.credit_to(&snapshot);
-        Desk {
-            edge: edge.clone(),
-            snapshot,
-            counters,
-            credits,
-            entropy: Entropy::new(rand::random()),
-            now_ms: 0,
-        }
+        Desk { edge: edge.clone(), snapshot, counters, credits, entropy: Entropy::new(rand::random()), now_ms: 0 }
     }
 
     /// Takes up the snapshot and the time of the moment; to be called before each batch, and now and then when

@@ -59,12 +59,7 @@ impl World {
         });
         for (owner, count) in [(&self.glue_owner, glue), (&self.sibling_owner, siblings)] {
             let data = self.glue.iter().take(count).map(Vec::as_slice).collect();
-            answer.additional.push(Set {
-                owner: Owner::Name(owner.as_wire()),
-                rtype: RecordType::A,
-                ttl: 300,
-                data,
-            });
+            answer.additional.push(Set { owner: Owner::Name(owner.as_wire()), rtype: RecordType::A, ttl: 300, data });
         }
         answer
     }
@@ -81,9 +76,10 @@ impl World {
     }
 
     fn random(&self, question: &Question) -> Answer<'_> {
-        let seed = question.name.iter().fold(u64::from(question.rtype.0), |sum, byte| {
-            sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(*byte)
-        });
+        let seed = question
+            .name
+            .iter()
+            .fold(u64::from(question.rtype.0), |sum, byte| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(*byte));
         let mut entropy = Entropy::new(seed);
         let mut answer = blank(if entropy.below(8) == 0 { Rcode::NxDomain } else { Rcode::NoError });
         answer.authoritative = entropy.below(4) != 0;
@@ -128,13 +124,7 @@ fn blank<'s>(rcode: Rcode) -> Answer<'s> {
 }
 
 impl Engine for World {
-    fn answer<'s>(
-        &'s self,
-        question: &Question,
-        client: &Client,
-        _now_ms: u64,
-        _entropy: &mut Entropy,
-    ) -> Answer<'s> {
+    fn answer<'s>(&'s self, question: &Question, client: &Client, _now_ms: u64, _entropy: &mut Entropy) -> Answer<'s> {
         let name = Name::from_wire(question.name).unwrap();
         if !name.is_under(&self.apex) {
             let mut answer = blank(Rcode::Refused);

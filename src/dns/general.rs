@@ -94,8 +94,13 @@ impl<E: Engine> RequestHandler for Handler<E> {
             // No key is known here, and an answer under an unknown key is unsigned (RFC 8945 section 5.2.1).
             let now_s = self.arrival.now_ms / 1000;
             let context = TSigResponseContext::unknown_key(request.metadata.id, now_s, signature.name.clone());
-            self.refuse(request, &query, Refusal { code: ResponseCode::NotAuth, error: None, tsig: Some(context) }, reply)
-                .await
+            self.refuse(
+                request,
+                &query,
+                Refusal { code: ResponseCode::NotAuth, error: None, tsig: Some(context) },
+                reply,
+            )
+            .await
         } else if request.metadata.op_code != OpCode::Query {
             self.refuse(request, &query, Refusal { code: ResponseCode::NotImp, error: None, tsig: None }, reply).await
         } else if matches!(RecordType::from(query.rtype.0), RecordType::AXFR | RecordType::IXFR) {
@@ -204,7 +209,12 @@ impl Records {
         let all = |section: &[Set]| section.iter().flat_map(|set| records(set, asked)).collect();
         let (glue, extras): (Vec<Set>, Vec<Set>) =
             answer.additional.iter().cloned().partition(|set| is_needed_glue(set, answer));
-        Records { answer: all(&answer.answer), authority: all(&answer.authority), glue: all(&glue), extras: all(&extras) }
+        Records {
+            answer: all(&answer.answer),
+            authority: all(&answer.authority),
+            glue: all(&glue),
+            extras: all(&extras),
+        }
     }
 
     fn is_empty(&self) -> bool {

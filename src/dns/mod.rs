@@ -2,7 +2,8 @@
 //! carried and counted.
 //!
 //! `query` reads, `reply` writes, `respond` is the hot path between them, `general` the other one through
-//! hickory. `edge` is what the transports share; `udp` and `tcp` carry packets over the sockets of `bind`.
+//! hickory. `edge` is what the transports share; `udp` and `tcp` carry packets over the sockets of `bind`, and
+//! `listeners` starts and stops them.
 
 #[cfg(test)]
 mod agreement;
@@ -14,21 +15,24 @@ mod ecs;
 mod edge;
 #[cfg(test)]
 mod fake;
-mod general;
+pub mod general;
+mod listeners;
 mod mmsg;
 #[cfg(test)]
 mod mutation;
 mod query;
 mod reply;
 mod respond;
-pub mod tcp;
+mod tcp;
 #[cfg(test)]
 mod tests;
-pub mod udp;
+mod udp;
 
 pub use bind::Sockets;
 pub use cookie::Secret;
 pub use counters::{Counters, Credits};
 pub use edge::{Edge, Release};
+pub use listeners::Listeners;
 pub use query::Code;
 pub use respond::{Arrival, Engine, Outcome, Said, Settings, Transport, respond};
+pub use tcp::Limits;

@@ -2,7 +2,6 @@
 //! panics, touches nothing but its arguments.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::cookie::Secret;
@@ -13,13 +12,7 @@ use crate::model::RecordType;
 
 /// What answers questions: a snapshot, or a test's own world.
 pub trait Engine: Send + Sync + 'static {
-    fn answer<'s>(
-        &'s self,
-        question: &Question,
-        client: &Client,
-        now_ms: u64,
-        entropy: &mut Entropy,
-    ) -> Answer<'s>;
+    fn answer<'s>(&'s self, question: &Question, client: &Client, now_ms: u64, entropy: &mut Entropy) -> Answer<'s>;
 
     /// How many policies there are for an answer to credit.
     fn policies(&self) -> usize;
@@ -32,26 +25,20 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 impl Engine for Snapshot {
-    fn answer<'s>(
-        &'s self,
-        question: &Question,
-        client: &Client,
-        now_ms: u64,
-        entropy: &mut Entropy,
-    ) -> Answer<'s> {
+    fn answer<'s>(&'s self, question: &Question, client: &Client, now_ms: u64, entropy: &mut Entropy) -> Answer<'s> {
         answer::answer(self, question, client, now_ms, entropy)
     }
 
     fn policies(&self) -> usize {
-        self.model().policies.len()
+        self.policy_ids().len()
     }
 
     fn pools(&self) -> usize {
-        self.model().pools.len()
+        self.pool_ids().len()
     }
 
     fn same_indices(&self, other: &Self) -> bool {
-        Arc::ptr_eq(self.model(), other.model())
+        self.policy_ids() == other.policy_ids() && self.pool_ids() == other.pool_ids()
     }
 }
 
@@ -75,7 +62,9 @@ impl Settings {
 pub enum Transport {
     Udp,
     /// With the time that an idle connection is kept open.
-    Tcp { idle: Duration },
+    Tcp {
+        idle: Duration,
+    },
 }
 
 /// From where, how and when a query came.

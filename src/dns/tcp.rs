@@ -65,48 +65,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Desks that connections share, so that threads seldom meet at one.
 const DESKS: usize = 8;
 
-/// Serves connections until `stop`; then answers what was received, and returns when all are closed.
-pub async fn serve<E: Engine>(edge: Arc<Edge<E>>, listener: TcpListener, limits: Limits, stop: CancellationToken) {
-    let server = Arc::new(Server {
-        desks: std::array::from_fn(|_| Mutex::new(Desk::new(&edge, "tcp"))),
-        connections: Connections::new(limits.connections, limits.per_client),
-        limits,
-        stop,
-    });
-    let tracker = TaskTracker::new();
-    let mut failing = false;
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = server.stop.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                failing = false;
-                server.admit(stream, peer, &tracker);
-            }
-            Err(error) => {
-                if !failing {
-                    warn!(%error, "accepting TCP connections fails; closing idle ones and trying again");
-                }
-                failing = true;
-                server.connections.evict_idlest();
-                sleep(PAUSE).await;
-            }
-        }
-    }
-    // Whoever was connected by the kernel already has been promised an answer.
-    while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, listener.accept()).await {
-        server.admit(stream, peer, &tracker);
-    }
-    drop(listener);
-    tracker.close();
-    if timeout(DRAIN, tracker.wait()).await.is_err() {
-        warn!("some TCP clients did not take their last replies in {} s; closing them", DRAIN.as_secs());
-    }
-}
-
-struct Server<E> {
+/// Serves the connections of all listeners.
+pub struct Server<E> {
     desks: [Mutex<Desk<E>>; DESKS],
     connections: Connections,
     limits: Limits,
@@ -114,6 +74,51 @@ struct Server<E> {
 }
 
 impl<E: Engine> Server<E> {
+    pub fn new(edge: &Arc<Edge<E>>, limits: Limits, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Server {
+            desks: std::array::from_fn(|_| Mutex::new(Desk::new(edge, "tcp"))),
+            connections: Connections::new(limits.connections, limits.per_client),
+            limits,
+            stop,
+        })
+    }
+
+    /// Serves one listener until the server is told to stop; then answers what was received, and returns when all
+    /// of the listener's connections are closed.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let tracker = TaskTracker::new();
+        let mut failing = false;
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.admit(stream, peer, &tracker);
+                }
+                Err(error) => {
+                    if !failing {
+                        warn!(%error, "accepting TCP connections fails; closing idle ones and trying again");
+                    }
+                    failing = true;
+                    self.connections.evict_idlest();
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        // Whoever was connected by the kernel already has been promised an answer.
+        while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, listener.accept()).await {
+            self.admit(stream, peer, &tracker);
+        }
+        drop(listener);
+        tracker.close();
+        if timeout(DRAIN, tracker.wait()).await.is_err() {
+            warn!("some TCP clients did not take their last replies in {} s; closing them", DRAIN.as_secs());
+        }
+    }
+
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tracker: &TaskTracker) {
         let place = self.connections.admit(peer.ip());
         let connection = Connection { server: self.clone(), stream, client: peer.ip(), place, partial: Vec::new() };
@@ -149,8 +154,7 @@ impl<E: Engine> Connection<E> {
         let _ = self.stream.set_nodelay(true);
         let mut begun = Instant::now();
         loop {
-            let deadline =
-                begun + if self.partial.is_empty() { self.server.idle() } else { self.server.limits.query };
+            let deadline = begun + if self.partial.is_empty() { self.server.idle() } else { self.server.limits.query };
             let stopped = tokio::select! {
                 ready = self.stream.readable() => match ready {
                     Ok(()) => false,
@@ -307,7 +311,7 @@ mod tests {
         let sockets = Sockets::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let stop = CancellationToken::new();
         let listener = TcpListener::from_std(sockets.tcp).unwrap();
-        let server = tokio::spawn(serve(edge, listener, limits, stop.clone()));
+        let server = tokio::spawn(Server::new(&edge, limits, stop.clone()).serve(listener));
         Running { address: sockets.address, stop, server }
     }
 
@@ -396,13 +400,7 @@ mod tests {
     async fn an_idle_connection_is_small() {
         let world = Arc::new(ArcSwap::from_pointee(World::new()));
         let (edge, _) = Edge::new(world, Settings::new("node", Secret::new([1; 16])));
-        let limits = Limits::default();
-        let server = Arc::new(Server {
-            desks: std::array::from_fn(|_| Mutex::new(Desk::new(&edge, "tcp"))),
-            connections: Connections::new(1, 1),
-            limits,
-            stop: CancellationToken::new(),
-        });
+        let server = Server::new(&edge, Limits::default(), CancellationToken::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stream = TcpStream::connect(address).await.unwrap();

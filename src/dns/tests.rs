@@ -178,12 +178,14 @@ fn a_cookie_alone_is_answered_with_a_fresh_one() {
 
 #[test]
 fn records_that_do_not_fit_leave_an_empty_truncated_reply() {
-    for (payload, limit) in [(None, 512), (Some(100), 512), (Some(512), 512), (Some(1232), 1232), (Some(65_535), 1232)] {
+    for (payload, limit) in [(None, 512), (Some(100), 512), (Some(512), 512), (Some(1232), 1232), (Some(65_535), 1232)]
+    {
         let ask = Ask::of("many.test", 1);
         let bytes = reply(&payload.map_or(ask.clone(), |payload| ask.edns(payload, &[])));
         assert_eq!((bytes[2], bytes[7]), (0x86, 0), "{payload:?}");
         assert_eq!(bytes[11], u8::from(payload.is_some()), "OPT is kept");
-        let asked = reply(&payload.map_or(Ask::of("extra.test", 1), |payload| Ask::of("extra.test", 1).edns(payload, &[])));
+        let asked =
+            reply(&payload.map_or(Ask::of("extra.test", 1), |payload| Ask::of("extra.test", 1).edns(payload, &[])));
         let message = Message::from_vec(&asked).unwrap();
         assert!(!message.metadata.truncation && asked.len() <= limit);
         assert_eq!(message.answers.len(), 25);
@@ -226,8 +228,14 @@ fn what_the_hot_path_does_not_speak_is_left_to_the_general_path() {
         ("IXFR", Ask::of("test", 251)),
         ("NOTIFY", www().header(2, 4 << 3)),
         ("UPDATE", www().header(2, 5 << 3)),
-        ("answer in a query", www().record(&[0xc0, 12], &[0, 1, 0, 1, 0, 0, 0, 0], &[1, 2, 3, 4]).header(7, 1).header(11, 0)),
-        ("authority in a query", www().record(&[0xc0, 12], &[0, 1, 0, 1, 0, 0, 0, 0], &[1, 2, 3, 4]).header(9, 1).header(11, 0)),
+        (
+            "answer in a query",
+            www().record(&[0xc0, 12], &[0, 1, 0, 1, 0, 0, 0, 0], &[1, 2, 3, 4]).header(7, 1).header(11, 0),
+        ),
+        (
+            "authority in a query",
+            www().record(&[0xc0, 12], &[0, 1, 0, 1, 0, 0, 0, 0], &[1, 2, 3, 4]).header(9, 1).header(11, 0),
+        ),
         ("TSIG", www().record(b"\x03key\x00", &[0, 250, 0, 255, 0, 0, 0, 0], &[])),
     ];
     for (what, ask) in cases {

@@ -35,7 +35,8 @@ fn serve<E: Engine>(mut desk: Desk<E>, socket: &UdpSocket, stop: &CancellationTo
             Ok(count) => {
                 failing = false;
                 // A fault of ours costs its batch, never the thread.
-                let answered = catch_unwind(AssertUnwindSafe(|| answer(&mut desk, &batch, count, socket, &mut replies)));
+                let answered =
+                    catch_unwind(AssertUnwindSafe(|| answer(&mut desk, &batch, count, socket, &mut replies)));
                 if answered.is_err() {
                     desk.counters.faults.fetch_add(1, Relaxed);
                     error!("a batch of queries was lost to a fault in the server; report the message above");
@@ -166,7 +167,8 @@ mod tests {
         running.threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(begun.elapsed() < Duration::from_secs(1));
         let counters = running.edge.counters();
-        let replies: u64 = counters.iter().flat_map(|(_, each)| each.replies().map(|(_, _, n)| n).collect::<Vec<_>>()).sum();
+        let replies: u64 =
+            counters.iter().flat_map(|(_, each)| each.replies().map(|(_, _, n)| n).collect::<Vec<_>>()).sum();
         assert_eq!((counters.len(), replies), (2, 2));
         let mut pools = 0;
         for (_, each) in &counters {
