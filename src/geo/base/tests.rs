@@ -157,6 +157,8 @@ fn ipv6_clients_are_found_to_the_64() {
             .put("2001:db8::/32", country("FR"))
             .put("2001:db8:0:1::/64", country("JP"))
             .put("2001:db8:0:2::/127", country("KR"))
+            .put("2001:db8:0:2::8/125", country("US"))
+            .put("2001:dba:0:4::4/127", country("US"))
             .alias("::ffff:0:0/96")
             .alias("2002::/16"),
     );
@@ -164,6 +166,8 @@ fn ipv6_clients_are_found_to_the_64() {
         ("2001:db8:0:1::1", "JP", 64),
         ("2001:db8:0:2:ffff::1", "KR", 64),
         ("2001:db8:0:3::", "FR", 64),
+        ("2001:dba:0:4::", "US", 64),
+        ("2001:dba:0:5::", "", 64),
         ("2001:db8:1::", "FR", 48),
         ("::ffff:192.0.2.1", "DE", 120),
         ("64:ff9b::192.0.2.1", "DE", 120),
