@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::{JoinHandle, available_parallelism};
+use std::thread::available_parallelism;
+use std::{fmt, io};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::cli::Failure;
 use crate::config::Config;
 use crate::control::traffic::Slice;
 use crate::control::{Control, unix_ms};
-use crate::dns::{self, Edge, Secret, Settings, Sockets, tcp, udp};
+use crate::dns::{self, Edge, Limits, Listeners, Secret, Settings, Sockets};
 use crate::model::{Id, Pool};
 
 /// How often answers are added up for shares and metrics.
@@ -24,9 +25,8 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 pub struct DnsService {
     pub edge: Arc<Edge<Snapshot>>,
-    addresses: Vec<SocketAddr>,
+    listeners: Listeners,
     stop: CancellationToken,
-    udp: Vec<JoinHandle<()>>,
     tasks: TaskTracker,
 }
 
@@ -34,51 +34,39 @@ impl DnsService {
     /// Answers on every configured address when it returns.
     pub fn start(config: &Config, control: &Control, used_held: mpsc::Sender<Id<Pool>>) -> Result<Self, Failure> {
         let threads = available_parallelism().map_or(1, usize::from);
+        let failure = |address: &dyn fmt::Display, error: io::Error| {
+            Failure::new(format!("DNS cannot answer on {address}: {error}; {}", advice(&error)))
+        };
+        let bind = |address: &SocketAddr| Sockets::bind(*address, threads).map_err(|error| failure(address, error));
+        let sockets = config.dns.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let settings = Settings::new(&config.node, Secret::new(rand::random()));
         let (edge, releases) = Edge::new(control.shared().snapshot.clone(), settings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let mut service = DnsService { edge, addresses: Vec::new(), stop, udp: Vec::new(), tasks };
-        for address in &config.dns {
-            let bound = Sockets::bind(*address, threads).and_then(|sockets| service.serve(sockets));
-            bound.map_err(|error| Failure::new(format!("DNS cannot answer on {address}: {error}; {}", advice(&error))))?;
-        }
-        let stop = service.stop.clone();
-        service.tasks.spawn(count(service.edge.clone(), control.clone(), stop.clone()));
-        service.tasks.spawn(report_releases(releases, used_held, stop));
-        Ok(service)
-    }
-
-    fn serve(&mut self, sockets: Sockets) -> std::io::Result<()> {
-        for socket in sockets.udp {
-            self.udp.push(udp::spawn(&self.edge, socket, self.stop.clone())?);
-        }
-        sockets.tcp.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(sockets.tcp)?;
-        self.tasks.spawn(tcp::serve(self.edge.clone(), listener, tcp::Limits::default(), self.stop.clone()));
-        self.addresses.push(sockets.address);
-        Ok(())
+        let listeners = Listeners::start(&edge, sockets, Limits::default(), &stop);
+        let listeners = listeners.map_err(|error| failure(&"its sockets", error))?;
+        tasks.spawn(count(edge.clone(), control.clone(), stop.clone()));
+        tasks.spawn(report_releases(releases, used_held, stop.clone()));
+        Ok(DnsService { edge, listeners, stop, tasks })
     }
 
     /// Where it answers, with the ports that were found for port 0.
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        self.listeners.addresses()
     }
 
     /// Answers what was received, then closes.
     pub async fn stop(self) {
         self.stop.cancel();
+        self.listeners.stopped().await;
         self.tasks.close();
         self.tasks.wait().await;
-        let udp = self.udp;
-        let joined = tokio::task::spawn_blocking(move || udp.into_iter().for_each(|thread| drop(thread.join())));
-        let _ = joined.await;
     }
 }
 
-fn advice(error: &std::io::Error) -> &'static str {
+fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
-        std::io::ErrorKind::AddrInUse => "stop what listens there, or choose another address with --dns",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrInUse => "stop what listens there, or choose another address with --dns",
         _ => "choose an address of this machine with --dns",
     }
 }
