@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::ProbeAddress;
 use super::checker::{Failure, Trace, connect};
 use super::tcp::{Search, Searched};
-use super::tls::Trust;
+use super::tls::{Accept, Trust};
 use crate::model::{HttpCheck, Method};
 
 /// How many redirects are followed where the monitor asks for it.
@@ -142,7 +142,8 @@ async fn request(
     match place.scheme {
         Scheme::Http => exchange(stream, request, trace).await,
         Scheme::Https => {
-            let stream = Box::pin(trust.handshake(stream, &place.host, check.verify_tls, trace)).await?;
+            let accept = if check.verify_tls { Accept::Trusted } else { Accept::Any };
+            let stream = trust.handshake(stream, &place.host, accept, trace).await?;
             exchange(stream, request, trace).await
         }
     }

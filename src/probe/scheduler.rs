@@ -78,8 +78,8 @@ impl Scheduler {
         Scheduler { wanted, requests, troubles, task }
     }
 
-    /// Replaces what is probed. Probes that stay keep their schedule, new ones start soon, and those
-    /// that are gone end at once.
+    /// Replaces what is probed. Probes that stay keep their schedule, new ones and new targets get an
+    /// outcome soon, and those that are gone end at once.
     pub fn watch(&self, wanted: Vec<Probe>) {
         self.wanted.send_replace(wanted);
     }
@@ -153,18 +153,22 @@ where
         self.running.shutdown().await;
     }
 
+    /// Probes that nobody asked for until now, or that got a target without any outcome, become due
+    /// at random moments soon; the others keep their schedule.
     fn replace(&mut self, merged: Vec<(Key, Probe)>) {
         let mut old = std::mem::take(&mut self.ids);
-        let new_ones = merged.iter().filter(|(key, _)| !old.contains_key(key)).count();
+        let new_ones = merged.iter().filter(|(key, probe)| self.brings_targets(old.get(key), probe)).count();
         let spread = START_SPACING.saturating_mul(u32::try_from(new_ones).unwrap_or(u32::MAX));
+        let now = Instant::now();
         for (key, probe) in merged {
-            let id = old.remove(&key).unwrap_or_else(|| self.add(&probe, spread));
-            if let Some(slot) = self.slots.get_mut(&id)
-                && slot.probe.targets != probe.targets
-            {
-                self.troubles.lock().retain(|target, _| !slot.probe.targets.contains(target));
-                slot.probe = Arc::new(probe);
-            }
+            let soon = now + spread.min(interval(&probe)).mul_f64(self.random.random::<f64>());
+            let id = match old.remove(&key) {
+                Some(id) => {
+                    self.retarget(id, probe, soon);
+                    id
+                }
+                None => self.add(probe, soon),
+            };
             self.ids.insert(key, id);
         }
         for id in old.into_values() {
@@ -172,15 +176,31 @@ where
         }
     }
 
-    /// A new probe, due at a random moment within `spread`, but never later than its interval.
-    fn add(&mut self, probe: &Probe, spread: Duration) -> u64 {
+    fn brings_targets(&self, known: Option<&u64>, probe: &Probe) -> bool {
+        let slot = known.and_then(|id| self.slots.get(id));
+        slot.is_none_or(|slot| probe.targets.iter().any(|target| !slot.probe.targets.contains(target)))
+    }
+
+    fn add(&mut self, probe: Probe, due: Instant) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        let within = spread.min(interval(probe));
-        let due = Instant::now() + within.mul_f64(self.random.random::<f64>());
         self.queue.insert((due, id));
-        self.slots.insert(id, Slot { probe: Arc::new(probe.clone()), due, running: None, last_was_up: false });
+        self.slots.insert(id, Slot { probe: Arc::new(probe), due, running: None, last_was_up: false });
         id
+    }
+
+    fn retarget(&mut self, id: u64, probe: Probe, soon: Instant) {
+        let hurries = self.brings_targets(Some(&id), &probe);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if slot.probe.targets == probe.targets {
+            return;
+        }
+        self.troubles.lock().retain(|target, _| !slot.probe.targets.contains(target));
+        slot.probe = Arc::new(probe);
+        if hurries && self.queue.remove(&(slot.due, id)) {
+            slot.due = slot.due.min(soon);
+            self.queue.insert((slot.due, id));
+        }
     }
 
     fn remove(&mut self, id: u64) {
@@ -200,8 +220,7 @@ where
         let now = Instant::now();
         for (&id, slot) in &mut self.slots {
             let concerned = slot.probe.targets.iter().any(|target| target.endpoint == *endpoint);
-            if concerned && slot.running.is_none() {
-                self.queue.remove(&(slot.due, id));
+            if concerned && self.queue.remove(&(slot.due, id)) {
                 slot.due = now;
                 self.queue.insert((now, id));
             }

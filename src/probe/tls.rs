@@ -15,6 +15,13 @@ use tokio_rustls::client::TlsStream;
 
 use super::checker::{Failure, Trace};
 
+/// Which certificates a check accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accept {
+    Trusted,
+    Any,
+}
+
 /// Client settings of TLS, shared by all checks.
 pub(super) struct Trust {
     /// `None` on a machine without any authority, where every certificate would look forged.
@@ -49,10 +56,13 @@ impl Trust {
         &self,
         stream: TcpStream,
         host: &str,
-        verify: bool,
+        accept: Accept,
         trace: &mut Trace,
     ) -> Result<TlsStream<TcpStream>, Failure> {
-        let config = if verify { self.verifying.as_ref() } else { Some(&self.accepting_any) };
+        let config = match accept {
+            Accept::Trusted => self.verifying.as_ref(),
+            Accept::Any => Some(&self.accepting_any),
+        };
         let config = config.ok_or_else(|| {
             Failure::Unable(
                 "this machine trusts no certificate authority; install ca-certificates, or turn verify_tls off".into(),

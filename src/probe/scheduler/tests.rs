@@ -63,10 +63,10 @@ async fn ten_thousand_probes_start_evenly_and_never_later_than_their_interval() 
     let (scheduler, _outcomes) = start_checks(&starts, |_, _| (Duration::from_millis(20), Verdict::Up));
     let began = Instant::now();
     scheduler.watch(many(10_000));
-    sleep(60 * SECOND).await;
+    sleep(40 * SECOND).await;
     let starts = starts.lock();
     assert_eq!(starts.len(), 10_000);
-    let mut buckets = [0_usize; 600];
+    let mut buckets = [0_usize; 400];
     for started in starts.values() {
         assert!(started[0] - began <= 10 * SECOND);
         for gap in gaps(started) {
@@ -74,7 +74,7 @@ async fn ten_thousand_probes_start_evenly_and_never_later_than_their_interval() 
             assert!(bounds.contains(&gap), "{gap:?} between two checks");
         }
         for at in started {
-            buckets[((*at - began).as_millis() / 100).min(599) as usize] += 1;
+            buckets[((*at - began).as_millis() / 100).min(399) as usize] += 1;
         }
     }
     let mean = buckets.iter().sum::<usize>() / buckets.len();
@@ -120,7 +120,7 @@ async fn no_more_than_the_limit_run_at_once() {
     };
     let scheduler = Scheduler::start_with(check, sender, 7);
     scheduler.watch(many(10_000));
-    sleep(60 * SECOND).await;
+    sleep(20 * SECOND).await;
     assert_eq!(peak.load(Ordering::Relaxed), MAX_RUNNING);
     scheduler.stop().await;
 }
@@ -208,21 +208,26 @@ async fn a_change_keeps_the_schedule_of_what_stays_and_ends_what_goes() {
     sleep(5 * SECOND).await;
     assert_eq!((starts.lock().len(), ended.load(Ordering::Relaxed)), (2, 1));
 
-    let renamed = Monitor { fail_after: 1, ..tcp_monitor("renamed") };
-    scheduler.watch(vec![probe("stays", 1, renamed), probe("comes", 3, tcp_monitor("web"))]);
+    let patient = Monitor { fail_after: 9, ..tcp_monitor("web") };
+    scheduler.watch(vec![probe("stays", 1, patient), probe("comes", 3, tcp_monitor("web"))]);
     sleep(SECOND).await;
     assert_eq!(ended.load(Ordering::Relaxed), 3, "the hanging check has ended, and the new one ran");
-    assert_eq!(starts.lock()["comes"].len(), 1);
+    let counts: Vec<usize> = starts.lock().values().map(Vec::len).collect();
+    assert_eq!(counts, [1, 1, 1], "only the new one started");
     sleep(5 * SECOND).await;
     let gaps = gaps(&starts.lock()["stays"]);
     assert_eq!(gaps.len(), 1);
     assert!(gaps[0] >= 9 * SECOND, "not started anew by the change: {gaps:?}");
-    let last = received(&mut outcomes).pop().unwrap().0;
-    assert_eq!(last, target("stays", "renamed"), "outcomes go to the targets of today");
+
+    received(&mut outcomes);
+    scheduler.watch(vec![probe("stays", 1, tcp_monitor("renamed")), probe("comes", 3, tcp_monitor("web"))]);
+    sleep(SECOND).await;
+    let known = received(&mut outcomes);
+    assert_eq!(known, [(target("stays", "renamed"), Ok(()))], "a target without an outcome gets one soon");
 
     scheduler.watch(Vec::new());
     sleep(100 * SECOND).await;
-    assert_eq!(starts.lock().values().map(Vec::len).sum::<usize>(), 4, "nothing is probed any more");
+    assert_eq!(starts.lock().values().map(Vec::len).sum::<usize>(), 5, "nothing is probed any more");
 }
 
 #[tokio::test(start_paused = true)]
