@@ -11,9 +11,9 @@ const MAX_DEPTH: usize = 8;
 /// What the rules before it leave of a rule.
 pub(super) enum Reach {
     All,
-    /// Regions or tokens that earlier rules answer, of which `0` names some.
-    Some(Vec<String>),
-    /// Earlier rules answer all of it; they have these indexes.
+    /// Earlier rules answer all of these regions of it.
+    Some(Vec<Id<Region>>),
+    /// Rules with these indexes answer all of it.
     None(Vec<usize>),
 }
 
@@ -28,34 +28,26 @@ pub(super) fn reach(model: &Model, policy: &Policy, at: usize) -> Reach {
     for (_, other) in &earlier {
         other.regions.iter().for_each(|id| taken.add_sure(model, id, MAX_DEPTH));
     }
-    let (mut covered, mut open) = (Vec::new(), false);
-    let mut by = BTreeSet::new();
+    // A rule for Germany before one for Europe is how exceptions are said; only regions that are taken as
+    // a whole are a mistake.
+    let (mut covered, mut by) = (Vec::new(), BTreeSet::new());
     for id in &rule.regions {
-        let same: Vec<usize> =
-            earlier.iter().filter(|(_, other)| other.regions.contains(id)).map(|(i, _)| *i).collect();
-        if let Some(first) = same.first() {
-            covered.push(format!("region {id}"));
+        if let Some((first, _)) = earlier.iter().find(|(_, other)| other.regions.contains(id)) {
+            covered.push(id.clone());
             by.insert(*first);
             continue;
         }
         let mut tokens = Vec::new();
         possible(model, id, MAX_DEPTH, &mut tokens);
-        for token in &tokens {
-            if taken.cover(token) {
-                covered.push(token.to_string());
-            } else {
-                open = true;
-            }
-        }
         if !tokens.is_empty() && tokens.iter().all(|token| taken.cover(token)) {
+            covered.push(id.clone());
             by.extend(earlier.iter().map(|(i, _)| *i));
         }
-        open |= tokens.is_empty();
     }
-    match (covered.is_empty(), open) {
-        (true, _) => Reach::All,
-        (false, true) => Reach::Some(covered),
-        (false, false) => Reach::None(by.into_iter().collect()),
+    match covered.len() {
+        0 => Reach::All,
+        all if all == rule.regions.len() => Reach::None(by.into_iter().collect()),
+        _ => Reach::Some(covered),
     }
 }
 

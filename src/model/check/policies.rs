@@ -213,10 +213,9 @@ fn reachable(draft: &mut Draft, at: &str, policy: &Policy, index: usize) {
             draft.error(at, problem, "move it above them, or delete it");
         }
         Reach::Some(covered) => {
-            let more = if covered.len() > 3 { format!(" and {} more", covered.len() - 3) } else { String::new() };
-            let named = covered[..covered.len().min(3)].join(", ");
+            let regions: Vec<&str> = covered.iter().map(Id::as_str).collect();
             let remedy = "move this rule above them if it should answer these clients";
-            draft.warn(at, format!("earlier rules answer a part of it: {named}{more}"), remedy);
+            draft.warn(at, format!("earlier rules answer all of {}", regions.join(", ")), remedy);
         }
     }
 }
