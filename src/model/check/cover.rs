@@ -24,10 +24,7 @@ pub(super) fn reach(model: &Model, policy: &Policy, at: usize) -> Reach {
     // An earlier rule's exceptions do not matter where this rule makes them, too.
     let plain = |other: &Rule| other.except_regions.iter().all(|id| rule.except_regions.contains(id));
     let earlier: Vec<(usize, &Rule)> = earlier.into_iter().filter(|(_, other)| plain(other)).collect();
-    let mut taken = Tokens::default();
-    for (_, other) in &earlier {
-        other.regions.iter().for_each(|id| taken.add_sure(model, id, MAX_DEPTH));
-    }
+    let taken: Vec<(usize, Tokens)> = earlier.iter().map(|(i, other)| (*i, Tokens::sure(model, other))).collect();
     // A rule for Germany before one for Europe is how exceptions are said; only regions that are taken as
     // a whole are a mistake.
     let (mut covered, mut by) = (Vec::new(), BTreeSet::new());
@@ -39,9 +36,11 @@ pub(super) fn reach(model: &Model, policy: &Policy, at: usize) -> Reach {
         }
         let mut tokens = Vec::new();
         possible(model, id, MAX_DEPTH, &mut tokens);
-        if !tokens.is_empty() && tokens.iter().all(|token| taken.cover(token)) {
+        let takers = tokens.iter().map(|token| taken.iter().find(|(_, set)| set.cover(token)).map(|(i, _)| *i));
+        let takers: Option<BTreeSet<usize>> = takers.collect();
+        if let Some(takers) = takers.filter(|takers| !takers.is_empty()) {
             covered.push(id.clone());
-            by.extend(earlier.iter().map(|(i, _)| *i));
+            by.extend(takers);
         }
     }
     match covered.len() {
@@ -67,6 +66,13 @@ fn possible(model: &Model, id: &Id<Region>, depth: usize, tokens: &mut Vec<Token
 struct Tokens(BTreeSet<Token>);
 
 impl Tokens {
+    /// What the regions of `rule` surely hold.
+    fn sure(model: &Model, rule: &Rule) -> Self {
+        let mut tokens = Self::default();
+        rule.regions.iter().for_each(|id| tokens.add_sure(model, id, MAX_DEPTH));
+        tokens
+    }
+
     /// Adds what the region surely holds: nothing where it makes exceptions.
     fn add_sure(&mut self, model: &Model, id: &Id<Region>, depth: usize) {
         let Some(region) = model.regions.get(id).filter(|region| depth > 0 && region.except.is_empty()) else { return };

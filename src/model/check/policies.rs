@@ -10,6 +10,7 @@ use super::super::{
 use super::Kind;
 use super::apply::Draft;
 use super::cover::{self, Reach};
+use super::names;
 use super::zones::enclosing;
 
 /// Below this many seconds many resolvers keep an answer longer anyway, and queries multiply.
@@ -124,6 +125,9 @@ fn attachments(draft: &mut Draft, id: &Id<Policy>, policy: &Policy) {
         } else if let Some((deeper, apex)) = inside.filter(|(_, apex)| *apex != zone.fqdn) {
             let problem = format!("{} lies in zone {deeper} ({apex})", attach.name);
             draft.error(format!("{at}.zone"), problem, format!("use zone {deeper}"));
+        } else if let Some(cut) = names::delegation(draft, &attach.zone, &attach.name) {
+            let problem = format!("{} is hidden by the delegation of {cut}", attach.name);
+            draft.warn(format!("{at}.name"), problem, "remove the delegation, or steer the name at its servers");
         }
         if attach.types.contains(&RecordType::CNAME) && attach.name == zone.fqdn {
             let remedy = "steer A and AAAA there, with address endpoints";

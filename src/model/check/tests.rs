@@ -508,3 +508,24 @@ fn one_edit_among_many_record_sets_is_checked_at_once() {
     assert_eq!(checked.changes.len(), 2);
     assert!(elapsed.as_millis() < 1000, "{elapsed:?}");
 }
+
+#[test]
+fn deleting_with_references_detaches_first() {
+    let model = example();
+    let step_of = |model: &Model| {
+        let policy = model.policies.values().next().unwrap();
+        policy.rules.iter().map(|rule| rule.steps.len()).collect::<Vec<_>>()
+    };
+    let edits = model.deletion(Kind::Pools, "us");
+    let checked = model.check(&edits).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert_eq!(step_of(&checked.model), [1, 1]);
+    // What would leave nobody to answer is still refused.
+    let errors = refused(&model, &model.deletion(Kind::Pools, "de"));
+    assert_eq!(errors, ["policies/shop rules[0].steps: has 0 items; give 1 to 8"]);
+    let errors = refused(&model, &model.deletion(Kind::Regions, "german"));
+    assert_eq!(errors, [""; 0]);
+    let checked = model.check(&model.deletion(Kind::Zones, "example")).unwrap();
+    assert!(checked.model.records.is_empty() && checked.model.policies.values().all(|policy| policy.attach.is_empty()));
+    let checked = model.check(&model.deletion(Kind::Monitors, "web")).unwrap();
+    assert!(checked.model.pools.values().all(|pool| pool.monitors.is_empty()));
+}
