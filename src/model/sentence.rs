@@ -53,7 +53,7 @@ fn last_resort(last_resort: &LastResort) -> String {
 /// A share with one decimal where it needs one.
 fn percent(part: u32, total: u32) -> String {
     let tenths = (part * 1000 + total / 2).checked_div(total).unwrap_or(0);
-    if tenths % 10 == 0 { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
+    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
 }
 
 fn join<T: ToString>(items: &[T]) -> String {

@@ -11,9 +11,9 @@ const MAX_DEPTH: usize = 8;
 /// What the rules before it leave of a rule.
 pub(super) enum Reach {
     All,
-    /// Regions or tokens that earlier rules answer, of which `0` names some.
-    Some(Vec<String>),
-    /// Earlier rules answer all of it; they have these indexes.
+    /// Earlier rules answer all of these regions of it.
+    Some(Vec<Id<Region>>),
+    /// Rules with these indexes answer all of it.
     None(Vec<usize>),
 }
 
@@ -24,38 +24,29 @@ pub(super) fn reach(model: &Model, policy: &Policy, at: usize) -> Reach {
     // An earlier rule's exceptions do not matter where this rule makes them, too.
     let plain = |other: &Rule| other.except_regions.iter().all(|id| rule.except_regions.contains(id));
     let earlier: Vec<(usize, &Rule)> = earlier.into_iter().filter(|(_, other)| plain(other)).collect();
-    let mut taken = Tokens::default();
-    for (_, other) in &earlier {
-        other.regions.iter().for_each(|id| taken.add_sure(model, id, MAX_DEPTH));
-    }
-    let (mut covered, mut open) = (Vec::new(), false);
-    let mut by = BTreeSet::new();
+    let taken: Vec<(usize, Tokens)> = earlier.iter().map(|(i, other)| (*i, Tokens::sure(model, other))).collect();
+    // A rule for Germany before one for Europe is how exceptions are said; only regions that are taken as
+    // a whole are a mistake.
+    let (mut covered, mut by) = (Vec::new(), BTreeSet::new());
     for id in &rule.regions {
-        let same: Vec<usize> =
-            earlier.iter().filter(|(_, other)| other.regions.contains(id)).map(|(i, _)| *i).collect();
-        if let Some(first) = same.first() {
-            covered.push(format!("region {id}"));
+        if let Some((first, _)) = earlier.iter().find(|(_, other)| other.regions.contains(id)) {
+            covered.push(id.clone());
             by.insert(*first);
             continue;
         }
         let mut tokens = Vec::new();
         possible(model, id, MAX_DEPTH, &mut tokens);
-        for token in &tokens {
-            if taken.cover(token) {
-                covered.push(token.to_string());
-            } else {
-                open = true;
-            }
+        let takers = tokens.iter().map(|token| taken.iter().find(|(_, set)| set.cover(token)).map(|(i, _)| *i));
+        let takers: Option<BTreeSet<usize>> = takers.collect();
+        if let Some(takers) = takers.filter(|takers| !takers.is_empty()) {
+            covered.push(id.clone());
+            by.extend(takers);
         }
-        if !tokens.is_empty() && tokens.iter().all(|token| taken.cover(token)) {
-            by.extend(earlier.iter().map(|(i, _)| *i));
-        }
-        open |= tokens.is_empty();
     }
-    match (covered.is_empty(), open) {
-        (true, _) => Reach::All,
-        (false, true) => Reach::Some(covered),
-        (false, false) => Reach::None(by.into_iter().collect()),
+    match covered.len() {
+        0 => Reach::All,
+        all if all == rule.regions.len() => Reach::None(by.into_iter().collect()),
+        _ => Reach::Some(covered),
     }
 }
 
@@ -75,6 +66,13 @@ fn possible(model: &Model, id: &Id<Region>, depth: usize, tokens: &mut Vec<Token
 struct Tokens(BTreeSet<Token>);
 
 impl Tokens {
+    /// What the regions of `rule` surely hold.
+    fn sure(model: &Model, rule: &Rule) -> Self {
+        let mut tokens = Self::default();
+        rule.regions.iter().for_each(|id| tokens.add_sure(model, id, MAX_DEPTH));
+        tokens
+    }
+
     /// Adds what the region surely holds: nothing where it makes exceptions.
     fn add_sure(&mut self, model: &Model, id: &Id<Region>, depth: usize) {
         let Some(region) = model.regions.get(id).filter(|region| depth > 0 && region.except.is_empty()) else { return };

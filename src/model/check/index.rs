@@ -6,16 +6,19 @@ use super::super::{Id, Model, Name, Policy, RecordKey, RecordType, Zone};
 use super::Kind;
 use super::apply::Draft;
 
+/// A policy and the types that it answers at a name.
+type Steered = (Id<Policy>, Vec<RecordType>);
+
 pub(super) struct Index {
     apexes: HashMap<Name, Id<Zone>>,
     /// Names that enabled policies answer.
-    steered: HashMap<Name, Vec<(Id<Policy>, Vec<RecordType>)>>,
+    steered: HashMap<Name, Vec<Steered>>,
 }
 
 impl Index {
     fn of(model: &Model) -> Self {
         let apexes = model.zones.iter().map(|(id, zone)| (zone.fqdn.clone(), id.clone())).collect();
-        let mut steered: HashMap<Name, Vec<(Id<Policy>, Vec<RecordType>)>> = HashMap::new();
+        let mut steered: HashMap<Name, Vec<Steered>> = HashMap::new();
         for (id, policy) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
             for attach in &policy.attach {
                 steered.entry(attach.name.clone()).or_default().push((id.clone(), attach.types.clone()));
@@ -36,7 +39,7 @@ impl Draft<'_> {
     }
 
     /// Every enabled policy that answers `name`, with the types it answers there.
-    pub fn steered(&self, name: &Name) -> &[(Id<Policy>, Vec<RecordType>)] {
+    pub fn steered(&self, name: &Name) -> &[Steered] {
         self.index().steered.get(name).map_or(&[], Vec::as_slice)
     }
 

@@ -20,7 +20,9 @@ pub(super) fn check(draft: &mut Draft) {
     let mut deleted: BTreeMap<(Kind, String), Vec<String>> = BTreeMap::new();
     let gone = |kind, id: &str| !exists(&draft.model, kind, id);
     let any_gone = draft.touched.entities.iter().any(|(kind, id)| gone(*kind, id));
-    let wanted = |kind, id: &str| any_gone || draft.touched.has(kind, id);
+    // What could not be read stands in the draft as it was before, and says nothing about the edit.
+    let readable = |kind, id: &str| draft.broken.is_empty() || !draft.broken.contains(&(kind, id.to_owned()));
+    let wanted = |kind, id: &str| (any_gone || draft.touched.has(kind, id)) && readable(kind, id);
     each_reference(&draft.model, wanted, &mut |at, kind, id| {
         if gone(kind, id) && exists(draft.before, kind, id) {
             deleted.entry((kind, id.to_owned())).or_default().push(at.to_string());

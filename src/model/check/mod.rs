@@ -3,6 +3,7 @@
 
 mod apply;
 mod cover;
+mod deletion;
 mod document;
 mod index;
 mod links;

@@ -76,13 +76,9 @@ fn below_cuts(draft: &mut Draft, at: &str, key: &RecordKey, zone: &Zone) {
         let problem = format!("zone {id} ({apex}) answers for this name");
         return draft.warn(at, problem, format!("move it into zone {id}"));
     }
-    let mut above = Some(key.name.clone());
-    while let Some(name) = above.filter(|name| *name != zone.fqdn) {
-        if draft.has_set(&key.zone, &name, RecordType::NS) && !belongs_to_cut(key, &name) {
-            draft.warn(at, format!("is hidden by the delegation of {name}"), "move it to the servers of that zone");
-            return;
-        }
-        above = name.parent();
+    if let Some(cut) = delegation(draft, &key.zone, &key.name).filter(|cut| !belongs_to_cut(key, cut)) {
+        let remedy = "move it to the servers of that zone";
+        return draft.warn(at, format!("is hidden by the delegation of {cut}"), remedy);
     }
     let mut above = key.name.parent();
     while let Some(name) = above.filter(|name| name.is_under(&zone.fqdn)) {
@@ -95,6 +91,19 @@ fn below_cuts(draft: &mut Draft, at: &str, key: &RecordKey, zone: &Zone) {
     if key.rtype == RecordType::DS && !draft.has_set(&key.zone, &key.name, RecordType::NS) {
         draft.error(at, "stands where nothing is delegated", "add the NS set of the delegation beside it");
     }
+}
+
+/// The name at or above `name` that its zone delegates to other servers.
+pub(super) fn delegation(draft: &Draft, zone: &Id<Zone>, name: &Name) -> Option<Name> {
+    let apex = &draft.model.zones.get(zone)?.fqdn;
+    let mut above = Some(name.clone());
+    while let Some(name) = above.filter(|name| name != apex) {
+        if draft.has_set(zone, &name, RecordType::NS) {
+            return Some(name);
+        }
+        above = name.parent();
+    }
+    None
 }
 
 /// What a new delegation or DNAME does to the names below it.

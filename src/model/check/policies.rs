@@ -10,6 +10,7 @@ use super::super::{
 use super::Kind;
 use super::apply::Draft;
 use super::cover::{self, Reach};
+use super::names;
 use super::zones::enclosing;
 
 /// Below this many seconds many resolvers keep an answer longer anyway, and queries multiply.
@@ -124,6 +125,9 @@ fn attachments(draft: &mut Draft, id: &Id<Policy>, policy: &Policy) {
         } else if let Some((deeper, apex)) = inside.filter(|(_, apex)| *apex != zone.fqdn) {
             let problem = format!("{} lies in zone {deeper} ({apex})", attach.name);
             draft.error(format!("{at}.zone"), problem, format!("use zone {deeper}"));
+        } else if let Some(cut) = names::delegation(draft, &attach.zone, &attach.name) {
+            let problem = format!("{} is hidden by the delegation of {cut}", attach.name);
+            draft.warn(format!("{at}.name"), problem, "remove the delegation, or steer the name at its servers");
         }
         if attach.types.contains(&RecordType::CNAME) && attach.name == zone.fqdn {
             let remedy = "steer A and AAAA there, with address endpoints";
@@ -213,10 +217,9 @@ fn reachable(draft: &mut Draft, at: &str, policy: &Policy, index: usize) {
             draft.error(at, problem, "move it above them, or delete it");
         }
         Reach::Some(covered) => {
-            let more = if covered.len() > 3 { format!(" and {} more", covered.len() - 3) } else { String::new() };
-            let named = covered[..covered.len().min(3)].join(", ");
+            let regions: Vec<&str> = covered.iter().map(Id::as_str).collect();
             let remedy = "move this rule above them if it should answer these clients";
-            draft.warn(at, format!("earlier rules answer a part of it: {named}{more}"), remedy);
+            draft.warn(at, format!("earlier rules answer all of {}", regions.join(", ")), remedy);
         }
     }
 }

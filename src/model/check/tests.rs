@@ -13,7 +13,7 @@ fn example() -> Model {
     let step = |pool: &str| json!({"pools": [{"pool": pool}]});
     let edits = [
         edit(Kind::Monitors, "web", json!({"type": "tcp", "port": 443})),
-        edit(Kind::Regions, "dach", json!({"include": ["country:DE", "country:CH"]})),
+        edit(Kind::Regions, "german", json!({"include": ["country:DE", "country:AT"]})),
         edit(Kind::Regions, "office", json!({"include": ["cidr:10.1.0.0/16"]})),
         edit(Kind::Endpoints, "de-1", json!({"ipv4": "192.0.2.10", "ipv6": "2001:db8::10"})),
         edit(Kind::Endpoints, "us-1", json!({"ipv4": "192.0.2.20"})),
@@ -339,7 +339,7 @@ fn what_must_not_be_is_refused_with_a_remedy() {
         ),
         (
             vec![rules(
-                json!([{"regions": ["eu"], "steps": [step("de")]}, {"regions": ["dach"], "steps": [step("de")]}, everyone]),
+                json!([{"regions": ["eu"], "steps": [step("de")]}, {"regions": ["german"], "steps": [step("de")]}, everyone]),
             )],
             &[
                 "policies/shop rules[1]: is never reached: rules[0] answer all of its clients; move it above them, or delete it",
@@ -423,16 +423,16 @@ fn what_deserves_a_look_is_warned_of() {
         ),
         (
             vec![rules(
-                json!([{"regions": ["dach"], "steps": [step("de")]}, {"regions": ["eu"], "steps": [step("de")]}, everyone]),
+                json!([{"regions": ["german"], "steps": [step("de")]}, {"regions": ["eu"], "steps": [step("de")]}, everyone]),
             )],
             &[],
         ),
         (
             vec![rules(
-                json!([{"regions": ["eu"], "steps": [step("de")]}, {"regions": ["eu", "na"], "steps": [step("de")]}, everyone]),
+                json!([{"regions": ["eu"], "steps": [step("de")]}, {"regions": ["eu", "asia"], "steps": [step("de")]}, everyone]),
             )],
             &[
-                "policies/shop rules[1]: earlier rules answer a part of it: region eu; move this rule above them if it should answer these clients",
+                "policies/shop rules[1]: earlier rules answer all of eu; move this rule above them if it should answer these clients",
             ],
         ),
         (
@@ -507,4 +507,25 @@ fn one_edit_among_many_record_sets_is_checked_at_once() {
     println!("one edit among {} record sets: {elapsed:?}", checked.model.records.len());
     assert_eq!(checked.changes.len(), 2);
     assert!(elapsed.as_millis() < 1000, "{elapsed:?}");
+}
+
+#[test]
+fn deleting_with_references_detaches_first() {
+    let model = example();
+    let step_of = |model: &Model| {
+        let policy = model.policies.values().next().unwrap();
+        policy.rules.iter().map(|rule| rule.steps.len()).collect::<Vec<_>>()
+    };
+    let edits = model.deletion(Kind::Pools, "us");
+    let checked = model.check(&edits).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert_eq!(step_of(&checked.model), [1, 1]);
+    // What would leave nobody to answer is still refused.
+    let errors = refused(&model, &model.deletion(Kind::Pools, "de"));
+    assert_eq!(errors, ["policies/shop rules[0].steps: has 0 items; give 1 to 8"]);
+    let errors = refused(&model, &model.deletion(Kind::Regions, "german"));
+    assert_eq!(errors, [""; 0]);
+    let checked = model.check(&model.deletion(Kind::Zones, "example")).unwrap();
+    assert!(checked.model.records.is_empty() && checked.model.policies.values().all(|policy| policy.attach.is_empty()));
+    let checked = model.check(&model.deletion(Kind::Monitors, "web")).unwrap();
+    assert!(checked.model.pools.values().all(|pool| pool.monitors.is_empty()));
 }
