@@ -50,6 +50,8 @@ const MAX_UNREAD: usize = 16;
 /// The counters of one thread, or of all stream connections.
 #[derive(Debug)]
 pub struct Counters<E> {
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
     replies: [[AtomicU64; CODES.len() + 1]; TYPES.len() + 1],
     pub truncated: AtomicU64,
     /// Queries that carried a client subnet.
@@ -73,9 +75,10 @@ pub struct Credits<E> {
     pools: Box<[AtomicU64]>,
 }
 
-impl<E> Default for Counters<E> {
-    fn default() -> Self {
+impl<E: Engine> Counters<E> {
+    pub fn new(transport: &'static str) -> Self {
         Counters {
+            transport,
             replies: array::from_fn(|_| array::from_fn(|_| AtomicU64::new(0))),
             truncated: AtomicU64::new(0),
             subnets: AtomicU64::new(0),
@@ -86,9 +89,7 @@ impl<E> Default for Counters<E> {
             credits: Mutex::default(),
         }
     }
-}
 
-impl<E: Engine> Counters<E> {
     /// Counts one reply.
     pub fn count(&self, said: &Said) {
         let rtype = TYPES.iter().position(|&known| known == said.rtype).unwrap_or(TYPES.len());
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn replies_are_counted_by_type_and_code() {
-        let counters = Counters::<World>::default();
+        let counters = Counters::<World>::new("udp");
         let said = |rtype, code| Said { rtype, code, truncated: true, subnet: false, credit: None };
         counters.count(&said(RecordType::A, Code::NOERROR));
         counters.count(&said(RecordType::A, Code::NOERROR));
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn credits_are_taken_once_and_outlive_their_snapshot_until_then() {
-        let counters = Counters::default();
+        let counters = Counters::new("udp");
         let credits = counters.credit_to(&Arc::new(World::new()));
         credits.count(&Credit { policy: 0, pool: Some(1), releases_hold: false });
         credits.count(&Credit { policy: 9, pool: Some(9), releases_hold: false });
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn unread_credits_are_bounded() {
-        let counters = Counters::default();
+        let counters = Counters::new("udp");
         let world = Arc::new(World::new());
         for _ in 0..100 {
             counters.credit_to(&world);

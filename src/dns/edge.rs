@@ -31,7 +31,7 @@ pub struct Edge<E> {
     snapshot: Arc<ArcSwap<E>>,
     settings: Arc<Settings>,
     releases: mpsc::Sender<Release<E>>,
-    counters: Mutex<Vec<(&'static str, Arc<Counters<E>>)>>,
+    counters: Mutex<Vec<Arc<Counters<E>>>>,
 }
 
 impl<E: Engine> Edge<E> {
@@ -42,8 +42,8 @@ impl<E: Engine> Edge<E> {
         (Arc::new(edge), released)
     }
 
-    /// Everybody's counters, each with the name of its transport.
-    pub fn counters(&self) -> Vec<(&'static str, Arc<Counters<E>>)> {
+    /// Everybody's counters.
+    pub fn counters(&self) -> Vec<Arc<Counters<E>>> {
         self.counters.lock().clone()
     }
 }
@@ -62,8 +62,8 @@ pub(super) struct Desk<E> {
 impl<E: Engine> Desk<E> {
     /// A desk whose counters are seen by metrics under the transport's name.
     pub fn new(edge: &Arc<Edge<E>>, transport: &'static str) -> Self {
-        let counters = Arc::new(Counters::default());
-        edge.counters.lock().push((transport, counters.clone()));
+        let counters = Arc::new(Counters::new(transport));
+        edge.counters.lock().push(counters.clone());
         let snapshot = edge.snapshot.load_full();
         let credits = counters.credit_to(&snapshot);
         Desk { edge: edge.clone(), snapshot, counters, credits, entropy: Entropy::new(rand::random()), now_ms: 0 }

@@ -2,10 +2,12 @@
 //! from the address that was asked. The only unsafe code of the product; every pointer that the kernel gets is
 //! made in the call that hands it over and points into buffers that `self` owns.
 #![allow(unsafe_code)]
+// The lengths in libc's headers are 32 bits wide with musl.
+#![allow(clippy::unnecessary_cast)]
 
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -109,9 +111,9 @@ impl Batch {
             )
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?.min(BATCH);
-        for at in 0..count {
+        for (at, header) in headers.iter().enumerate().take(count) {
             // SAFETY: initialised above.
-            let header = unsafe { headers[at].assume_init_ref() };
+            let header = unsafe { header.assume_init_ref() };
             self.lengths[at] = (header.msg_len as usize).min(MAX_QUERY);
             self.peer_lengths[at] = header.msg_hdr.msg_namelen;
             self.control_lengths[at] = (header.msg_hdr.msg_controllen as usize).min(CONTROL);
@@ -233,6 +235,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn pair(bind: &str, to: &str) -> (UdpSocket, UdpSocket, SocketAddr) {

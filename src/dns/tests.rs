@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::RecordType as Type;
 
 use super::fake::{Ask, NOW_MS, NSID, World};
 use super::*;
