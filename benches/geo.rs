@@ -107,10 +107,8 @@ fn regions() -> Table<Region> {
 }
 
 fn by_regions() -> Split {
-    let rules = ["office", "korea-japan", "dach", "europe", "america", "asia", ""].map(|id| SplitRule {
-        regions: id.parse().into_iter().collect(),
-        ..SplitRule::default()
-    });
+    let rules = ["office", "korea-japan", "dach", "europe", "america", "asia", ""]
+        .map(|id| SplitRule { regions: id.parse().into_iter().collect(), ..SplitRule::default() });
     Split { rules: rules.into() }
 }
 

@@ -1,1 +1,116 @@
-//! (stub)
+//! The boot file: sockets, paths and the node's name. Everything else is configured while running.
+//! Reads text, touches nothing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::model::field::{FieldError, Fields};
+
+/// The most sockets to answer on.
+const MAX_SOCKETS: usize = 64;
+/// The longest path or name in the file, in characters.
+const MAX_TEXT: usize = 1000;
+
+/// What `northing serve` starts with, from the file and then the command line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    /// UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// API and browser.
+    pub http: SocketAddr,
+    /// This machine's name in events and in NSID answers.
+    pub node: String,
+    /// A country or city database in MMDB form; the bundled one where not set.
+    pub geo_location: Option<PathBuf>,
+    /// An AS number database in MMDB form.
+    pub geo_asn: Option<PathBuf>,
+    /// What to log, e.g. `info` or `info,northing::probe=debug`.
+    pub log: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let socket = |text: &str| text.parse().expect("a literal socket address");
+        Config {
+            data_dir: "/var/lib/northing".into(),
+            dns: vec![socket("0.0.0.0:53"), socket("[::]:53")],
+            http: socket("127.0.0.1:8053"),
+            node: "northing".into(),
+            geo_location: None,
+            geo_asn: None,
+            log: "info".into(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file's text; reports everything that is wrong with it at once.
+    pub fn read(text: &str) -> Result<Config, Vec<FieldError>> {
+        let table: toml::Table = text.parse().map_err(|error| vec![toml_error(text, &error)])?;
+        let value = serde_json::to_value(table)
+            .map_err(|error| vec![FieldError::new("file", error.to_string(), "use text, numbers and lists")])?;
+        let defaults = Config::default();
+        let mut errors = Vec::new();
+        let Some(mut fields) = Fields::of("", &value, &mut errors) else { return Err(errors) };
+        let dns: Vec<Socket> = fields.list("dns", MAX_SOCKETS);
+        let config = Config {
+            data_dir: fields.text("data_dir", MAX_TEXT).map_or(defaults.data_dir, PathBuf::from),
+            dns: if fields.has("dns") { dns.into_iter().map(|socket| socket.0).collect() } else { defaults.dns },
+            http: fields.parse::<Socket>("http").map_or(defaults.http, |socket| socket.0),
+            node: fields.text("node", 63).unwrap_or(defaults.node),
+            geo_location: fields.text("geo_location", MAX_TEXT).map(PathBuf::from),
+            geo_asn: fields.text("geo_asn", MAX_TEXT).map(PathBuf::from),
+            log: fields.text("log", MAX_TEXT).unwrap_or(defaults.log),
+        };
+        if config.dns.is_empty() && fields.has("dns") {
+            fields.error("dns", "holds no address", "give at least one such as \"0.0.0.0:53\"");
+        }
+        fields.finish();
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+}
+
+/// A TOML syntax error with its line, in the form of every other error.
+pub fn toml_error(text: &str, error: &toml::de::Error) -> FieldError {
+    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+    FieldError::new(format!("line {line}"), error.message().replace('\n', " "), "correct the TOML there")
+}
+
+struct Socket(SocketAddr);
+
+impl FromStr for Socket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Socket).map_err(|_| {
+            format!("{text:?} is not an address with a port; use one such as 192.0.2.1:53 or [2001:db8::1]:53")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        assert_eq!(Config::read("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let errors = Config::read("dns = [\"53\", \"1.2.3.4:53\"]\nhtpp = \"127.0.0.1:80\"\nnode = 7\n").unwrap_err();
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 3, "{texts:#?}");
+        assert!(texts[0].starts_with("dns[0]: \"53\" is not an address with a port"));
+        assert!(texts.iter().any(|text| text.contains("did you mean http?")));
+    }
+
+    #[test]
+    fn broken_toml_names_its_line() {
+        let errors = Config::read("node = \"a\"\nhttp = \n").unwrap_err();
+        assert_eq!(errors[0].at, "line 2");
+    }
+}

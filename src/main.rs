@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    northing::cli::main()
+}

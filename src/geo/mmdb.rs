@@ -129,17 +129,16 @@ impl<'a> Tree<'a> {
         Ok((v4, v6))
     }
 
-    /// IPv6 networks longer than /64 count as one client site: the first of them speaks for the /64.
+    /// A /64 is one client site: the first record in it speaks for all of it.
     /// `hole` is the IPv4 tree, which files also reach through the transition prefixes; those
     /// addresses are never looked up as IPv6.
     fn walk(&mut self, root: usize, bits: u8, hole: Option<usize>) -> Result<Ranges, Refusal> {
+        let most_steps = MAX_STEPS.min(self.node_count.saturating_mul(MAX_STEPS_PER_NODE));
         let mut parts: Vec<(u64, u32)> = Vec::new();
         let mut stack: Vec<Position> = vec![(root, 0, 0)];
         while let Some((mut node, prefix, depth)) = stack.pop() {
             self.steps += 1;
-            if self.steps > MAX_STEPS.min(self.node_count.saturating_mul(MAX_STEPS_PER_NODE))
-                || parts.len() > MAX_RANGES
-            {
+            if self.steps > most_steps || parts.len() > MAX_RANGES {
                 return Err(Refusal(
                     "the database holds too many networks; use one of the sizes that vendors sell".into(),
                 ));
@@ -147,18 +146,25 @@ impl<'a> Tree<'a> {
             if hole == Some(node) {
                 node = self.node_count;
             }
-            if node < self.node_count && depth >= bits.min(64) {
-                node = self.first_below(node, bits - depth)?;
-            }
             if node < self.node_count {
+                if depth == bits {
+                    return Err(damaged());
+                }
                 stack.push((self.child(node, 1)?, prefix | 1 << (127 - depth), depth + 1));
                 stack.push((self.child(node, 0)?, prefix, depth + 1));
                 continue;
             }
             self.leaves += 1;
             let class = self.leaf(node, prefix, bits);
-            if parts.last().is_none_or(|(_, last)| *last != class) {
-                parts.push(((prefix >> 64) as u64, class));
+            let start = (prefix >> 64) as u64;
+            match parts.last_mut() {
+                Some((last, spoken)) if *last == start => {
+                    if *spoken == NO_RECORD {
+                        *spoken = class;
+                    }
+                }
+                Some((_, last)) if *last == class && depth <= 64 => {}
+                _ => parts.push((start, class)),
             }
         }
         Ok(Ranges::collect(parts.into_iter()))
@@ -177,18 +183,6 @@ impl<'a> Tree<'a> {
         };
         self.pointers.entry(pointer).or_insert_with(|| Pointer { networks: 0, sample: sample() }).networks += 1;
         pointer
-    }
-
-    /// The leftmost leaf below a node, within the bits that are left of the address.
-    fn first_below(&self, node: usize, bits_left: u8) -> Result<usize, Refusal> {
-        let mut node = node;
-        for _ in 0..bits_left {
-            if node >= self.node_count {
-                return Ok(node);
-            }
-            node = self.child(node, 0)?;
-        }
-        if node < self.node_count { Err(damaged()) } else { Ok(node) }
     }
 
     fn child(&self, node: usize, side: usize) -> Result<usize, Refusal> {

@@ -17,8 +17,11 @@ mod overlay;
 mod prefix_table;
 mod ranges;
 mod record;
+mod sample;
 mod segments;
 mod split;
 
+
 pub use base::{Base, DatabaseInfo, Refusal};
+pub use sample::Sample;
 pub use split::{Decision, Hit, NearestStep, Split, SplitKey, SplitMap, SplitRule};

@@ -64,23 +64,10 @@ pub type SplitKey = [u8; 32];
 impl Split {
     /// Covers what the named regions hold, so that an edit of a region changes the key.
     pub fn key(&self, regions: &Table<Region>) -> SplitKey {
-        let mut hash = Sha256::new();
-        let mut named: BTreeSet<&Id<Region>> = BTreeSet::new();
-        for rule in &self.rules {
-            let mut list = |tag: char, ids: &[Id<Region>]| {
-                hash.update(format!("{tag}{}:{ids:?}", ids.len()));
-            };
-            list('r', &rule.regions);
-            list('e', &rule.except_regions);
-            named.extend(rule.regions.iter().chain(&rule.except_regions));
-            for step in &rule.nearest {
-                hash.update(format!("n{}", step.pools.len()));
-                for (point, bias) in &step.pools {
-                    let bits = point.map(|point| (point.lat.to_bits(), point.lon.to_bits()));
-                    hash.update(format!("{bits:?}{bias};"));
-                }
-            }
-        }
+        // The debug form of a number reads back as the same number, so different splits differ in it.
+        let mut hash = Sha256::new_with_prefix(format!("{:?}", self.rules));
+        let named = self.rules.iter().flat_map(|rule| rule.regions.iter().chain(&rule.except_regions));
+        let mut named: BTreeSet<&Id<Region>> = named.collect();
         let mut waiting: Vec<&Id<Region>> = named.iter().copied().collect();
         while let Some(id) = waiting.pop() {
             let Some(region) = regions.get(id) else { continue };

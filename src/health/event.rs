@@ -39,3 +39,23 @@ pub struct Event {
     /// Incidents count from 1; events outside of any outage have none.
     pub incident: Option<u64>,
 }
+
+impl Event {
+    /// An event by health itself, to be completed.
+    pub(super) fn new(kind: EventKind, subject: String, now_ms: u64) -> Self {
+        let at = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Event {
+            sequence: 0,
+            at: at.unwrap_or(Timestamp::MAX),
+            kind,
+            subject,
+            from: String::new(),
+            to: String::new(),
+            cause: String::new(),
+            actor: "health".into(),
+            names: Vec::new(),
+            query_share: None,
+            incident: None,
+        }
+    }
+}

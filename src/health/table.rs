@@ -1,6 +1,7 @@
 //! The health of everything at one moment, as the answer engine reads it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,4 +100,21 @@ pub struct HealthTable {
     pub endpoints: BTreeMap<Id<Endpoint>, EndpointHealth>,
     #[schema(value_type = std::collections::BTreeMap<String, PoolHealth>)]
     pub pools: BTreeMap<Id<Pool>, PoolHealth>,
+}
+
+/// The word of each state, as in JSON.
+macro_rules! words {
+    ($($type:ident { $($variant:ident => $word:literal),+ })+) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $($type::$variant => $word),+ })
+            }
+        }
+    )+};
+}
+
+words! {
+    Family { Ipv4 => "ipv4", Ipv6 => "ipv6", Name => "name" }
+    EndpointState { Unknown => "unknown", Up => "up", Down => "down" }
+    PoolState { Off => "off", Drain => "drain", Down => "down", Held => "held", Ok => "ok" }
 }

@@ -6,12 +6,12 @@ use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// One thing that the admin has to change before a draft can become a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Where, e.g. `pools/eu-west members[2].weight`.
     pub at: String,
@@ -164,17 +164,27 @@ impl<'a> Fields<'a> {
 
     /// A word of an enum that serde knows by name.
     pub fn word<T: DeserializeOwned + Default>(&mut self, name: &'static str) -> T {
-        let Some(value) = self.raw(name) else { return T::default() };
+        self.word_if(name).unwrap_or_default()
+    }
+
+    /// As `word`, `None` when absent.
+    pub fn word_if<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.raw(name)?;
         match serde_json::from_value(value.clone()) {
-            Ok(word) => word,
+            Ok(word) => Some(word),
             Err(error) => {
                 let words = error.to_string();
                 let words = words.split_once("expected ").map_or("", |(_, rest)| rest);
                 let words = words.replace("one of ", "").replace('`', "");
                 self.error(name, format!("{} is not one of its words", brief(value)), format!("use one of: {words}"));
-                T::default()
+                None
             }
         }
+    }
+
+    /// A value of any shape, as it stands.
+    pub fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.raw(name).cloned()
     }
 
     /// A list of things with a text form, at most `max`.

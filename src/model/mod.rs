@@ -15,6 +15,7 @@ mod policy;
 mod pool;
 pub mod rdata;
 mod region;
+pub mod sentence;
 mod zone;
 pub mod zonefile;
 
@@ -26,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Change, Checked, Edit, Kind};
 pub use diff::sentences;
 pub use field::FieldError;
-pub use history::{AuditEntry, Revision};
+pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
 pub use id::{Id, MAX_ID};
 pub use monitor::{Check, DnsCheck, Header, HttpCheck, IcmpCheck, Method, Monitor, StatusRange, TcpCheck};
 pub use name::{MAX_LABEL, MAX_NAME, Name};
@@ -35,7 +36,7 @@ pub use policy::{Attach, Choose, LastResort, Locate, MAX_ANSWERS, Policy, Rule, 
 pub use pool::{Admin, Endpoint, HealthyWhen, MAX_MEMBERS, Member, MonitorUse, Pool, Recovery, Role, Serve, Shed};
 pub use rdata::Rdata;
 pub use region::{MAX_NESTING, Region};
-pub use zone::{MAX_TTL, MAX_VALUES, RecordKey, RecordSet, RecordType, Soa, Zone};
+pub use zone::{MAX_TTL, MAX_VALUES, RecordKey, RecordSet, RecordSetShown, RecordType, Soa, Zone};
 
 /// What every entity has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -72,4 +73,19 @@ pub struct Model {
     pub pools: Table<Pool>,
     pub monitors: Table<Monitor>,
     pub policies: Table<Policy>,
+}
+
+impl Model {
+    /// How many entities of a kind there are, the built-in ones included.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Zones => self.zones.len(),
+            Kind::Records => self.records.len(),
+            Kind::Regions => self.regions.len(),
+            Kind::Monitors => self.monitors.len(),
+            Kind::Endpoints => self.endpoints.len(),
+            Kind::Pools => self.pools.len(),
+            Kind::Policies => self.policies.len(),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -11,15 +12,18 @@ pub const MAX_NAME: usize = 255;
 /// The longest label, in bytes (RFC 1035 section 2.3.4).
 pub const MAX_LABEL: usize = 63;
 
+/// The most labels that fit into 255 bytes with the root's: each takes two at least.
+const MAX_LABELS: usize = MAX_NAME / 2;
+
 /// An absolute domain name: uncompressed wire form with the root's zero byte, ASCII lower-cased.
-/// Ordered canonically (RFC 4034 section 6.1), so that a sorted list is a zone in export order.
+/// Cheap to clone. Ordered canonically (RFC 4034 section 6.1), so that a sorted list is a zone in export order.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Name(Box<[u8]>);
+pub struct Name(Arc<[u8]>);
 
 impl Name {
     /// The root, `.`.
     pub fn root() -> Self {
-        Name(Box::new([0]))
+        Name(Arc::new([0]))
     }
 
     pub fn as_wire(&self) -> &[u8] {
@@ -95,14 +99,18 @@ impl Name {
 
     /// Labels from the left, without the root.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        let mut starts = Vec::new();
-        let mut at = 0;
+        // On the stack: every look-up in a map of names compares by labels.
+        let mut starts = [0_u8; MAX_LABELS];
+        let (mut count, mut at) = (0, 0);
         while self.0[at] != 0 {
-            let length = usize::from(self.0[at]);
-            starts.push(&self.0[at + 1..at + 1 + length]);
-            at += 1 + length;
+            starts[count] = at as u8;
+            count += 1;
+            at += 1 + usize::from(self.0[at]);
         }
-        starts.into_iter()
+        starts.into_iter().take(count).map(|start| {
+            let (length, rest) = self.0[usize::from(start)..].split_first().expect("a label has a length");
+            &rest[..usize::from(*length)]
+        })
     }
 
     /// True when `self` is `other` or below it.

@@ -126,6 +126,26 @@ pub struct RecordSet {
     pub enabled: bool,
 }
 
+/// A record set as it is stored and as the API shows it.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = RecordSet)]
+pub struct RecordSetShown {
+    #[serde(flatten)]
+    pub meta: Meta,
+    /// The zone's id.
+    pub zone: String,
+    /// The owner name: absolute, or relative to the zone where it is given.
+    pub name: String,
+    /// A mnemonic, or TYPEnnn (RFC 3597).
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Seconds; null is the zone's default.
+    pub ttl: Option<u32>,
+    /// In presentation form, 1 to 400.
+    pub values: Vec<String>,
+    pub enabled: bool,
+}
+
 impl<'de> Deserialize<'de> for RecordSet {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         /// As stored: values in presentation form.
@@ -150,22 +170,11 @@ impl<'de> Deserialize<'de> for RecordSet {
 
 impl Serialize for RecordSet {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// As stored and as the API shows it.
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            #[serde(flatten)]
-            meta: &'a Meta,
-            zone: &'a Id<Zone>,
-            name: &'a Name,
-            #[serde(rename = "type")]
-            rtype: RecordType,
-            ttl: Option<u32>,
-            values: Vec<String>,
-            enabled: bool,
-        }
         let RecordSet { meta, zone, name, rtype, ttl, values, enabled } = self;
         let values = values.iter().map(|value| value.present(*rtype)).collect();
-        Shown { meta, zone, name, rtype: *rtype, ttl: *ttl, values, enabled: *enabled }.serialize(serializer)
+        let (zone, name) = (zone.to_string(), name.to_string());
+        let shown = RecordSetShown { meta: meta.clone(), zone, name, rtype: rtype.to_string(), ttl: *ttl, values, enabled: *enabled };
+        shown.serialize(serializer)
     }
 }
 

@@ -1,1 +1,100 @@
-//! (stub)
+//! HTTP: the API, health and metrics, and the status page. Extracts what was sent, asks `control`,
+//! and writes the result; decides nothing.
+
+mod access;
+mod api;
+mod ops;
+mod page;
+mod problem;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware;
+use axum::routing::MethodRouter;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::control::Control;
+use crate::control::token::{Role, Token};
+use crate::metrics::Metrics;
+
+pub use api::{make_token, openapi};
+pub use problem::Problem;
+
+/// The largest body but for whole documents, in bytes.
+const MAX_BODY: usize = 1 << 20;
+/// The largest zone file or document: about a million records.
+const MAX_DOCUMENT: usize = 64 << 20;
+/// Whole-request deadline. A publication of 100,000 names takes a few seconds on a slow disk.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct Web {
+    pub control: Control,
+    pub metrics: Arc<Metrics>,
+    /// Opens everything to the command line on this machine; made anew at every start.
+    pub local_token: Arc<Token>,
+    /// True while DNS answers.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// One route: the router, its guard and the OpenAPI document are made from the same line.
+struct Route {
+    method: &'static str,
+    path: String,
+    /// `None` is open to everybody.
+    role: Option<Role>,
+    summary: String,
+    parameters: &'static [(&'static str, &'static str)],
+    /// Schema names.
+    request: Option<&'static str>,
+    response: &'static str,
+    handler: MethodRouter<Web>,
+}
+
+/// The whole of HTTP as one service.
+pub fn router(web: Web) -> Router {
+    let mut router = Router::new();
+    for Route { path, role, handler, request, .. } in api::routes().into_iter().chain(ops::routes()) {
+        let limit = if matches!(request, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
+        let handler = handler.layer(DefaultBodyLimit::max(limit));
+        let handler = match role {
+            None => handler,
+            Some(needs) => {
+                let guard = access::Guard { web: web.clone(), needs };
+                handler.layer(middleware::from_fn_with_state(guard, access::authorize))
+            }
+        };
+        router = router.route(&path, handler);
+    }
+    router
+        .merge(page::routes())
+        .fallback(|| async { Problem::not_found("There is no such path; GET /api/v1/openapi.json lists all.") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "The path has no such method; GET /api/v1/openapi.json lists all.")
+        })
+        .with_state(web)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+        .layer(CompressionLayer::new())
+        .layer(header_layer("x-content-type-options", "nosniff"))
+        .layer(header_layer("referrer-policy", "no-referrer"))
+        .layer(header_layer("cache-control", "no-store"))
+        .layer(header_layer("content-security-policy", PAGE_POLICY))
+        .layer(CatchPanicLayer::new())
+}
+
+/// No script, no inline style, no frame; what the page shows comes from here.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+fn header_layer(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+}

@@ -250,3 +250,152 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn transition_addresses_have_the_scope_of_the_address_inside() {
+    let regions = regions(&[
+        ("a", "cidr:10.0.0.0/8 cidr:2002::/16 cidr:2001:db8::/32", ""),
+        ("b", "cidr:::ffff:10.1.0.0/112", ""),
+    ]);
+    let map = SplitMap::compile(&Base::empty(), &regions, &split(&[&["b"], &["a"], &[]]));
+    for (prefix, expected) in [
+        ("10.1.2.0/24", (0, 16)),
+        ("::ffff:10.1.2.0/120", (0, 112)),
+        ("64:ff9b::10.1.2.0/120", (0, 112)),
+        ("2002:a01:200::/40", (0, 32)),
+        ("2001:0:4136:e378:8000:63bf:f5fe:fdff/128", (0, 112)),
+        ("::ffff:172.16.0.0/108", (2, 97)),
+        ("2002:ac10::/28", (2, 17)),
+        // Neighbours never reach over a block of transition addresses.
+        ("64:ff9b:1::/48", (2, 48)),
+        ("2003::/16", (2, 16)),
+        ("2001:1::/32", (2, 32)),
+        ("2001:db8::/32", (1, 32)),
+        // A prefix around such a block is decided by the rest of it.
+        ("2001::/16", (2, 32)),
+    ] {
+        assert_eq!(ask(&map, prefix), expected, "{prefix}");
+    }
+}
+
+#[test]
+fn operators_may_cut_deeper_than_a_64() {
+    let regions = regions(&[("host", "cidr:2001:db8::7/128", ""), ("site", "cidr:2001:db8::/48", "")]);
+    let map = SplitMap::compile(&Base::empty(), &regions, &split(&[&["host"], &["site"], &[]]));
+    for (prefix, expected) in [
+        ("2001:db8::7/128", (0, 128)),
+        ("2001:db8::6/128", (1, 128)),
+        ("2001:db8:0:0:8000::/128", (1, 65)),
+        ("2001:db8:0:1::/64", (1, 64)),
+        ("2001:db8:1::/64", (2, 48)),
+        ("2001:db8::/56", (1, 126)),
+    ] {
+        assert_eq!(ask(&map, prefix), expected, "{prefix}");
+    }
+}
+
+#[test]
+fn a_short_prefix_gets_the_decision_of_most_of_its_addresses() {
+    let regions = regions(&[("a", "cidr:10.0.0.0/9 cidr:10.128.0.0/10", ""), ("b", "cidr:10.192.0.0/10", "")]);
+    let map = SplitMap::compile(&Base::empty(), &regions, &split(&[&["b"], &["a"], &[]]));
+    assert_eq!(ask(&map, "10.0.0.0/8"), (1, 9));
+    assert_eq!(ask(&map, "10.128.0.0/9"), (1, 10), "of equals the decision with the lower number");
+
+    // 4,096 blocks in turns, and then one large block: the samples see all of the prefix.
+    let turns: Vec<String> = (0..4096).map(|turn| format!("cidr:10.{}.{}.0/24", turn / 128, turn % 128 * 2)).collect();
+    let regions = self::regions(&[("turns", &turns.join(" "), "")]);
+    let map = SplitMap::compile(&Base::empty(), &regions, &split(&[&["turns"], &[]]));
+    assert_eq!(ask(&map, "10.0.0.0/8"), (1, 24));
+}
+
+#[test]
+fn a_map_that_does_not_depend_on_the_client_has_scope_zero() {
+    for rules in [&[&[] as &[&str]][..], &[]] {
+        let map = SplitMap::compile(&Base::empty(), &Table::new(), &split(rules));
+        for prefix in ["10.0.0.0/8", "2001:db8::/32", "::ffff:10.0.0.0/104"] {
+            assert_eq!(ask(&map, prefix), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn regions_that_name_each_other_or_nobody_end() {
+    let regions = regions(&[("a", "region:b country:DE", ""), ("b", "region:a region:missing", "region:b")]);
+    let base = world(&[("10.0.0.0/8".into(), "DE")]);
+    let map = SplitMap::compile(&base, &regions, &split(&[&["missing"], &["a"], &[]]));
+    assert_eq!(ask(&map, "10.0.0.0/8").0, 1);
+    assert_eq!(ask(&map, "11.0.0.0/8").0, 2);
+}
+
+fn near(pools: &[(Option<(f64, f64)>, i8)]) -> Split {
+    let pools = pools.iter().map(|(at, bias)| (at.map(|(lat, lon)| Point { lat, lon }), *bias)).collect();
+    Split { rules: vec![SplitRule { nearest: vec![NearestStep { pools }], ..SplitRule::default() }] }
+}
+
+#[test]
+fn pools_are_ordered_by_biased_distance_from_the_client() {
+    let base = world(&[("10.0.0.0/8".into(), "FR"), ("20.0.0.0/8".into(), "JP")]);
+    let (frankfurt, tokyo, virginia) = (Some((50.1, 8.7)), Some((35.7, 139.7)), Some((38.9, -77.4)));
+    let cases: [(&[(Option<(f64, f64)>, i8)], [&[u8]; 3]); 4] = [
+        (&[(tokyo, 0), (frankfurt, 0), (virginia, 0)], [&[1, 2, 0], &[0, 1, 2], &[0, 1, 2]]),
+        (&[(None, 0), (tokyo, 0), (None, 99), (frankfurt, 0)], [&[3, 1, 0, 2], &[1, 3, 0, 2], &[0, 1, 2, 3]]),
+        (&[(tokyo, 95), (frankfurt, 0)], [&[0, 1], &[0, 1], &[0, 1]]),
+        (&[(tokyo, 0), (frankfurt, -99)], [&[0, 1], &[0, 1], &[0, 1]]),
+    ];
+    for (pools, orders) in cases {
+        let map = SplitMap::compile(&base, &Table::new(), &near(pools));
+        for (client, order) in ["10.0.0.1", "20.0.0.1", "30.0.0.1"].into_iter().zip(orders) {
+            let decision = map.decision(map.lookup(client.parse().unwrap()).decision);
+            assert_eq!(*decision.orders[0], *order, "{client} {pools:?}");
+        }
+    }
+}
+
+#[test]
+fn keys_are_equal_when_maps_are() {
+    let table = |b: &str| regions(&[("a", "region:b", ""), ("b", b, "")]);
+    let by = |ids: &[&str]| split(&[ids, &[]]);
+    let key = by(&["a"]).key(&table("country:DE"));
+    assert_eq!(key, by(&["a"]).key(&table("country:DE")));
+    assert_ne!(key, by(&["a"]).key(&table("country:FR")), "a region within changed");
+    assert_ne!(key, by(&["a", "b"]).key(&table("country:DE")));
+    assert_ne!(key, split(&[&["a"]]).key(&table("country:DE")));
+    let none = Table::new();
+    assert_ne!(near(&[(None, 0)]).key(&none), near(&[(None, 1)]).key(&none));
+    assert_ne!(near(&[(Some((0.0, 1.0)), 0)]).key(&none), near(&[(Some((0.0, 2.0)), 0)]).key(&none));
+}
+
+#[test]
+fn clients_within_one_scope_of_the_shipped_database_get_one_decision() {
+    let base = Base::from_mmdb(include_bytes!("../../../geo-data/country.mmdb").to_vec(), None).unwrap();
+    let regions = regions(&[
+        ("office", "cidr:198.51.100.0/24 cidr:2001:db8:7::/48", ""),
+        ("dach", "country:DE country:AT country:CH", ""),
+        ("europe", "continent:EU continent:AF", "country:RU"),
+        ("america", "continent:NA continent:SA", ""),
+        ("asia", "continent:AS continent:OC", ""),
+    ]);
+    let split = split(&[&["office"], &["dach"], &["europe"], &["america"], &["asia"], &[]]);
+    let map = SplitMap::compile(&base, &regions, &split);
+    let mut bits = 1u128;
+    let mut random = || {
+        bits = bits.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(0x5851_f42d_4c95_7f2d);
+        bits ^ bits >> 64
+    };
+    for round in 0..10_000 {
+        let width = if round % 2 == 0 { 32 } else { 128 };
+        // Most of the IPv6 clients are where networks are.
+        let client =
+            if width == 128 && round % 8 != 1 { 0x2 << 124 | random() >> 4 & !(0x1c << 120) } else { random() };
+        let client = if width == 32 { client >> 96 << 96 } else { client };
+        let hit = map.lookup(address(client, width));
+        assert!(hit.scope > 0);
+        let other = client & !below(hit.scope) | random() & below(hit.scope);
+        assert_eq!(map.lookup(address(other, width)), hit, "{} and {}", address(client, width), address(other, width));
+        assert_eq!(map.decision(hit.decision).rule, naive_rule(&base, &regions, &split, address(client, width)));
+        // The largest block: the other half of its parent holds another decision.
+        let sibling = client & !below(hit.scope) ^ 1 << (128 - hit.scope);
+        let beside = map.lookup(address(sibling, width));
+        assert!(beside.scope > hit.scope || beside.decision != hit.decision);
+    }
+}

@@ -3,6 +3,7 @@
 //! alike. What the table lacks is written in the form for unknown types (RFC 3597).
 
 mod loc;
+pub(super) use shape::seconds;
 mod shape;
 mod svcb;
 

@@ -1,0 +1,265 @@
+//! Wires everything: store, control, DNS, probes and HTTP, in the order in which they need each other.
+//! Decides nothing.
+
+mod core;
+pub mod demo;
+mod dns_service;
+mod geo_files;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Failure, LOCAL_FILE, Local};
+use crate::config::Config;
+use crate::control::token::{Role, Token};
+use crate::control::{Author, Control, Publication, system_event};
+use crate::health::{Address, EventKind, Outcome, Target, Watch};
+use crate::metrics::Metrics;
+use crate::model::FieldError;
+use crate::probe::{Checker, Probe, ProbeAddress, Scheduler};
+use crate::store;
+use crate::web::{self, Web};
+
+use core::Core;
+use dns_service::DnsService;
+use geo_files::GeoFiles;
+
+/// How long open HTTP requests may finish after a stop.
+const HTTP_GRACE: Duration = Duration::from_secs(3);
+/// How long the store may take to close.
+const STORE_GRACE: Duration = Duration::from_secs(5);
+/// The id of the token that is made at the first start.
+const FIRST_TOKEN: &str = "first";
+
+/// What `serve` does beside serving.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Start {
+    Plain,
+    Demo,
+}
+
+impl Start {
+    pub fn new(demo: bool) -> Self {
+        if demo { Start::Demo } else { Start::Plain }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
+    log_to_stderr(&config.log)?;
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("northing").build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("threads could not be started: {error}")))?;
+    runtime.block_on(run(config, start))
+}
+
+async fn run(config: Config, start: Start) -> Result<(), Failure> {
+    let geo_files = GeoFiles::of(&config);
+    let loading = geo_files.clone();
+    let loaded = tokio::task::spawn_blocking(move || loading.load_or_bundled()).await;
+    let (geo, geo_trouble) = loaded.map_err(|_| Failure::new("the geo database could not be decoded"))?;
+    let stop = CancellationToken::new();
+    let core = Core::open(&config.data_dir, geo, stop.clone())?;
+    let control = core.control.clone();
+
+    // Sockets before anything else can fail or take time: an occupied port is said at once.
+    let dns = DnsService::start(&config, &control, core.used_held.clone())?;
+    let http = tokio::net::TcpListener::bind(config.http).await;
+    let http = http.map_err(|error| Failure::new(format!("{} cannot be listened on: {error}", config.http)))?;
+    let http_address = http.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+
+    let (local, local_token) = local_access(http_address);
+    write_local(&config.data_dir, &local)?;
+    let ready = Arc::new(AtomicBool::new(true));
+    let metrics = Arc::new(Metrics::new(Some(dns.edge.clone()), &config.node));
+    let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
+    let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
+    let prober = tokio::spawn(probes(core.watched.clone(), core.outcomes.clone(), stop.clone()));
+    let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
+
+    for sentence in core.repairs.iter().chain(&geo_trouble) {
+        tracing::warn!("{sentence}");
+        control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
+    }
+    let dns_address = dns.addresses()[0];
+    if core.is_new {
+        first_token(&control).await?;
+    }
+    if start == Start::Demo {
+        start_demo(&control, dns_address, &config.data_dir).await?;
+    }
+    println!("ready dns={dns_address} http={http_address}");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    asked_to_stop().await;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping");
+    ready.store(false, Ordering::Relaxed);
+    dns.stop().await;
+    stop.cancel();
+    let _ = tokio::time::timeout(HTTP_GRACE, http_server).await;
+    let _ = tokio::join!(prober, geo_watch);
+    let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
+    drop(control);
+    // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
+    let _ = tokio::time::timeout(STORE_GRACE, core.close()).await;
+    Ok(())
+}
+
+/// A data directory without a running server, for the command line: no DNS, no probes, the same API.
+pub struct Offline {
+    pub router: Router,
+    /// Opens the router.
+    pub secret: String,
+    core: Core,
+    stop: CancellationToken,
+}
+
+impl Offline {
+    pub fn open(dir: &Path) -> Result<Offline, Failure> {
+        let (geo, _) = GeoFiles::of(&Config::default()).load_or_bundled();
+        let stop = CancellationToken::new();
+        let core = Core::open(dir, geo, stop.clone())?;
+        core.repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
+        let (local, token) = local_access(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let web = Web {
+            control: core.control.clone(),
+            metrics: Arc::new(Metrics::new(None, "offline")),
+            local_token: Arc::new(token),
+            ready: Arc::new(AtomicBool::new(false)),
+        };
+        Ok(Offline { router: web::router(web), secret: local.token, core, stop })
+    }
+
+    /// Waits until everything is stored.
+    pub async fn close(self) {
+        let Offline { router, core, stop, .. } = self;
+        drop(router);
+        stop.cancel();
+        core.close().await;
+    }
+}
+
+async fn serve_http(listener: tokio::net::TcpListener, router: Router, stop: CancellationToken) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+    if let Err(error) = served {
+        tracing::error!("HTTP ended: {error}; DNS goes on, restart northing to get the API back");
+    }
+}
+
+/// Hands the wanted set to the scheduler whenever it changes.
+async fn probes(
+    mut watched: watch::Receiver<Arc<Vec<Watch>>>,
+    outcomes: mpsc::Sender<(Target, Outcome)>,
+    stop: CancellationToken,
+) {
+    let scheduler = Scheduler::start(Checker::new(), outcomes, rand::random());
+    loop {
+        let wanted = watched.borrow_and_update().iter().map(probe_of).collect();
+        scheduler.watch(wanted);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = watched.changed() => if changed.is_err() { break },
+        }
+    }
+    scheduler.stop().await;
+}
+
+fn probe_of(Watch { target, address, monitor }: &Watch) -> Probe {
+    let address = match address {
+        Address::Ip(ip) => ProbeAddress::Ip(*ip),
+        Address::Name(name) => ProbeAddress::Name(name.clone()),
+    };
+    Probe { targets: vec![target.clone()], address, monitor: monitor.clone() }
+}
+
+/// Access for the command line on this machine, new at each start and known to the directory's owner.
+fn local_access(http: SocketAddr) -> (Local, Token) {
+    let (token, secret) = web::make_token("command-line", Role::Admin, Vec::new(), 0);
+    // A wildcard address is no destination.
+    let ip = match http.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
+        ip if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    (Local { url: format!("http://{}", SocketAddr::new(ip, http.port())), token: secret }, token)
+}
+
+fn write_local(dir: &Path, local: &Local) -> Result<(), Failure> {
+    let text = serde_json::to_vec(local).map_err(|error| Failure::new(error.to_string()))?;
+    store::write_private(&dir.join(LOCAL_FILE), &text).map_err(|fault| Failure::new(fault.to_string()))
+}
+
+/// Prints the secret once; only its hash is kept.
+async fn first_token(control: &Control) -> Result<(), Failure> {
+    let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
+    let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
+    made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
+    println!("The first API token, shown this once: {secret}");
+    Ok(())
+}
+
+async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Result<(), Failure> {
+    let port = demo::start_backends().await;
+    let port = port.map_err(|error| Failure::new(format!("the demo backends cannot listen on 127.0.x.x: {error}")))?;
+    let model = control.model();
+    // Somebody's own changes to the demo stay; only the backends' port may be another today.
+    let mut document = if model.revision == 0 { demo::document(port) } else { model.document() };
+    if let Some(monitor) = document.pointer_mut("/monitors/demo-web/port") {
+        *monitor = port.into();
+    }
+    let edits = model.edits_to(&document).map_err(|errors| unsound(&errors))?;
+    let publication =
+        Publication { edits, message: "Set the demo up".into(), author: Author::new("demo"), expect: Vec::new() };
+    let published = control.publish(publication).await;
+    published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
+    println!("The demo zone {} is served. Five lines to try:\n", demo::ZONE);
+    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        println!("  {line}");
+    }
+    println!();
+    Ok(())
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .map_err(|error| Failure::wrong(vec![format!("log {filter:?}: {error}; use info, or info,northing::probe=debug")]))?;
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    Ok(())
+}
+
+/// Ten thousand TCP clients need as many descriptors; the soft limit is often 1024.
+fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read or write the struct on this stack frame.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max.min(1 << 20);
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
+}
+
+fn unsound(errors: &[FieldError]) -> Failure {
+    Failure::wrong(errors.iter().map(ToString::to_string).collect())
+}

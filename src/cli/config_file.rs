@@ -1,0 +1,99 @@
+//! `apply` and `check`: a document that declares everything.
+
+use std::io::Read;
+use std::path::Path;
+
+use axum::http::Method;
+use serde_json::Value;
+
+use crate::config::{Config, toml_error};
+use crate::control::Published;
+use crate::control::preview::Preview;
+use crate::model::FieldError;
+
+use super::client::{Client, escape};
+use super::{Failure, Target, print};
+
+/// The largest document that a command reads, as the API's own limit.
+const MAX_DOCUMENT: u64 = 64 << 20;
+
+/// Shows the plan, then makes it so; with `plan` it stops before.
+pub async fn apply(file: &Path, plan: bool, message: &str, target: &Target) -> Result<(), Failure> {
+    let document = read_document(file)?;
+    let client = Client::connect(target).await?;
+    let preview: Preview = client.send(Method::POST, "/api/v1/document/preview", &document).await?.json()?;
+    print(&preview.to_string());
+    if !plan && !preview.sentences.is_empty() {
+        let path = format!("/api/v1/document?message={}&expect_revision={}", escape(message), preview.revision);
+        let published: Published = client.send(Method::PUT, &path, &document).await?.json()?;
+        print(&format!("Published as revision {}.", published.revision));
+    }
+    client.close().await;
+    Ok(())
+}
+
+/// Says everything that is wrong with a boot file or a document.
+pub async fn check(file: &Path, target: &Target) -> Result<(), Failure> {
+    let text = read_text(file)?;
+    if is_boot_file(&text) {
+        Config::read(&text).map_err(|errors| located(file, &errors))?;
+        print(&format!("{}: a sound boot file.", file.display()));
+        return Ok(());
+    }
+    let document = read_document(file)?;
+    let preview: Preview = if target.data_dir.is_none() && target.server.is_none() {
+        crate::control::preview::check_alone(&document).map_err(|errors| located(file, &errors))?
+    } else {
+        let client = Client::connect(target).await?;
+        let preview = client.send(Method::POST, "/api/v1/document/preview", &document).await?.json()?;
+        client.close().await;
+        preview
+    };
+    for warning in &preview.warnings {
+        print(&format!("warning: {warning}"));
+    }
+    print(&format!("{}: a sound document.", file.display()));
+    Ok(())
+}
+
+/// Reads a boot file, every error with the file's name.
+pub fn read_boot(file: &Path) -> Result<Config, Failure> {
+    Config::read(&read_text(file)?).map_err(|errors| located(file, &errors))
+}
+
+/// A boot file has none of a document's collections.
+fn is_boot_file(text: &str) -> bool {
+    let collections = ["zones", "records", "regions", "monitors", "endpoints", "pools", "policies"];
+    match text.parse::<toml::Table>() {
+        Ok(table) => !table.is_empty() && !table.keys().any(|key| collections.contains(&key.as_str())),
+        Err(_) => false,
+    }
+}
+
+fn read_document(file: &Path) -> Result<Value, Failure> {
+    let text = read_text(file)?;
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(&text)
+            .map_err(|error| Failure::wrong(vec![format!("{}: not JSON: {error}", file.display())]));
+    }
+    let table: toml::Table = text.parse().map_err(|error| located(file, &[toml_error(&text, &error)]))?;
+    serde_json::to_value(table).map_err(|error| Failure::wrong(vec![format!("{}: {error}", file.display())]))
+}
+
+pub fn read_text(file: &Path) -> Result<String, Failure> {
+    let unreadable = |error: std::io::Error| Failure::wrong(vec![format!("{} cannot be read: {error}", file.display())]);
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        std::io::stdin().take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    } else {
+        std::fs::File::open(file).and_then(|f| f.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    }
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        return Err(Failure::wrong(vec![format!("{} is larger than 64 MiB; split it", file.display())]));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::wrong(vec![format!("{} is not UTF-8 text", file.display())]))
+}
+
+fn located(file: &Path, errors: &[FieldError]) -> Failure {
+    Failure::wrong(errors.iter().map(|error| format!("{}: {error}", file.display())).collect())
+}

@@ -1,0 +1,377 @@
+//! The command line: one definition feeds the parser, the help, the man page and the completions.
+//! Every command but `serve` is a client of the API, of a running server or, where none runs, of the
+//! data directory itself; so the command line obeys the same checks as everybody.
+
+mod audit;
+mod backup;
+mod client;
+mod config_file;
+mod explain;
+mod token;
+mod zone;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::Config;
+use crate::control::token::Role;
+
+pub use client::{LOCAL_FILE, Local};
+
+/// GeoDNS and global server load balancing: every client gets the right, living server.
+#[derive(Debug, Parser)]
+#[command(name = "northing", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer DNS queries, probe servers, and serve the API
+    Serve(Serve),
+    /// Check a boot file or a configuration document, and change nothing
+    Check(Check),
+    /// Make the configuration be what a TOML or JSON document says, all or nothing
+    Apply(Apply),
+    /// Write a zone as a zone file or as JSON, for audit
+    Export(Export),
+    /// Take a zone file (RFC 1035) in as a zone
+    Import(Import),
+    /// Say what a client gets for a name, with every step and its reason
+    Explain(Explain),
+    /// Write everything into one file
+    Backup(Backup),
+    /// Fill an empty data directory from a backup
+    Restore(Restore),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Write completions for a shell
+    Completions { shell: Shell },
+    /// Write the man page
+    Man,
+}
+
+/// Which server, or which data directory.
+#[derive(Debug, Args, Clone, Default)]
+pub struct Target {
+    /// The data directory; a server that runs on it is asked, else the directory itself is opened
+    #[arg(long, env = "NORTHING_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A server elsewhere, such as http://192.0.2.1:8053
+    #[arg(long, env = "NORTHING_SERVER", value_name = "URL", conflicts_with = "data_dir")]
+    server: Option<String>,
+    /// A token for it
+    #[arg(long, env = "NORTHING_TOKEN", value_name = "TOKEN", hide_env_values = true, requires = "server")]
+    token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The boot file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything is kept [default: /var/lib/northing; with --demo ./northing-demo]
+    #[arg(long, env = "NORTHING_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Answer DNS on this address, UDP and TCP; may be repeated [default: port 53 of all; with --demo 127.0.0.1:5300]
+    #[arg(long, value_name = "ADDR")]
+    dns: Vec<SocketAddr>,
+    /// Serve the API on this address [default: 127.0.0.1:8053]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// This machine's name in events and NSID answers
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// A country or city database in MMDB form [default: the bundled country database]
+    #[arg(long, value_name = "FILE")]
+    geo_location: Option<PathBuf>,
+    /// An AS number database in MMDB form
+    #[arg(long, value_name = "FILE")]
+    geo_asn: Option<PathBuf>,
+    /// What to log, such as info or info,northing::probe=debug
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Start with a zone that shows everything, and with backends to probe
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// A boot file (northing.toml), or a document as `apply` takes it
+    file: PathBuf,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+struct Apply {
+    /// The document, TOML or JSON; - is standard input
+    file: PathBuf,
+    /// Only say what would change, and who would get other answers
+    #[arg(long)]
+    plan: bool,
+    /// Why, for the history
+    #[arg(long, short, default_value = "", value_name = "TEXT")]
+    message: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+struct Export {
+    /// The zone's name or id
+    zone: String,
+    #[arg(long, default_value = "bind")]
+    format: ExportFormat,
+    /// Write here instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum ExportFormat {
+    /// A zone file; steered names as comments with what everyone else gets now
+    Bind,
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct Import {
+    /// The zone file; - is standard input
+    file: PathBuf,
+    /// The zone's name, where the file has no $ORIGIN
+    #[arg(long, value_name = "NAME")]
+    zone: Option<String>,
+    /// Only say what would change
+    #[arg(long)]
+    plan: bool,
+    /// Why, for the history
+    #[arg(long, short, default_value = "", value_name = "TEXT")]
+    message: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    /// The name asked for
+    name: String,
+    /// The client's address or network
+    client: String,
+    /// The record type
+    #[arg(long = "type", default_value = "A", value_name = "TYPE")]
+    rtype: String,
+    /// The resolver's address, for clients whose resolver sends no subnet
+    #[arg(long, value_name = "ADDR")]
+    resolver: Option<String>,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+struct Backup {
+    /// The file to write
+    file: PathBuf,
+    /// Take the hashes of API tokens along
+    #[arg(long)]
+    secrets: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+struct Restore {
+    /// The file that `backup` wrote
+    file: PathBuf,
+    /// An empty or missing directory
+    #[arg(long, env = "NORTHING_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Recompute the hash chain; name the first broken entry
+    Verify {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show the newest entries
+    List {
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token and show its secret, once
+    Create {
+        /// Its name, such as ci-pipeline
+        id: String,
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+        /// Days until it ends; 0 is never
+        #[arg(long, default_value_t = 90)]
+        expires_days: u32,
+        /// A network it may be used from; may be repeated
+        #[arg(long, value_name = "CIDR")]
+        allow_from: Vec<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    Delete {
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// What a command that did not work says: each line for a person. The process ends with status 1, or
+/// 2 where the request itself was wrong.
+#[derive(Debug)]
+pub struct Failure {
+    pub lines: Vec<String>,
+    pub status: u8,
+}
+
+impl Failure {
+    pub fn new(line: impl Into<String>) -> Self {
+        Failure { lines: vec![line.into()], status: 1 }
+    }
+
+    pub fn wrong(lines: Vec<String>) -> Self {
+        Failure { lines, status: 2 }
+    }
+}
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    // An error only says that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let mut out = std::io::stderr().lock();
+            for line in &failure.lines {
+                let _ = writeln!(out, "northing: {line}");
+            }
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(serve) => crate::app::serve(serve.config()?, crate::app::Start::new(serve.demo)),
+        Command::Restore(Restore { file, data_dir }) => backup::restore(&file, &data_dir),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "northing", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man => man(),
+        other => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let runtime = runtime.map_err(|error| Failure::new(format!("threads could not be started: {error}")))?;
+            runtime.block_on(ask(other))
+        }
+    }
+}
+
+/// The commands that ask a server or a data directory.
+async fn ask(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(Check { file, target }) => config_file::check(&file, &target).await,
+        Command::Apply(apply) => config_file::apply(&apply.file, apply.plan, &apply.message, &apply.target).await,
+        Command::Export(export) => zone::export(&export).await,
+        Command::Import(import) => zone::import(&import).await,
+        Command::Explain(explain) => explain::explain(&explain).await,
+        Command::Backup(Backup { file, secrets, target }) => backup::backup(&file, secrets, &target).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Token(command) => token::run(command).await,
+        Command::Serve(_) | Command::Restore(_) | Command::Completions { .. } | Command::Man => Ok(()),
+    }
+}
+
+impl Serve {
+    /// The boot file, and over it what the command line says.
+    fn config(self: &Serve) -> Result<Config, Failure> {
+        let mut config = match &self.config {
+            Some(file) => config_file::read_boot(file)?,
+            None => Config::default(),
+        };
+        if self.demo && self.config.is_none() {
+            config.data_dir = "northing-demo".into();
+            config.dns = vec![SocketAddr::from(([127, 0, 0, 1], 5300))];
+        }
+        if !self.dns.is_empty() {
+            config.dns.clone_from(&self.dns);
+        }
+        let Serve { data_dir, http, node, geo_location, geo_asn, log, .. } = self;
+        config.data_dir = data_dir.clone().unwrap_or(config.data_dir);
+        config.http = http.unwrap_or(config.http);
+        config.node = node.clone().unwrap_or(config.node);
+        config.geo_location = geo_location.clone().or(config.geo_location);
+        config.geo_asn = geo_asn.clone().or(config.geo_asn);
+        config.log = log.clone().unwrap_or(config.log);
+        Ok(config)
+    }
+}
+
+fn man() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    let written = clap_mangen::Man::new(Cli::command()).render(&mut page);
+    written
+        .and_then(|()| std::io::stdout().write_all(&page))
+        .map_err(|error| Failure::new(format!("the man page could not be written: {error}")))
+}
+
+/// Prints a result; a closed pipe is no error.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_demo_defaults() {
+        let cli = Cli::try_parse_from(["northing", "serve", "--demo", "--dns", "127.0.0.1:0"]).unwrap();
+        let Command::Serve(serve) = cli.command else { panic!("not serve") };
+        let config = serve.config().unwrap();
+        assert_eq!(config.dns, ["127.0.0.1:0".parse().unwrap()]);
+        assert_eq!(config.data_dir, PathBuf::from("northing-demo"));
+    }
+}

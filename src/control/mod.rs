@@ -1,0 +1,275 @@
+//! Commands in, snapshots and events out. One task is the only writer of model, health and snapshot
+//! (`writer`); browser, API, command line and files all come through the handle here, so that they
+//! obey the same checks.
+//!
+//! Edits are durable before they are visible; health is visible before it is durable.
+
+mod keeper;
+pub mod preview;
+pub mod token;
+pub mod traffic;
+mod writer;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::answer::Snapshot;
+use crate::geo::Base;
+use crate::health::{Event, HealthTable, Switch};
+use crate::model::{AuditDraft, AuditEntry, Change, Edit, FieldError, Kind, Model, Revision};
+use crate::store::{AuditReport, EventFilter, Fault, Secrets};
+
+pub use keeper::Keeper;
+pub use writer::{Inputs, Writer, subject, system_event, unix_ms};
+
+use token::Token;
+use traffic::Traffic;
+
+/// Commands that may wait for the writer; past this the caller is told to try again.
+const MAX_COMMANDS: usize = 1024;
+/// Events that a slow live reader may fall behind.
+const LIVE_EVENTS: usize = 1024;
+
+/// Who does something, for the audit log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Author {
+    /// A token's id, `command line` or `start`.
+    pub actor: String,
+    pub address: Option<IpAddr>,
+}
+
+/// What a caller asks to be published.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    pub edits: Vec<Edit>,
+    pub message: String,
+    pub author: Author,
+    /// What must still be true, else it is a conflict.
+    pub expect: Vec<Expect>,
+}
+
+/// A precondition: an edit of something that somebody else changed meanwhile is refused.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expect {
+    /// The newest revision has this number.
+    Revision(u64),
+    /// The entity exists and was last changed by this revision.
+    Unchanged(Kind, String, u64),
+    Absent(Kind, String),
+    Exists(Kind, String),
+}
+
+/// What was published.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Published {
+    /// The newest revision; unchanged when the edits changed nothing.
+    pub revision: u64,
+    pub sentences: Vec<String>,
+    pub warnings: Vec<FieldError>,
+}
+
+/// Why control did not do it, named by who has to act.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The caller: these fields.
+    Invalid(Vec<FieldError>),
+    /// The caller: somebody was faster, or the thing exists already.
+    Conflict(String),
+    NotFound(String),
+    /// The operator: disk or store.
+    Fault(String),
+    /// Too much waits.
+    Busy,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Refusal::Fault(fault.to_string())
+    }
+}
+
+/// What everybody may read without asking the writer.
+pub struct Shared {
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub health: ArcSwap<HealthTable>,
+    pub tokens: ArcSwap<Vec<Token>>,
+    pub traffic: Mutex<Traffic>,
+    /// Every event as it happens, before it is stored.
+    pub live: broadcast::Sender<Arc<Event>>,
+    /// Events that could not be handed to the store.
+    pub events_lost: AtomicU64,
+    pub started: Timestamp,
+}
+
+/// The handle; cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    keeper: Keeper,
+}
+
+/// What only the writer may do.
+enum Command {
+    Publish(Publication, Reply<Published>),
+    Act(Act, Reply<Vec<Event>>),
+    SetToken { id: String, token: Option<Token>, author: Author, reply: Reply<()> },
+    Geo { base: Arc<Base>, note: String },
+    Note(Event),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// An operational switch with its author; acts at once and is an event, not a revision.
+struct Act {
+    switch: Switch,
+    author: Author,
+    reason: String,
+}
+
+impl Control {
+    /// The world as it answers now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    pub fn model(&self) -> Arc<Model> {
+        self.shared.snapshot.load().model().clone()
+    }
+
+    pub fn health(&self) -> Arc<HealthTable> {
+        self.shared.health.load_full()
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Checks and publishes together, or changes nothing.
+    pub async fn publish(&self, publication: Publication) -> Result<Published, Refusal> {
+        self.ask(|reply| Command::Publish(publication, reply)).await
+    }
+
+    /// What publishing would do. Reads only.
+    pub async fn preview(&self, edits: Vec<Edit>) -> Result<preview::Preview, Refusal> {
+        let snapshot = self.snapshot();
+        let health = self.health();
+        let now_ms = now().as_millisecond().unsigned_abs();
+        let work = move || preview::preview(&snapshot, &health, &edits, now_ms);
+        let result = tokio::task::spawn_blocking(work).await;
+        result.map_err(|_| Refusal::Fault("the preview could not be made; see the log".into()))?.map_err(Refusal::Invalid)
+    }
+
+    /// Drain, on, off, approve, force, load.
+    pub async fn act(&self, switch: Switch, author: Author, reason: String) -> Result<Vec<Event>, Refusal> {
+        self.ask(|reply| Command::Act(Act { switch, author, reason }, reply)).await
+    }
+
+    /// Publishes the model as it was after revision `number`.
+    pub async fn restore(&self, number: u64, message: String, author: Author) -> Result<Published, Refusal> {
+        let head = self.model().revision;
+        if number > head {
+            return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
+        }
+        let mut edits: Vec<Edit> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for later in number + 1..=head {
+            let Some(revision) = self.revision(later).await? else {
+                let oldest = format!("revision {later} is no longer kept, so {number} cannot be restored; use a backup");
+                return Err(Refusal::NotFound(oldest));
+            };
+            // The first later change of a thing knows what it was at `number`.
+            for Change { kind, id, before, .. } in revision.changes {
+                if seen.insert((kind, id.clone())) {
+                    edits.push(Edit { kind, id, value: before });
+                }
+            }
+        }
+        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)] }).await
+    }
+
+    pub async fn set_token(&self, id: String, token: Option<Token>, author: Author) -> Result<(), Refusal> {
+        self.ask(|reply| Command::SetToken { id, token, author, reply }).await
+    }
+
+    /// Swaps in another geo database; `note` says which and why.
+    pub async fn set_geo(&self, base: Arc<Base>, note: String) -> Result<(), Refusal> {
+        self.commands.send(Command::Geo { base, note }).await.map_err(|_| Refusal::Busy)
+    }
+
+    /// Records something that happened outside of health, e.g. a refused geo file.
+    pub async fn note(&self, event: Event) {
+        let _ = self.commands.send(Command::Note(event)).await;
+    }
+
+    pub async fn revision(&self, number: u64) -> Result<Option<Revision>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.revision(number)).await?)
+    }
+
+    pub async fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.revisions(before, limit)).await?)
+    }
+
+    pub async fn events(&self, filter: EventFilter, before: Option<u64>, limit: usize) -> Result<Vec<Event>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.events(&filter, before, limit)).await?)
+    }
+
+    pub async fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.audit(before, limit)).await?)
+    }
+
+    pub async fn verify_audit(&self) -> Result<AuditReport, Refusal> {
+        Ok(self.keeper.run(|kept| kept.store.verify_audit(&mut |_| {})).await?)
+    }
+
+    /// Writes one file that `northing restore` takes on an empty machine.
+    pub async fn backup(&self, file: std::path::PathBuf, secrets: Secrets, author: Author) -> Result<(), Refusal> {
+        let draft = author.act("backup", file.display().to_string());
+        Ok(self
+            .keeper
+            .run(move |kept| {
+                kept.audit(draft)?;
+                kept.store.backup(&file, secrets, &mut |_| {})
+            })
+            .await?)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
+        let (reply, result) = oneshot::channel();
+        self.commands.try_send(command(reply)).map_err(|_| Refusal::Busy)?;
+        result.await.map_err(|_| Refusal::Fault("northing is stopping; try again when it runs".into()))?
+    }
+}
+
+impl Author {
+    pub fn new(actor: &str) -> Self {
+        Author { actor: actor.into(), address: None }
+    }
+
+    /// An audit entry of this author, to be completed.
+    pub fn act(&self, action: &str, subject: impl Into<String>) -> AuditDraft {
+        AuditDraft {
+            at: now(),
+            actor: self.actor.clone(),
+            address: self.address.map(|address| address.to_string()),
+            action: action.into(),
+            subject: subject.into(),
+            before: None,
+            after: None,
+            reason: String::new(),
+            revision: None,
+        }
+    }
+}
+
+/// The one place where control reads the clock.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}

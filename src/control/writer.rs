@@ -1,0 +1,430 @@
+//! The only writer of model, health and snapshot. Everything that changes the world passes through
+//! this one task in one order: outcomes of probes, publications, switches, timers, a new geo file.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Snapshot;
+use crate::geo::Base;
+use crate::health::{Event, EventKind, Health, Outcome, Switch, Target, Watch};
+use crate::model::{Admin, Checked, FieldError, Id, Model, Pool, Revision, sentences};
+use crate::store::{Fault, Loaded};
+
+use super::keeper::lost;
+use super::token::Token;
+use super::{
+    Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_COMMANDS, Publication, Published, Refusal, Reply,
+    Shared, now,
+};
+
+/// Outcomes taken into one snapshot swap. A burst larger than this becomes several swaps, so that
+/// the first of it is not held up by the last.
+const MAX_BURST: usize = 10_000;
+
+/// Publications that wait while one is being stored.
+const MAX_QUEUE: usize = 256;
+
+/// Where the world comes in from, as `app` connects it.
+pub struct Inputs {
+    pub outcomes: mpsc::Receiver<(Target, Outcome)>,
+    /// Pools that answered although held: nothing better was left.
+    pub used_held: mpsc::Receiver<Id<Pool>>,
+}
+
+/// The state of the one writer.
+pub struct Writer {
+    shared: Arc<Shared>,
+    keeper: Keeper,
+    commands: mpsc::Receiver<Command>,
+    inputs: Inputs,
+    watched: watch::Sender<Arc<Vec<Watch>>>,
+    model: Arc<Model>,
+    geo: Arc<Base>,
+    health: Health,
+    /// The health generation that the published snapshot shows.
+    shown: u64,
+    /// The SHA-256 that the next revision is linked to.
+    last_sha256: String,
+    storing: Option<Storing>,
+    waiting: VecDeque<(Publication, Reply<Published>)>,
+}
+
+/// A publication that passed every check and is on its way to the disk.
+struct Storing {
+    done: oneshot::Receiver<Result<(), Fault>>,
+    checked: Checked,
+    revision: Revision,
+    reply: Reply<Published>,
+}
+
+impl Writer {
+    /// Takes what the store held and answers at once with it: last states, no probe awaited.
+    pub fn new(
+        loaded: Loaded,
+        last_sha256: String,
+        keeper: Keeper,
+        geo: Arc<Base>,
+        inputs: Inputs,
+    ) -> Result<(Writer, Control, watch::Receiver<Arc<Vec<Watch>>>), Vec<FieldError>> {
+        let started = now();
+        let now_ms = unix_ms();
+        let model = Arc::new(Model::load(loaded.revision, loaded.entities)?);
+        let (health, at_start) = Health::new(&model, &loaded.health, now_ms);
+        let snapshot = Snapshot::compile(&model, &geo, health.table(), None);
+        let tokens = loaded.secrets.iter().filter(|(key, _)| key.starts_with(TOKEN_KEY));
+        let tokens: Vec<Token> = tokens.filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
+        let shared = Arc::new(Shared {
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            health: ArcSwap::from_pointee(health.table().clone()),
+            tokens: ArcSwap::from_pointee(tokens),
+            traffic: Mutex::default(),
+            live: broadcast::Sender::new(LIVE_EVENTS),
+            events_lost: AtomicU64::new(0),
+            started,
+        });
+        let (command_sender, commands) = mpsc::channel(MAX_COMMANDS);
+        let (watched, watched_receiver) = watch::channel(Arc::new(health.targets()));
+        let control = Control { shared: shared.clone(), commands: command_sender, keeper: keeper.clone() };
+        let mut writer = Writer {
+            shared,
+            keeper,
+            commands,
+            inputs,
+            watched,
+            model,
+            geo,
+            shown: health.generation(),
+            health,
+            last_sha256,
+            storing: None,
+            waiting: VecDeque::new(),
+        };
+        writer.happened(at_start);
+        Ok((writer, control, watched_receiver))
+    }
+
+    /// Runs until `stop`. A publication that is being stored is finished first.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let tick = self.health.next_tick_ms().map(|at| Duration::from_millis(at.saturating_sub(unix_ms())));
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(first) = self.inputs.outcomes.recv() => self.observe(first),
+                Some(pool) = self.inputs.used_held.recv() => {
+                    let events = self.health.release(&pool, unix_ms());
+                    self.happened(events);
+                }
+                result = stored(&mut self.storing) => self.finish(result),
+                Some(command) = self.commands.recv() => self.command(command),
+                () = tokio::time::sleep(tick.unwrap_or(Duration::MAX)), if tick.is_some() => {
+                    let events = self.health.tick(unix_ms());
+                    self.happened(events);
+                }
+            }
+        }
+        if self.storing.is_some() {
+            let result = stored(&mut self.storing).await;
+            self.finish(result);
+        }
+        self.save_health();
+    }
+
+    /// One outcome and all that came with it, then at most one swap.
+    fn observe(&mut self, first: (Target, Outcome)) {
+        let mut events = self.health.observe(&first.0, &first.1);
+        for _ in 1..MAX_BURST {
+            let Ok((target, outcome)) = self.inputs.outcomes.try_recv() else { break };
+            events.extend(self.health.observe(&target, &outcome));
+        }
+        self.happened(events);
+    }
+
+    /// Shows the new health, then tells: first the answer, then the record of it.
+    fn happened(&mut self, mut events: Vec<Event>) {
+        if self.health.generation() != self.shown {
+            let table = self.health.table();
+            let current = self.shared.snapshot.load();
+            self.shared.snapshot.store(Arc::new(current.with_health(table)));
+            self.shared.health.store(Arc::new(table.clone()));
+            self.shown = self.health.generation();
+        }
+        if events.is_empty() {
+            return;
+        }
+        for event in &mut events {
+            event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
+            tracing::info!(subject = event.subject, from = event.from, to = event.to, "{}", event.cause);
+            let _ = self.shared.live.send(Arc::new(event.clone()));
+        }
+        self.save_health();
+        let count = events.len() as u64;
+        if !self.keeper.post(move |kept| kept.store.append_events(&mut events)) {
+            self.shared.events_lost.fetch_add(count, Ordering::Relaxed);
+            tracing::error!("{count} events could not be recorded: the disk is too slow; answers go on");
+        }
+    }
+
+    fn save_health(&mut self) {
+        let states = self.health.take_unsaved();
+        if states.is_empty() {
+            return;
+        }
+        if !self.keeper.post(move |kept| kept.store.save_health(&states)) {
+            tracing::error!("the last health states could not be recorded: the disk is too slow; answers go on");
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Publish(publication, reply) => {
+                if self.waiting.len() >= MAX_QUEUE {
+                    let _ = reply.send(Err(Refusal::Busy));
+                } else {
+                    self.waiting.push_back((publication, reply));
+                    self.publish_next();
+                }
+            }
+            Command::Act(act, reply) => {
+                let _ = reply.send(self.act(act));
+            }
+            Command::SetToken { id, token, author, reply } => self.set_token(id, token, &author, reply),
+            Command::Geo { base, note } => self.set_geo(base, note),
+            Command::Note(event) => self.happened(vec![event]),
+        }
+    }
+
+    fn act(&mut self, Act { switch, author, reason }: Act) -> Result<Vec<Event>, Refusal> {
+        let result = self.health.act(&switch, &author.actor, &reason, unix_ms());
+        let events = result.map_err(|text| {
+            let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
+            Refusal::Invalid(vec![FieldError::new(subject(&switch), problem, remedy)])
+        })?;
+        self.happened(events.clone());
+        // A load feed is a measurement, no administrative act; it would flood the audit log.
+        if !matches!(switch, Switch::Load { .. }) {
+            let mut draft = author.act(action(&switch), subject(&switch));
+            draft.reason = reason;
+            self.keeper.post(move |kept| kept.audit(draft));
+        }
+        Ok(events)
+    }
+
+    fn set_token(&mut self, id: String, token: Option<Token>, author: &Author, reply: Reply<()>) {
+        let mut tokens: Vec<Token> = self.shared.tokens.load().iter().filter(|known| known.id != id).cloned().collect();
+        let action = if token.is_some() { "create token" } else { "delete token" };
+        let mut draft = author.act(action, format!("tokens/{id}"));
+        draft.after = token.as_ref().and_then(|token| serde_json::to_value(token.listed()).ok());
+        let key = format!("{TOKEN_KEY}{id}");
+        let value = token.as_ref().and_then(|token| serde_json::to_value(token).ok());
+        tokens.extend(token);
+        let shared = self.shared.clone();
+        let keeper = self.keeper.clone();
+        tokio::spawn(async move {
+            let result = keeper.run(move |kept| kept.set_secret(&key, value, draft)).await;
+            if result.is_ok() {
+                shared.tokens.store(Arc::new(tokens));
+            }
+            let _ = reply.send(result.map_err(Refusal::from));
+        });
+    }
+
+    fn set_geo(&mut self, base: Arc<Base>, note: String) {
+        self.geo = base;
+        self.recompile();
+        self.happened(vec![system_event(EventKind::GeoDatabase, "geo database", "replaced", note)]);
+    }
+
+    /// Compiles what changed and swaps; runs on this task's thread, which the runtime then replaces.
+    fn recompile(&mut self) {
+        let current = self.shared.snapshot.load_full();
+        let compile = || Snapshot::compile(&self.model, &self.geo, self.health.table(), Some(&current));
+        let snapshot = tokio::task::block_in_place(compile);
+        self.shared.snapshot.store(Arc::new(snapshot));
+        self.shared.health.store(Arc::new(self.health.table().clone()));
+        self.shown = self.health.generation();
+    }
+
+    fn publish_next(&mut self) {
+        while self.storing.is_none() {
+            let Some((publication, reply)) = self.waiting.pop_front() else { return };
+            match tokio::task::block_in_place(|| self.check(&publication)) {
+                Err(refusal) => {
+                    let _ = reply.send(Err(refusal));
+                }
+                Ok(checked) if checked.changes.is_empty() => {
+                    let nothing = Published {
+                        revision: self.model.revision,
+                        sentences: Vec::new(),
+                        warnings: checked.warnings,
+                    };
+                    let _ = reply.send(Ok(nothing));
+                }
+                Ok(checked) => self.store(publication, checked, reply),
+            }
+        }
+    }
+
+    fn check(&self, publication: &Publication) -> Result<Checked, Refusal> {
+        for expect in &publication.expect {
+            unmet(&self.model, expect).map_or(Ok(()), Err)?;
+        }
+        self.model.check(&publication.edits).map_err(Refusal::Invalid)
+    }
+
+    fn store(&mut self, publication: Publication, checked: Checked, reply: Reply<Published>) {
+        let sentences = sentences(&self.model, &checked.model, &checked.changes);
+        let revision = Revision {
+            number: checked.model.revision,
+            at: now(),
+            author: publication.author.actor.clone(),
+            message: publication.message.clone(),
+            sentences,
+            sha256: chained_sha256(&self.last_sha256, &checked),
+            changes: checked.changes.clone(),
+        };
+        let mut draft = publication.author.act("publish", format!("revision {}", revision.number));
+        draft.reason = publication.message;
+        draft.revision = Some(revision.number);
+        draft.after = serde_json::to_value(&revision.sentences).ok();
+        let (sender, done) = oneshot::channel();
+        let stored = revision.clone();
+        let handed_over = self.keeper.post(move |kept| {
+            let _ = sender.send(kept.commit(&stored, draft));
+            Ok(())
+        });
+        if handed_over {
+            self.storing = Some(Storing { done, checked, revision, reply });
+        } else {
+            let _ = reply.send(Err(Refusal::Busy));
+        }
+    }
+
+    /// The disk has spoken: show the new model, or leave everything as it was.
+    fn finish(&mut self, result: Result<(), Fault>) {
+        let Some(Storing { checked, revision, reply, .. }) = self.storing.take() else { return };
+        match result {
+            Err(fault) => {
+                let _ = reply.send(Err(fault.into()));
+            }
+            Ok(()) => {
+                self.model = Arc::new(checked.model);
+                self.last_sha256 = revision.sha256;
+                let mut events = self.health.reconfigure(&self.model, unix_ms());
+                self.recompile();
+                self.watched.send_replace(Arc::new(self.health.targets()));
+                let cause = if revision.message.is_empty() { revision.sentences.join(" ") } else { revision.message };
+                events.push(Event {
+                    from: format!("revision {}", revision.number - 1),
+                    actor: revision.author,
+                    ..system_event(EventKind::Publish, "configuration", &format!("revision {}", revision.number), cause)
+                });
+                self.happened(events);
+                let _ = reply.send(Ok(Published {
+                    revision: revision.number,
+                    sentences: revision.sentences,
+                    warnings: checked.warnings,
+                }));
+            }
+        }
+        self.publish_next();
+    }
+}
+
+/// What a switch is about, as a path.
+pub fn subject(switch: &Switch) -> String {
+    match switch {
+        Switch::Pool { pool, .. } | Switch::ApproveFailback { pool } | Switch::Load { pool, .. } => format!("pools/{pool}"),
+        Switch::Force { endpoint, .. } => format!("endpoints/{endpoint}"),
+    }
+}
+
+/// The word that the audit log has for it.
+fn action(switch: &Switch) -> &'static str {
+    match switch {
+        Switch::Pool { admin: Admin::On, .. } => "on",
+        Switch::Pool { admin: Admin::Drain, .. } => "drain",
+        Switch::Pool { admin: Admin::Off, .. } => "off",
+        Switch::ApproveFailback { .. } => "approve failback",
+        Switch::Force { state: None, .. } => "stop forcing",
+        Switch::Force { .. } => "force",
+        Switch::Load { .. } => "load",
+    }
+}
+
+/// Keys of tokens among the secrets.
+pub(super) const TOKEN_KEY: &str = "token/";
+
+/// Waits for the publication that is being stored; for ever when there is none.
+async fn stored(storing: &mut Option<Storing>) -> Result<(), Fault> {
+    match storing {
+        None => std::future::pending().await,
+        Some(storing) => match (&mut storing.done).await {
+            Ok(result) => result,
+            Err(_) => Err(lost("the store could not finish this")),
+        },
+    }
+}
+
+fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
+    let rev = |kind, id: &str| model.entity(kind, id).map(|entity| entity["rev"].as_u64().unwrap_or(0));
+    match expect {
+        Expect::Revision(number) if model.revision != *number => Some(Refusal::Conflict(format!(
+            "revision {} was published meanwhile; look at what changed since {number}, then try again",
+            model.revision
+        ))),
+        Expect::Revision(_) => None,
+        Expect::Exists(kind, id) => rev(*kind, id).is_none().then(|| missing(*kind, id)),
+        Expect::Absent(kind, id) => rev(*kind, id)
+            .map(|_| Refusal::Conflict(format!("{}/{id} exists already; change it, or choose another id", kind.as_str()))),
+        Expect::Unchanged(kind, id, wanted) => match rev(*kind, id) {
+            None => Some(missing(*kind, id)),
+            Some(found) if found != *wanted => Some(Refusal::Conflict(format!(
+                "{}/{id} was changed by revision {found} meanwhile; read it again, then repeat the change",
+                kind.as_str()
+            ))),
+            Some(_) => None,
+        },
+    }
+}
+
+fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
+    Refusal::NotFound(format!("there is no {}/{id}", kind.as_str()))
+}
+
+/// A revision's hash covers the hash before it and its own changes, so that it stands for the whole
+/// history and costs only what changed.
+fn chained_sha256(previous: &str, checked: &Checked) -> String {
+    let changes = serde_json::to_vec(&checked.changes).unwrap_or_default();
+    let digest = Sha256::new().chain_update(previous).chain_update(changes).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An event of the system itself.
+pub fn system_event(kind: EventKind, subject: &str, to: &str, cause: String) -> Event {
+    Event {
+        sequence: 0,
+        at: now(),
+        kind,
+        subject: subject.into(),
+        from: String::new(),
+        to: to.into(),
+        cause,
+        actor: "northing".into(),
+        names: Vec::new(),
+        query_share: None,
+        incident: None,
+    }
+}
+
+/// Unix milliseconds by the wall clock.
+pub fn unix_ms() -> u64 {
+    now().as_millisecond().unsigned_abs()
+}

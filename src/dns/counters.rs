@@ -1,0 +1,209 @@
+//! What was asked and said, counted where it happens: each thread owns its counters, and metrics sums them.
+//! A counter is never read on the way of an answer.
+
+use std::array;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use super::query::Code;
+use super::respond::{Engine, Said};
+use crate::answer::Credit;
+use crate::model::RecordType;
+
+/// The types that are counted one by one; all others share the last place.
+pub const TYPES: [RecordType; 15] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::NS,
+    RecordType::SOA,
+    RecordType::MX,
+    RecordType::TXT,
+    RecordType::SRV,
+    RecordType::PTR,
+    RecordType::HTTPS,
+    RecordType::SVCB,
+    RecordType::CAA,
+    RecordType::DS,
+    RecordType::DNSKEY,
+    RecordType::ANY,
+];
+
+/// The codes that are counted one by one; all others share the last place.
+pub const CODES: [Code; 8] = [
+    Code::NOERROR,
+    Code::FORMERR,
+    Code::SERVFAIL,
+    Code::NXDOMAIN,
+    Code::NOTIMP,
+    Code::REFUSED,
+    Code::NOTAUTH,
+    Code::BADVERS,
+];
+
+/// Revisions whose credits wait to be read. When nobody reads, the oldest are forgotten.
+const MAX_UNREAD: usize = 16;
+
+/// The counters of one thread, or of all stream connections.
+#[derive(Debug)]
+pub struct Counters<E> {
+    replies: [[AtomicU64; CODES.len() + 1]; TYPES.len() + 1],
+    pub truncated: AtomicU64,
+    /// Queries that carried a client subnet.
+    pub subnets: AtomicU64,
+    /// Packets that got no reply, by their own fault.
+    pub silent: AtomicU64,
+    /// Packets that the general path answered.
+    pub general: AtomicU64,
+    /// Replies that the kernel did not take.
+    pub unsent: AtomicU64,
+    /// Batches or connections given up because of a fault of ours.
+    pub faults: AtomicU64,
+    credits: Mutex<VecDeque<Arc<Credits<E>>>>,
+}
+
+/// What the answers of one snapshot credited. The indices mean something in that snapshot only.
+#[derive(Debug)]
+pub struct Credits<E> {
+    pub snapshot: Arc<E>,
+    policies: Box<[AtomicU64]>,
+    pools: Box<[AtomicU64]>,
+}
+
+impl<E> Default for Counters<E> {
+    fn default() -> Self {
+        Counters {
+            replies: array::from_fn(|_| array::from_fn(|_| AtomicU64::new(0))),
+            truncated: AtomicU64::new(0),
+            subnets: AtomicU64::new(0),
+            silent: AtomicU64::new(0),
+            general: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            credits: Mutex::default(),
+        }
+    }
+}
+
+impl<E: Engine> Counters<E> {
+    /// Counts one reply.
+    pub fn count(&self, said: &Said) {
+        let rtype = TYPES.iter().position(|&known| known == said.rtype).unwrap_or(TYPES.len());
+        let code = CODES.iter().position(|&known| known == said.code).unwrap_or(CODES.len());
+        self.replies[rtype][code].fetch_add(1, Relaxed);
+        if said.truncated {
+            self.truncated.fetch_add(1, Relaxed);
+        }
+        if said.subnet {
+            self.subnets.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Replies by type and code; `None` stands for all others.
+    pub fn replies(&self) -> impl Iterator<Item = (Option<RecordType>, Option<Code>, u64)> {
+        self.replies.iter().enumerate().flat_map(|(rtype, row)| {
+            row.iter()
+                .enumerate()
+                .map(move |(code, count)| (TYPES.get(rtype).copied(), CODES.get(code).copied(), count.load(Relaxed)))
+        })
+    }
+
+    /// Begins to credit another snapshot's policies and pools.
+    pub fn credit_to(&self, snapshot: &Arc<E>) -> Arc<Credits<E>> {
+        let zeroes = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
+        let credits = Arc::new(Credits {
+            snapshot: snapshot.clone(),
+            policies: zeroes(snapshot.policies()),
+            pools: zeroes(snapshot.pools()),
+        });
+        let mut unread = self.credits.lock();
+        if unread.len() >= MAX_UNREAD {
+            unread.pop_front();
+        }
+        unread.push_back(credits.clone());
+        credits
+    }
+
+    /// Takes what was credited since the last call; whatever no thread adds to any more is dropped.
+    pub fn take_credits(&self, mut each: impl FnMut(&Credits<E>)) {
+        let mut unread = self.credits.lock();
+        for credits in unread.iter() {
+            each(credits);
+        }
+        unread.retain(|credits| Arc::strong_count(credits) > 1);
+    }
+}
+
+impl<E> Credits<E> {
+    /// Counts one answer; an index beyond the snapshot is ignored.
+    pub fn count(&self, credit: &Credit) {
+        let cell = |cells: &[AtomicU64], index: u32| {
+            if let Some(cell) = cells.get(index as usize) {
+                cell.fetch_add(1, Relaxed);
+            }
+        };
+        cell(&self.policies, credit.policy);
+        if let Some(pool) = credit.pool {
+            cell(&self.pools, pool);
+        }
+    }
+
+    /// Answers of each policy since the last call, by its index.
+    pub fn take_policies(&self) -> impl Iterator<Item = (usize, u64)> {
+        take(&self.policies)
+    }
+
+    /// Answers of each pool since the last call, by its index.
+    pub fn take_pools(&self) -> impl Iterator<Item = (usize, u64)> {
+        take(&self.pools)
+    }
+}
+
+fn take(cells: &[AtomicU64]) -> impl Iterator<Item = (usize, u64)> {
+    cells.iter().map(|cell| cell.swap(0, Relaxed)).enumerate().filter(|&(_, count)| count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::World;
+    use super::*;
+
+    #[test]
+    fn replies_are_counted_by_type_and_code() {
+        let counters = Counters::<World>::default();
+        let said = |rtype, code| Said { rtype, code, truncated: true, subnet: false, credit: None };
+        counters.count(&said(RecordType::A, Code::NOERROR));
+        counters.count(&said(RecordType::A, Code::NOERROR));
+        counters.count(&said(RecordType(65_280), Code(23)));
+        let counted: Vec<_> = counters.replies().filter(|&(_, _, count)| count > 0).collect();
+        assert_eq!(counted, [(Some(RecordType::A), Some(Code::NOERROR), 2), (None, None, 1)]);
+        assert_eq!((counters.truncated.load(Relaxed), counters.subnets.load(Relaxed)), (3, 0));
+    }
+
+    #[test]
+    fn credits_are_taken_once_and_outlive_their_snapshot_until_then() {
+        let counters = Counters::default();
+        let credits = counters.credit_to(&Arc::new(World::new()));
+        credits.count(&Credit { policy: 0, pool: Some(1), releases_hold: false });
+        credits.count(&Credit { policy: 9, pool: Some(9), releases_hold: false });
+        drop(credits);
+        let mut taken = Vec::new();
+        counters
+            .take_credits(|credits| taken.push((credits.take_policies().collect(), credits.take_pools().collect())));
+        assert_eq!(taken, [(vec![(0, 1)], vec![(1, 1)])] as [(Vec<_>, Vec<_>); 1]);
+        counters.take_credits(|_| panic!("dropped"));
+    }
+
+    #[test]
+    fn unread_credits_are_bounded() {
+        let counters = Counters::default();
+        let world = Arc::new(World::new());
+        for _ in 0..100 {
+            counters.credit_to(&world);
+        }
+        assert_eq!(Arc::strong_count(&world), 1 + MAX_UNREAD);
+    }
+}

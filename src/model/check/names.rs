@@ -1,0 +1,213 @@
+//! What may stand at one name: fixed record sets beside each other, beside what policies answer, and
+//! around delegations and aliases (RFC 1034, 2181, 6672).
+
+use std::collections::BTreeSet;
+
+use super::super::{Id, Name, RecordKey, RecordSet, RecordType, Zone};
+use super::apply::Draft;
+use super::zones::{belongs_to_cut, enclosing};
+
+pub(super) fn check(draft: &mut Draft) {
+    let keys: Vec<RecordKey> = draft.touched.records.iter().cloned().collect();
+    let mut names: BTreeSet<(Id<Zone>, Name)> = draft.touched_attachments();
+    for key in keys {
+        let Some(set) = draft.model.records.get(&key).cloned() else { continue };
+        let Some(zone) = draft.model.zones.get(&key.zone).cloned() else { continue };
+        let at = format!("records/{}/{}/{}", key.zone, key.name.relative_to(&zone.fqdn), key.rtype);
+        if !key.name.is_under(&zone.fqdn) {
+            draft.error(at, format!("{} is outside zone {}", key.name, zone.fqdn), "put it into its own zone");
+            continue;
+        }
+        names.insert((key.zone.clone(), key.name.clone()));
+        if !allowed_type(draft, &at, &key, &zone) {
+            continue;
+        }
+        one_value(draft, &at, &set);
+        if set.enabled {
+            below_cuts(draft, &at, &key, &zone);
+            cuts(draft, &at, &key);
+            targets(draft, &at, &set);
+            aliases(draft, &at, &set);
+        }
+    }
+    for (zone, name) in names {
+        company(draft, &zone, &name);
+    }
+}
+
+/// Types that zones are made of by other means, and types that are no data (RFC 6895 section 3.1).
+fn allowed_type(draft: &mut Draft, at: &str, key: &RecordKey, zone: &Zone) -> bool {
+    let (problem, remedy) = match key.rtype.0 {
+        6 => ("SOA is made from the zone's fields".to_owned(), format!("edit soa of zones/{}", key.zone)),
+        2 if key.name == zone.fqdn => {
+            ("the zone's own NS set is made from its field ns".to_owned(), format!("edit ns of zones/{}", key.zone))
+        }
+        5 if key.name == zone.fqdn => (
+            "the apex has SOA and NS, and a CNAME stands alone".to_owned(),
+            "use A and AAAA, or steer the apex by a policy with address endpoints".to_owned(),
+        ),
+        24 | 46 | 47 | 48 | 50 | 51 | 59 | 60 => {
+            (format!("{} is made by signing the zone", key.rtype), "leave it out".to_owned())
+        }
+        0 | 41 | 128..=255 => {
+            (format!("{} is not a type of data", key.rtype), "use a type such as A or TXT".to_owned())
+        }
+        _ => return true,
+    };
+    draft.error(at, problem, remedy);
+    false
+}
+
+fn one_value(draft: &mut Draft, at: &str, set: &RecordSet) {
+    let single = [RecordType::CNAME, RecordType::DNAME].contains(&set.rtype);
+    if single && set.values.len() > 1 {
+        let problem = format!("has {} values", set.values.len());
+        draft.error(format!("{at} values"), problem, "an alias points to one name; to share traffic, use a policy");
+    }
+    if set.rtype == RecordType::NS && set.values.len() == 1 {
+        draft.warn(format!("{at} values"), "names one server", "name a second one, so that one may fail");
+    }
+}
+
+/// A name below a delegation, a DNAME or the apex of a deeper zone is answered there, or not at all.
+fn below_cuts(draft: &mut Draft, at: &str, key: &RecordKey, zone: &Zone) {
+    let deeper = enclosing(draft, &key.name, None).filter(|(_, apex)| *apex != zone.fqdn);
+    if let Some((id, apex)) = deeper.filter(|(_, apex)| !belongs_to_cut(key, apex)) {
+        let problem = format!("zone {id} ({apex}) answers for this name");
+        return draft.warn(at, problem, format!("move it into zone {id}"));
+    }
+    let mut above = Some(key.name.clone());
+    while let Some(name) = above.filter(|name| *name != zone.fqdn) {
+        if draft.has_set(&key.zone, &name, RecordType::NS) && !belongs_to_cut(key, &name) {
+            draft.warn(at, format!("is hidden by the delegation of {name}"), "move it to the servers of that zone");
+            return;
+        }
+        above = name.parent();
+    }
+    let mut above = key.name.parent();
+    while let Some(name) = above.filter(|name| name.is_under(&zone.fqdn)) {
+        if draft.has_set(&key.zone, &name, RecordType::DNAME) {
+            let remedy = "remove the DNAME, or move this name (RFC 6672 section 2.4)";
+            return draft.error(at, format!("lies below the DNAME at {name}"), remedy);
+        }
+        above = name.parent();
+    }
+    if key.rtype == RecordType::DS && !draft.has_set(&key.zone, &key.name, RecordType::NS) {
+        draft.error(at, "stands where nothing is delegated", "add the NS set of the delegation beside it");
+    }
+}
+
+/// What a new delegation or DNAME does to the names below it.
+fn cuts(draft: &mut Draft, at: &str, key: &RecordKey) {
+    let is_new = draft.before.records.get(key).is_none_or(|set| !set.enabled);
+    if !is_new || ![RecordType::NS, RecordType::DNAME].contains(&key.rtype) {
+        return;
+    }
+    let first = RecordKey { rtype: RecordType(0), ..key.clone() };
+    let covered: Vec<&RecordKey> = (draft.model.records.range(first..))
+        .map(|(other, _)| other)
+        .take_while(|other| other.zone == key.zone && other.name.is_under(&key.name))
+        .collect();
+    if key.rtype == RecordType::NS {
+        let hidden = covered.iter().filter(|other| !belongs_to_cut(other, &key.name)).count();
+        if hidden > 0 {
+            draft.warn(at, format!("hides {hidden} record sets at and below {}", key.name), "move them to its servers");
+        }
+        return;
+    }
+    // Those that come with this change are told one by one.
+    let below = covered.iter().filter(|other| other.name != key.name && draft.before.records.contains_key(other));
+    let count = below.count();
+    if count > 0 {
+        let remedy = "remove them first (RFC 6672 section 2.4)";
+        draft.error(at, format!("{count} record sets lie below this DNAME"), remedy);
+    }
+}
+
+/// MX, NS and SRV name hosts, not aliases (RFC 2181 section 10.3, RFC 2782).
+fn targets(draft: &mut Draft, at: &str, set: &RecordSet) {
+    if ![RecordType::MX, RecordType::NS, RecordType::SRV].contains(&set.rtype) {
+        return;
+    }
+    for target in set.values.iter().filter_map(|value| value.target(set.rtype)) {
+        let alias =
+            enclosing(draft, &target, None).is_some_and(|(id, _)| draft.has_set(&id, &target, RecordType::CNAME));
+        if alias {
+            let remedy = format!("point {} to a name with addresses (RFC 2181 section 10.3)", set.rtype);
+            draft.error(format!("{at} values"), format!("{target} is an alias (CNAME)"), remedy);
+        }
+    }
+}
+
+/// A fixed CNAME: nobody may point to it who needs a host, and following it ends.
+fn aliases(draft: &mut Draft, at: &str, set: &RecordSet) {
+    if set.rtype != RecordType::CNAME {
+        return;
+    }
+    let is_new = draft.before.records.get(&set.key()).is_none_or(|before| !before.enabled);
+    if is_new {
+        pointed_at(draft, at, &set.name);
+    }
+    let mut chain = vec![set.name.clone()];
+    let mut next = set.values.first().and_then(|value| value.target(RecordType::CNAME));
+    // A chain without a circle is no longer than there are record sets.
+    while let Some(name) = next {
+        let circle = name == set.name;
+        if !circle && chain.contains(&name) {
+            return;
+        }
+        chain.push(name.clone());
+        if circle {
+            let names: Vec<String> = chain.iter().map(ToString::to_string).collect();
+            let problem = format!("goes in a circle: {}", names.join(" → "));
+            return draft.error(at, problem, "point one of them to a name with addresses");
+        }
+        let zone = enclosing(draft, &name, None).map(|(id, _)| id);
+        let key = zone.map(|zone| RecordKey { zone, name, rtype: RecordType::CNAME });
+        let alias = key.and_then(|key| draft.model.records.get(&key)).filter(|alias| alias.enabled);
+        next = alias.and_then(|alias| alias.values.first()?.target(RecordType::CNAME));
+    }
+}
+
+fn pointed_at(draft: &mut Draft, at: &str, alias: &Name) {
+    let user = draft.model.records.values().find(|other| {
+        [RecordType::MX, RecordType::NS, RecordType::SRV].contains(&other.rtype)
+            && other.enabled
+            && !draft.touched.records.contains(&other.key())
+            && other.values.iter().any(|value| value.target(other.rtype).as_ref() == Some(alias))
+    });
+    if let Some(user) = user {
+        let problem = format!("{} of {} points to this name", user.rtype, user.name);
+        draft.error(at, problem, "give it addresses instead: MX, NS and SRV need a host (RFC 2181 section 10.3)");
+    }
+}
+
+/// A CNAME stands alone at its name, whether it is fixed or steered. Fixed sets of a steered type are
+/// standby, served while the policy is disabled.
+fn company(draft: &mut Draft, zone: &Id<Zone>, name: &Name) {
+    let first = RecordKey { zone: zone.clone(), name: name.clone(), rtype: RecordType(0) };
+    let fixed: Vec<RecordType> = (draft.model.records.range(first..))
+        .take_while(|(key, _)| key.zone == *zone && key.name == *name)
+        .filter(|(_, set)| set.enabled)
+        .map(|(key, _)| key.rtype)
+        .collect();
+    let place = draft.model.zones.get(zone).map(|zone| name.relative_to(&zone.fqdn)).unwrap_or_default();
+    let words = |types: &[RecordType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if fixed.contains(&RecordType::CNAME) && fixed.len() > 1 {
+        let others: Vec<RecordType> = fixed.iter().copied().filter(|rtype| *rtype != RecordType::CNAME).collect();
+        let problem = format!("stands beside {} of the same name", words(&others));
+        draft.error(format!("records/{zone}/{place}/CNAME"), problem, "keep the CNAME alone, or remove it");
+    }
+    let Some((policy, steered)) = draft.steered(name).first().cloned() else { return };
+    let standby = [RecordType::A, RecordType::AAAA, RecordType::CNAME];
+    let clash: Vec<RecordType> = if steered.contains(&RecordType::CNAME) {
+        fixed.into_iter().filter(|rtype| !standby.contains(rtype)).collect()
+    } else {
+        fixed.into_iter().filter(|rtype| *rtype == RecordType::CNAME).collect()
+    };
+    if !clash.is_empty() {
+        let problem = format!("answers {} at {name}, where fixed {} stands", words(&steered), words(&clash));
+        let remedy = "a CNAME stands alone: remove the fixed record set, or steer another name";
+        draft.error(format!("policies/{policy} attach"), problem, remedy);
+    }
+}

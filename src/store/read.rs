@@ -1,0 +1,138 @@
+//! Pages of what was kept, newest first, and the check of the audit log.
+
+use std::ops::{Bound, ControlFlow};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Order, Trouble};
+use super::layout::{Tree, number_key};
+use super::start::{EVERYTHING, parsed};
+use super::{Fault, Store};
+use crate::health::{Event, EventKind};
+use crate::model::{AuditEntry, Change, Revision};
+
+/// The most entries of one page.
+pub const MAX_PAGE: usize = 1000;
+/// How often the check of the audit log says how far it is.
+const PROGRESS_EVERY: u64 = 1000;
+
+/// Which events are wanted; what is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventFilter {
+    /// What the subject begins with, e.g. `pools/eu-west`.
+    pub subject: Option<String>,
+    pub kind: Option<EventKind>,
+    pub incident: Option<u64>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+}
+
+impl EventFilter {
+    fn admits(&self, event: &Event) -> bool {
+        self.subject.as_ref().is_none_or(|start| event.subject.starts_with(start.as_str()))
+            && self.kind.is_none_or(|kind| event.kind == kind)
+            && self.incident.is_none_or(|incident| event.incident == Some(incident))
+            && self.from.is_none_or(|from| event.at >= from)
+            && self.to.is_none_or(|to| event.at < to)
+    }
+}
+
+/// What a check of the audit log found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditReport {
+    pub entries: u64,
+    /// The oldest entry left; what it says about the one before it cannot be checked unless it is the first.
+    pub first: Option<u64>,
+    pub last: Option<u64>,
+    /// The first entry that is not as it was written, and what is wrong with it.
+    pub broken: Option<(u64, String)>,
+}
+
+impl Store {
+    /// One revision with its changes.
+    pub fn revision(&self, number: u64) -> Result<Option<Revision>, Fault> {
+        let engine = self.engine()?;
+        let read = || -> Result<Option<Revision>, Trouble> {
+            let Some(payload) = engine.get(Tree::Revisions, &number_key(number))? else { return Ok(None) };
+            let mut revision: Revision = parsed(&payload)?;
+            if let Some(payload) = engine.get(Tree::Changes, &number_key(number))? {
+                revision.changes = parsed::<Vec<Change>>(&payload)?;
+            }
+            Ok(Some(revision))
+        };
+        read().map_err(|trouble| self.database_fault("read the database", &trouble))
+    }
+
+    /// Revisions before number `before`, without their changes, which can be large: `revision` has them.
+    pub fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Fault> {
+        self.page(Tree::Revisions, before, limit, |_| true)
+    }
+
+    pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>, Fault> {
+        self.page(Tree::Audit, before, limit, |_| true)
+    }
+
+    pub fn events(&self, filter: &EventFilter, before: Option<u64>, limit: usize) -> Result<Vec<Event>, Fault> {
+        self.page(Tree::Events, before, limit, |event| filter.admits(event))
+    }
+
+    /// Checks every entry of the audit log; `progress` hears how many are done.
+    pub fn verify_audit(&self, progress: &mut dyn FnMut(u64)) -> Result<AuditReport, Fault> {
+        let mut report = AuditReport::default();
+        let mut previous: Option<AuditEntry> = None;
+        let walk = self.engine()?.walk(Tree::Audit, EVERYTHING, Order::Ascending, &mut |key, payload| {
+            let entry: AuditEntry = parsed(&payload)?;
+            let fault = match &previous {
+                _ if number_key(entry.sequence) != key => Some(format!("entry {} is at a wrong place", entry.sequence)),
+                Some(previous) => entry.fault_after(previous),
+                None => entry.fault(),
+            };
+            report.entries += 1;
+            report.first.get_or_insert(entry.sequence);
+            report.last = Some(entry.sequence);
+            if report.entries.is_multiple_of(PROGRESS_EVERY) {
+                progress(report.entries);
+            }
+            if let Some(fault) = fault {
+                report.broken = Some((entry.sequence, fault));
+                return Ok(ControlFlow::Break(()));
+            }
+            previous = Some(entry);
+            Ok(ControlFlow::Continue(()))
+        });
+        walk.map_err(|trouble| self.database_fault("read the database", &trouble))?;
+        if report.broken.is_none() && report.last.unwrap_or(0) != self.head.audit {
+            let next = report.last.map_or(1, |last| last + 1);
+            report.broken = Some((next, format!("entries {next} to {} are missing", self.head.audit)));
+        }
+        Ok(report)
+    }
+
+    fn page<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+        before: Option<u64>,
+        limit: usize,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, Fault> {
+        let limit = limit.min(MAX_PAGE);
+        let mut page = Vec::new();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let end = before.map_or(Bound::Unbounded, |before| Bound::Excluded(number_key(before).to_vec()));
+        let walk = self.engine()?.walk(tree, (Bound::Unbounded, end), Order::Descending, &mut |_, payload| {
+            let entry: T = parsed(&payload)?;
+            if wanted(&entry) {
+                page.push(entry);
+            }
+            Ok(if page.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        });
+        walk.map_err(|trouble| self.database_fault("read the database", &trouble))?;
+        Ok(page)
+    }
+}

@@ -1,0 +1,135 @@
+//! Everything at once: the whole configuration as one document, and publications of many edits.
+
+use axum::extract::{Query, State};
+use axum::routing::{get, post};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::json::Body;
+use crate::control::preview::Preview;
+use crate::control::token::Role;
+use crate::control::{Author, Expect, Publication, Published};
+use crate::model::field::Fields;
+use crate::model::{Edit, Kind};
+use crate::web::{Problem, Route, Web};
+
+/// The longest message of a revision, in characters.
+const MAX_MESSAGE: usize = 1000;
+
+pub(super) fn routes() -> Vec<Route> {
+    let route = |method, path: &str, role, summary: &str, request, response, handler| Route {
+        method,
+        path: path.to_owned(),
+        role: Some(role),
+        summary: summary.to_owned(),
+        parameters: &[],
+        request,
+        response,
+        handler,
+    };
+    vec![
+        route("get", "/api/v1/document", Role::Viewer, "Read the whole configuration", None, "Document", get(document)),
+        Route {
+            parameters: &[("message", "Why, for the history."), ("expect_revision", "Refuse unless this is the newest.")],
+            ..route(
+                "put",
+                "/api/v1/document",
+                Role::Editor,
+                "Make the configuration be what the document says, all or nothing; what it does not name is deleted",
+                Some("Document"),
+                "Published",
+                axum::routing::put(replace),
+            )
+        },
+        route(
+            "post",
+            "/api/v1/document/preview",
+            Role::Viewer,
+            "Say what putting the document would change, and who would get other answers",
+            Some("Document"),
+            "Preview",
+            post(preview_document),
+        ),
+        route("post", "/api/v1/preview", Role::Viewer, "Say what the edits would change", Some("Draft"), "Preview", {
+            post(preview)
+        }),
+        route("post", "/api/v1/publish", Role::Editor, "Publish several edits together", Some("Draft"), "Published", {
+            post(publish)
+        }),
+    ]
+}
+
+async fn document(State(web): State<Web>) -> Json<Value> {
+    Json(web.control.model().document())
+}
+
+#[derive(Deserialize)]
+struct Publishing {
+    #[serde(default)]
+    message: String,
+    expect_revision: Option<u64>,
+}
+
+async fn replace(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    Query(query): Query<Publishing>,
+    Body(document): Body,
+) -> Result<Json<Published>, Problem> {
+    let model = web.control.model();
+    let edits = model.edits_to(&document).map_err(Problem::fields)?;
+    // Without a wish of the caller, at least nobody may slip in between the comparison and the change.
+    let expect = vec![Expect::Revision(query.expect_revision.unwrap_or(model.revision))];
+    Ok(Json(web.control.publish(Publication { edits, message: query.message, author, expect }).await?))
+}
+
+async fn preview_document(State(web): State<Web>, Body(document): Body) -> Result<Json<Preview>, Problem> {
+    let edits = web.control.model().edits_to(&document).map_err(Problem::fields)?;
+    Ok(Json(web.control.preview(edits).await?))
+}
+
+async fn preview(State(web): State<Web>, body: Body) -> Result<Json<Preview>, Problem> {
+    let draft = body.read(Draft::read)?;
+    Ok(Json(web.control.preview(draft.edits).await?))
+}
+
+async fn publish(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    body: Body,
+) -> Result<Json<Published>, Problem> {
+    let Draft { edits, message, expect_revision } = body.read(Draft::read)?;
+    let expect = expect_revision.map(Expect::Revision).into_iter().collect();
+    Ok(Json(web.control.publish(Publication { edits, message, author, expect }).await?))
+}
+
+/// Edits that belong together.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(as = Draft)]
+pub struct Draft {
+    pub edits: Vec<Edit>,
+    pub message: String,
+    /// Refuse unless this is the newest revision.
+    pub expect_revision: Option<u64>,
+}
+
+/// The most edits of one draft; a whole document holds more.
+const MAX_EDITS: usize = 100_000;
+
+impl Draft {
+    fn read(fields: &mut Fields) -> Option<Draft> {
+        let edits = fields.objects("edits", 1..=MAX_EDITS, |fields| {
+            let kind: Option<Kind> = fields.required("kind", "pools");
+            let id = fields.text("id", 400);
+            if id.is_none() && !fields.has("id") {
+                fields.error("id", "is missing", "name the entity");
+            }
+            let value = fields.value("value");
+            Some(Edit { kind: kind?, id: id?, value })
+        });
+        let message = fields.text("message", MAX_MESSAGE).unwrap_or_default();
+        let expect_revision = fields.number_if("expect_revision", 0..=i64::MAX).map(i64::unsigned_abs);
+        Some(Draft { edits, message, expect_revision })
+    }
+}

@@ -1,0 +1,140 @@
+//! What happened: events, revisions, the audit log; and going back to an earlier revision.
+
+use axum::extract::{Path, Query, State};
+use axum::routing::{get, post};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::json::Body;
+use crate::control::token::Role;
+use crate::control::{Author, Published};
+use crate::health::{EventKind, HealthTable};
+use crate::model::{FieldError, Revision};
+use crate::store::{AuditReport, EventFilter};
+use crate::web::{Problem, Route, Web};
+
+/// Rows on one page.
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 1000;
+
+const PAGE_PARAMETERS: &[(&str, &str)] =
+    &[("limit", "How many at most, 1 to 1000; 50 where not given."), ("before", "Only what is older than this number.")];
+
+pub(super) fn routes() -> Vec<Route> {
+    let route = |method, path: &str, role, summary: &str, parameters, response, handler| Route {
+        method,
+        path: path.to_owned(),
+        role: Some(role),
+        summary: summary.to_owned(),
+        parameters,
+        request: None,
+        response,
+        handler,
+    };
+    vec![
+        route("get", "/api/v1/health", Role::Viewer, "What is known of every endpoint and pool", &[], "HealthTable", {
+            get(health)
+        }),
+        route("get", "/api/v1/events", Role::Viewer, "Events, the newest first", EVENT_PARAMETERS, "Events", get(events)),
+        route("get", "/api/v1/revisions", Role::Viewer, "Revisions, the newest first", PAGE_PARAMETERS, "Revisions", {
+            get(revisions)
+        }),
+        route("get", "/api/v1/revisions/{number}", Role::Viewer, "One revision with its changes", &[], "Revision", {
+            get(revision)
+        }),
+        Route {
+            request: Some("Reason"),
+            ..route(
+                "post",
+                "/api/v1/revisions/{number}/restore",
+                Role::Editor,
+                "Publish the configuration as it was after this revision",
+                &[],
+                "Published",
+                post(restore),
+            )
+        },
+        route("get", "/api/v1/audit", Role::Admin, "The audit log, the newest first", PAGE_PARAMETERS, "Audit", get(audit)),
+        route("get", "/api/v1/audit/verify", Role::Admin, "Recompute the audit log's hash chain", &[], "AuditReport", {
+            get(verify_audit)
+        }),
+    ]
+}
+
+const EVENT_PARAMETERS: &[(&str, &str)] = &[
+    ("limit", "How many at most, 1 to 1000; 50 where not given."),
+    ("before", "Only what is older than this number."),
+    ("subject", "Only subjects that begin with this, such as pools/eu-west."),
+    ("kind", "endpoint, pool, switch, certificate, geo_database, publish or system."),
+    ("incident", "Only events of this incident."),
+];
+
+async fn health(State(web): State<Web>) -> Json<HealthTable> {
+    Json(web.control.health().as_ref().clone())
+}
+
+#[derive(Deserialize)]
+struct Page {
+    limit: Option<usize>,
+    before: Option<u64>,
+}
+
+impl Page {
+    fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.limit.unwrap_or(DEFAULT_PAGE);
+        if (1..=MAX_PAGE).contains(&limit) {
+            return Ok(limit);
+        }
+        let error = FieldError::new("limit", format!("{limit} is out of range"), format!("use 1 to {MAX_PAGE}"));
+        Err(Problem::fields(vec![error]))
+    }
+}
+
+#[derive(Deserialize)]
+struct EventQuery {
+    limit: Option<usize>,
+    before: Option<u64>,
+    subject: Option<String>,
+    kind: Option<EventKind>,
+    incident: Option<u64>,
+}
+
+async fn events(State(web): State<Web>, Query(query): Query<EventQuery>) -> Result<Json<Value>, Problem> {
+    let page = Page { limit: query.limit, before: query.before };
+    let filter = EventFilter { subject: query.subject, kind: query.kind, incident: query.incident, ..EventFilter::default() };
+    let events = web.control.events(filter, page.before, page.limit()?).await?;
+    Ok(Json(json!({ "items": events })))
+}
+
+async fn revisions(State(web): State<Web>, Query(page): Query<Page>) -> Result<Json<Value>, Problem> {
+    let mut revisions = web.control.revisions(page.before, page.limit()?).await?;
+    // The list tells what changed in words; the values are in each revision.
+    revisions.iter_mut().for_each(|revision| revision.changes.clear());
+    Ok(Json(json!({ "items": revisions })))
+}
+
+async fn revision(State(web): State<Web>, Path(number): Path<u64>) -> Result<Json<Revision>, Problem> {
+    let revision = web.control.revision(number).await?;
+    revision.map(Json).ok_or_else(|| Problem::not_found(format!("There is no revision {number}.")))
+}
+
+async fn restore(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    Path(number): Path<u64>,
+    body: Body,
+) -> Result<Json<Published>, Problem> {
+    let reason = body.read(|fields| Some(fields.text("reason", 1000).unwrap_or_default()))?;
+    let message = if reason.is_empty() { format!("Restore revision {number}") } else { reason };
+    Ok(Json(web.control.restore(number, message, author).await?))
+}
+
+async fn audit(State(web): State<Web>, Query(page): Query<Page>) -> Result<Json<Value>, Problem> {
+    let entries = web.control.audit(page.before, page.limit()?).await?;
+    Ok(Json(json!({ "items": entries })))
+}
+
+async fn verify_audit(State(web): State<Web>) -> Result<Json<AuditReport>, Problem> {
+    Ok(Json(web.control.verify_audit().await?))
+}

@@ -1,0 +1,102 @@
+//! Tokens: made, listed and deleted by admins. A secret is shown once.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use axum::{Extension, Json};
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::json::Body;
+use crate::control::token::{Role, SECRET_BYTES, Token, secret_hash, secret_text};
+use crate::control::{Author, now};
+use crate::model::place::parse_network;
+use crate::web::{Problem, Route, Web};
+
+/// The most tokens, which bounds what each request compares with.
+const MAX_TOKENS: usize = 1000;
+/// How long a token lasts where nothing else is said, in days.
+const DEFAULT_DAYS: i64 = 90;
+
+pub(super) fn routes() -> Vec<Route> {
+    let route = |method, path: &str, summary: &str, request, response, handler| Route {
+        method,
+        path: path.to_owned(),
+        role: Some(Role::Admin),
+        summary: summary.to_owned(),
+        parameters: &[],
+        request,
+        response,
+        handler,
+    };
+    vec![
+        route("get", "/api/v1/tokens", "List tokens", None, "Tokens", get(list)),
+        route("post", "/api/v1/tokens", "Create a token; its secret is shown this once", Some("NewToken"), "CreatedToken", {
+            post(create)
+        }),
+        route("delete", "/api/v1/tokens/{id}", "Delete a token", None, "Done", delete(remove)),
+    ]
+}
+
+/// A network in a token's list.
+struct Network(IpNet);
+
+impl std::str::FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_network(text).map(Network)
+    }
+}
+
+async fn list(State(web): State<Web>) -> Json<Value> {
+    let tokens: Vec<Token> = web.control.shared().tokens.load().iter().map(Token::listed).collect();
+    Json(json!({ "items": tokens }))
+}
+
+async fn create(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let (id, role, allow_from, days) = body.read(|fields| {
+        let id: Option<crate::model::Id<Token>> = fields.required("id", "ci-pipeline");
+        let role: Role = fields.word("role");
+        let allow_from: Vec<Network> = fields.list("allow_from", 100);
+        let days = fields.number("expires_days", 0..=3650, DEFAULT_DAYS);
+        Some((id?, role, allow_from.into_iter().map(|network| network.0).collect(), days))
+    })?;
+    let tokens = web.control.shared().tokens.load_full();
+    if tokens.iter().any(|token| token.id == id.as_str()) {
+        let detail = format!("There is a token {id} already; delete it first, or choose another id.");
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    if tokens.len() >= MAX_TOKENS {
+        return Err(Problem::new(StatusCode::CONFLICT, format!("There are {MAX_TOKENS} tokens; delete some first.")));
+    }
+    let (token, secret) = make(id.as_str(), role, allow_from, days);
+    web.control.set_token(id.to_string(), Some(token.clone()), author).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "token": token.listed(), "secret": secret }))))
+}
+
+/// A new token and its secret. `days` 0 never expires.
+pub fn make(id: &str, role: Role, allow_from: Vec<IpNet>, days: i64) -> (Token, String) {
+    let bytes: [u8; SECRET_BYTES] = rand::random();
+    let secret = secret_text(&bytes);
+    let created: Timestamp = now();
+    let expires = (days > 0).then(|| created.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX));
+    (Token { id: id.into(), role, allow_from, created, expires, hash: secret_hash(&secret) }, secret)
+}
+
+async fn remove(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    if !web.control.shared().tokens.load().iter().any(|token| token.id == id) {
+        return Err(Problem::not_found(format!("There is no token {id}; GET /api/v1/tokens lists all.")));
+    }
+    web.control.set_token(id, None, author).await?;
+    Ok(Json(json!({ "done": true })))
+}

@@ -1,0 +1,140 @@
+//! Zones as files: export for audit, import with a preview.
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json};
+
+use crate::answer::{Client, Entropy, Question, Snapshot, answer};
+use crate::control::token::Role;
+use crate::control::{Author, Expect, Publication, unix_ms};
+use crate::model::zonefile::{self, Now};
+use crate::model::{FieldError, Id, MAX_ID, Model, Name, Rdata, RecordType, Zone};
+use crate::web::{Problem, Route, Web};
+
+/// The client that an export stands for: a documentation address (RFC 5737), which no geo database
+/// places, so that the rule for everyone else answers.
+const EVERYONE_ELSE: [u8; 4] = [192, 0, 2, 1];
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route {
+            method: "get",
+            path: "/api/v1/export/{zone}".to_owned(),
+            role: Some(Role::Viewer),
+            summary: "A zone as a zone file or as JSON, the same bytes for the same revision and health".to_owned(),
+            parameters: &[("format", "bind (a zone file) or json; bind where not given.")],
+            request: None,
+            response: "ZoneFile",
+            handler: get(export),
+        },
+        Route {
+            method: "post",
+            path: "/api/v1/import".to_owned(),
+            role: Some(Role::Editor),
+            summary: "Take a zone file in: its zone becomes what the file says; steered names stay".to_owned(),
+            parameters: &[
+                ("zone", "The zone's name, where the file has no $ORIGIN."),
+                ("plan", "true: only say what would change."),
+                ("message", "Why, for the history."),
+            ],
+            request: Some("ZoneFile"),
+            response: "Published",
+            handler: post(import),
+        },
+    ]
+}
+
+async fn export(
+    State(web): State<Web>,
+    Path(zone): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, Problem> {
+    let snapshot = web.control.snapshot();
+    let model = snapshot.model();
+    let id = find(model, &zone).ok_or_else(|| Problem::not_found(format!("There is no zone {zone}.")))?;
+    let missing = || Problem::not_found(format!("There is no zone {zone}."));
+    match query.get("format").map_or("bind", String::as_str) {
+        "bind" => {
+            let text = zonefile::export(model, &id, |name, rtype| everyone_else(&snapshot, name, rtype));
+            let text = text.ok_or_else(missing)?;
+            Ok(([(header::CONTENT_TYPE, "text/dns; charset=utf-8")], text).into_response())
+        }
+        "json" => Ok(Json(zonefile::export_json(model, &id).ok_or_else(missing)?).into_response()),
+        other => {
+            let error = FieldError::new("format", format!("{other:?} is not a format"), "use bind or json");
+            Err(Problem::fields(vec![error]))
+        }
+    }
+}
+
+/// What everyone else gets for a steered name right now.
+fn everyone_else(snapshot: &Snapshot, name: &Name, rtype: RecordType) -> Now {
+    let question = Question { name: name.as_wire(), rtype };
+    let client = Client { resolver: EVERYONE_ELSE.into(), subnet: None };
+    // A fixed seed: the same revision in the same health exports the same bytes.
+    let answer = answer(snapshot, &question, &client, unix_ms(), &mut Entropy::new(0));
+    let sets = answer.answer.iter().filter(|set| set.rtype == rtype);
+    let mut values: Vec<Rdata> = sets.clone().flat_map(|set| &set.data).map(|data| Rdata::from_wire(data)).collect();
+    values.sort();
+    let policy = snapshot.model().policies.values().find(|policy| policy.attach.iter().any(|a| a.name == *name));
+    Now { ttl: policy.map_or(0, |policy| policy.ttl), values }
+}
+
+/// By id, else by name.
+fn find(model: &Model, text: &str) -> Option<Id<Zone>> {
+    let by_id = text.parse().ok().filter(|id| model.zones.contains_key(id));
+    by_id.or_else(|| {
+        let name: Name = text.parse().ok()?;
+        model.zones.iter().find(|(_, zone)| zone.fqdn == name).map(|(id, _)| id.clone())
+    })
+}
+
+async fn import(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    Query(query): Query<HashMap<String, String>>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let text = std::str::from_utf8(&body)
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "The zone file is not UTF-8 text; escape bytes as \\DDD."))?;
+    let model = web.control.model();
+    let named = query.get("zone").map(String::as_str).or_else(|| origin(text));
+    let Some(named) = named else {
+        let remedy = "begin the file with one such as $ORIGIN example.com. or name the zone";
+        return Err(Problem::fields(vec![FieldError::new("line 1", "the file has no $ORIGIN", remedy)]));
+    };
+    let apex: Name = named.parse().map_err(|text: String| {
+        let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
+        Problem::fields(vec![FieldError::new("zone", problem, remedy)])
+    })?;
+    let id = match find(&model, named) {
+        Some(id) => id,
+        None => new_id(&apex),
+    };
+    let imported = zonefile::import(text, &id, Some(&apex)).map_err(Problem::fields)?;
+    let edits = imported.edits(&model);
+    if query.get("plan").is_some_and(|plan| plan == "true") {
+        return Ok(Json(web.control.preview(edits).await?).into_response());
+    }
+    let message = query.get("message").filter(|text| !text.is_empty()).cloned();
+    let message = message.unwrap_or_else(|| format!("Import {apex}"));
+    let expect = vec![Expect::Revision(model.revision)];
+    Ok(Json(web.control.publish(Publication { edits, message, author, expect }).await?).into_response())
+}
+
+fn origin(text: &str) -> Option<&str> {
+    let line = text.lines().find(|line| line.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("$ORIGIN ")))?;
+    line.split_whitespace().nth(1)
+}
+
+/// An id for a zone that is new: its name with dashes.
+fn new_id(apex: &Name) -> Id<Zone> {
+    let slug: String = apex.to_string().trim_end_matches('.').chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let slug = slug.get(..MAX_ID).unwrap_or(&slug);
+    slug.parse().unwrap_or_else(|_| "root".parse().expect("a literal id"))
+}

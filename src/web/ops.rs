@@ -1,0 +1,79 @@
+//! For machines that watch us: liveness, readiness, metrics; and backups for those who may.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Json};
+use serde_json::{Value, json};
+
+use crate::control::Author;
+use crate::control::token::Role;
+use crate::store::Secrets;
+
+use super::{Problem, Route, Web};
+
+pub(super) fn routes() -> Vec<Route> {
+    let route = |path: &str, role, summary: &str, response, handler| Route {
+        method: "get",
+        path: path.to_owned(),
+        role,
+        summary: summary.to_owned(),
+        parameters: &[],
+        request: None,
+        response,
+        handler,
+    };
+    vec![
+        route("/healthz", None, "The process runs", "Ready", get(|| async { Json(json!({ "alive": true })) })),
+        route("/readyz", None, "DNS answers; 503 while it does not", "Ready", get(ready)),
+        route("/metrics", None, "Prometheus metrics", "Text", get(metrics)),
+        Route {
+            parameters: &[("secrets", "true to take token hashes along.")],
+            ..route("/api/v1/backup", Some(Role::Admin), "One file for `northing restore`", "Backup", get(backup))
+        },
+    ]
+}
+
+async fn ready(State(web): State<Web>) -> (StatusCode, Json<Value>) {
+    let ready = web.ready.load(Ordering::Relaxed);
+    let snapshot = web.control.snapshot();
+    let body = json!({
+        "ready": ready,
+        "revision": snapshot.model().revision,
+        "zones": snapshot.model().zones.len(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+}
+
+async fn metrics(State(web): State<Web>) -> Response {
+    let text = web.metrics.render(&web.control);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn backup(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, Problem> {
+    let secrets = if query.get("secrets").is_some_and(|v| v == "true") { Secrets::Include } else { Secrets::LeaveOut };
+    let fault = |error: std::io::Error| {
+        let detail = format!("The backup could not be written to the temporary directory: {error}.");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    };
+    let file = std::env::temp_dir().join(format!("northing-backup-{:016x}", rand::random::<u64>()));
+    let result = web.control.backup(file.clone(), secrets, author).await;
+    let opened = tokio::fs::File::open(&file).await;
+    // The open file stays readable; nothing is left behind, whatever happens to the client.
+    let _ = tokio::fs::remove_file(&file).await;
+    result?;
+    let stream = tokio_util::io::ReaderStream::new(opened.map_err(fault)?);
+    let name = "attachment; filename=\"northing.backup\"";
+    Ok(([(header::CONTENT_DISPOSITION, name)], Body::from_stream(stream)).into_response())
+}

@@ -1,0 +1,10 @@
+//! End to end: the real binary on real sockets with a real store, asked with real tools.
+//! Nothing waits by the clock: every wait is for something to become true, with a deadline.
+
+mod api;
+mod backend;
+mod command_line;
+mod demo;
+mod failover;
+mod kill;
+mod server;

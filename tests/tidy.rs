@@ -1,0 +1,153 @@
+//! Keeps the layers of `src/lib.rs`: who may name whom, and which modules stay pure.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders that decide, with the only layers of ours that each may name.
+const PURE: [(&str, &[&str]); 4] = [
+    ("model", &["model"]),
+    ("geo", &["geo", "model"]),
+    ("health", &["health", "model"]),
+    ("answer", &["answer", "geo", "health", "model"]),
+];
+
+/// Folders that touch the world. None of them names another, or control, or the people's side.
+const EDGES: [(&str, &[&str]); 3] = [
+    ("dns", &["dns", "answer", "geo", "health", "model"]),
+    ("probe", &["probe", "health", "model"]),
+    ("store", &["store", "health", "model"]),
+];
+
+/// What a pure module must not do: read a clock, draw chance, wait, log, or touch a file or socket.
+const IMPURE: [&str; 14] = [
+    "SystemTime",
+    "Instant::now",
+    "Timestamp::now",
+    "rand::",
+    "tokio::",
+    "async fn",
+    ".await",
+    "tracing::",
+    "println!",
+    "std::fs",
+    "std::net::UdpSocket",
+    "std::net::Tcp",
+    "std::thread",
+    "static mut",
+];
+
+/// Crates that are known in one folder only.
+const HOMES: [(&str, &str); 5] =
+    [("sled::", "store"), ("hickory_server", "dns"), ("surge_ping", "probe"), ("maxminddb", "geo"), ("askama::", "web")];
+
+#[test]
+fn pure_modules_name_only_pure_modules() {
+    for (folder, allowed) in PURE {
+        assert_names_only(folder, allowed);
+    }
+}
+
+#[test]
+fn edges_do_not_name_each_other() {
+    for (folder, allowed) in EDGES {
+        assert_names_only(folder, allowed);
+    }
+}
+
+#[test]
+fn pure_modules_touch_neither_clock_nor_chance_nor_world() {
+    for (folder, _) in PURE {
+        for (file, line, text) in code_lines(folder) {
+            for word in IMPURE {
+                assert!(!text.contains(word), "{}:{line} has {word}, which a pure module must not", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_control_publishes_snapshots() {
+    for folder in ["answer", "dns", "geo", "health", "model", "probe", "store", "web", "cli", "app"] {
+        for (file, line, text) in code_lines(folder) {
+            assert!(!text.contains("snapshot.store("), "{}:{line} publishes a snapshot", file.display());
+        }
+    }
+}
+
+#[test]
+fn each_crate_of_the_outside_lives_in_one_folder() {
+    for (word, home) in HOMES {
+        for folder in ["answer", "app", "cli", "control", "dns", "geo", "health", "model", "probe", "store", "web"] {
+            if folder == home {
+                continue;
+            }
+            for (file, line, text) in code_lines(folder) {
+                assert!(!text.contains(word), "{}:{line} names {word}, whose home is src/{home}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for file in rust_files(&source("")) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//!"), "{} does not open with //!", file.display());
+    }
+}
+
+fn assert_names_only(folder: &str, allowed: &[&str]) {
+    for (file, line, text) in code_lines(folder) {
+        for (at, _) in text.match_indices("crate::") {
+            let module: String =
+                text[at + 7..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let known = module.is_empty() || allowed.contains(&module.as_str());
+            assert!(known, "{}:{line} names {module}, which src/{folder} must not", file.display());
+        }
+    }
+}
+
+/// The lines of a folder's code: no comments, and no tests, which may do anything.
+fn code_lines(folder: &str) -> Vec<(PathBuf, usize, String)> {
+    let mut lines = Vec::new();
+    for file in rust_files(&source(folder)) {
+        let text = fs::read_to_string(&file).unwrap();
+        if is_test_file(&file) {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            if line.trim_start().starts_with("#[cfg(test)]") {
+                break;
+            }
+            if !line.trim_start().starts_with("//") {
+                lines.push((file.clone(), number + 1, line.to_owned()));
+            }
+        }
+    }
+    assert!(!lines.is_empty(), "src/{folder} has no code");
+    lines
+}
+
+/// Files that only tests include.
+fn is_test_file(file: &Path) -> bool {
+    let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let in_tests = file.components().any(|part| part.as_os_str() == "tests");
+    in_tests || matches!(name, "tests" | "scenario" | "oracle" | "examples" | "fixtures")
+}
+
+fn source(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
