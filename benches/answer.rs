@@ -64,8 +64,10 @@ fn model(names: u32) -> Model {
         model.pools.insert(id(pool), entity::<Pool>(value));
     }
     let rule = |regions: &[&str], first: &str, second: &str| {
-        let step = |pool| json!({"pools": [{"pool": pool, "weight": 100, "canary": false, "bias": 0}],
-            "choose": "weighted", "tolerance": {"percent": 10, "ms": 10}});
+        let step = |pool| {
+            json!({"pools": [{"pool": pool, "weight": 100, "canary": false, "bias": 0}],
+            "choose": "weighted", "tolerance": {"percent": 10, "ms": 10}})
+        };
         json!({"name": first, "enabled": true, "regions": regions, "except_regions": [],
             "steps": [step(first), step(second)], "last_resort": "serve_anyway", "residency_lock": null})
     };
@@ -117,27 +119,27 @@ fn hosts() -> Vec<Name> {
     (0..4096).map(|n| named(&format!("host-{}.example.test.", n * 23 % NAMES))).collect()
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn a_name_steered_by_country(bencher: Bencher) {
     ask(bencher, &[named("www.example.test.")], RecordType::A);
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn a_sticky_name_steered_by_country(bencher: Bencher) {
     ask(bencher, &[named("shop.example.test.")], RecordType::A);
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn one_of_100_000_fixed_names(bencher: Bencher) {
     ask(bencher, &hosts(), RecordType::A);
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn a_name_that_does_not_exist(bencher: Bencher) {
     ask(bencher, &[named("a.b.nowhere.example.test.")], RecordType::A);
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn a_name_that_is_not_ours(bencher: Bencher) {
     ask(bencher, &[named("www.elsewhere.test.")], RecordType::A);
 }

@@ -11,21 +11,21 @@ const USUAL_LABELS: usize = 16;
 /// A wire-form name with the hash of each of its suffixes.
 pub struct Suffixes<'n> {
     name: &'n [u8],
-    /// By number of labels, from the root (0) to the whole name: where it starts, and its hash.
+    /// From the whole name to the root: where the suffix starts, and its hash.
     list: SmallVec<[(u8, u64); USUAL_LABELS]>,
 }
 
 impl<'n> Suffixes<'n> {
     /// `None` when `name` is not one uncompressed name.
     pub fn of(name: &'n [u8], seed: u64) -> Option<Self> {
-        let mut starts: SmallVec<[u8; 32]> = SmallVec::new();
+        let mut list = SmallVec::new();
         let mut at = 0;
         loop {
             let length = usize::from(*name.get(at)?);
             if length > MAX_LABEL || at >= MAX_NAME {
                 return None;
             }
-            starts.push(at as u8);
+            list.push((at as u8, seed));
             at += 1 + length;
             if length == 0 {
                 break;
@@ -34,15 +34,12 @@ impl<'n> Suffixes<'n> {
         if at != name.len() {
             return None;
         }
-        let mut list = SmallVec::new();
         let (mut hash, mut end) = (seed, at - 1);
-        for &start in starts.iter().rev() {
-            let from = usize::from(start);
-            if from < end {
-                hash = extend(hash, &name[from..end]);
-                end = from;
-            }
-            list.push((start, hash));
+        // The root keeps the seed itself.
+        for (start, suffix_hash) in list.iter_mut().rev().skip(1) {
+            let from = usize::from(*start);
+            hash = extend(hash, &name[from..end]);
+            (*suffix_hash, end) = (hash, from);
         }
         Some(Suffixes { name, list })
     }
@@ -54,24 +51,24 @@ impl<'n> Suffixes<'n> {
 
     /// The last `labels` labels as a name, and where they start; the whole name where it has no more.
     pub fn suffix(&self, labels: usize) -> (usize, &'n [u8]) {
-        let start = usize::from(self.list[labels.min(self.labels())].0);
+        let start = usize::from(self.list[self.labels().saturating_sub(labels)].0);
         (start, &self.name[start..])
     }
 
     pub fn hash(&self, labels: usize) -> u64 {
-        self.list[labels.min(self.labels())].1
+        self.list[self.labels().saturating_sub(labels)].1
     }
 }
 
 /// Adds bytes to a hash: a multiplication of 64 by 64 bits for each eight (as wyhash does).
 pub fn extend(hash: u64, bytes: &[u8]) -> u64 {
     let mut hash = hash ^ (bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = fold(hash ^ u64::from_le_bytes(word), 0xa076_1d64_78bd_642f);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        hash = fold(hash ^ u64::from_le_bytes(*word), 0xa076_1d64_78bd_642f);
     }
-    hash
+    let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    fold(hash ^ rest, 0xe703_7ed1_a0b4_28db)
 }
 
 /// Both halves of the product, so that every bit of the input reaches every bit of the result.

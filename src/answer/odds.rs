@@ -27,7 +27,7 @@ pub fn odds(kind: Kind, rule: &RulePlan, decision: Option<&Decision>, pools: Poo
         for (step, odds) in rule.steps.iter().zip(&mut odds) {
             let kept = standing(kind, step, pools, pass);
             if left > 0.0 && has_anchor(step, &kept) {
-                spread(step, &candidates(step, &kept, decision, pools), left, odds);
+                spread(step, &candidates(step, kept, decision, pools), left, odds);
                 left = 0.0;
             }
         }
@@ -59,7 +59,7 @@ fn share(
         let chance: f64 = partly.iter().map(|&at| if stays(at) { 1.0 - sheds(at) } else { sheds(at) }).product();
         let kept: Kept = may.iter().copied().filter(|&at| stays(at)).collect();
         if has_anchor(step, &kept) {
-            spread(step, &candidates(step, &kept, decision, pools), left * chance, odds);
+            spread(step, &candidates(step, kept, decision, pools), left * chance, odds);
         } else {
             moves_on += left * chance;
         }

@@ -39,10 +39,9 @@ pub fn serve<'s>(
     tracer.ruled(rule, decision);
     let Some(rule) = plan.rules.get(rule) else { return Some(policy.failure_ttl) };
 
-    let (network, network_length) = located.network();
     let mut chance = match policy.sticky {
         Sticky::None => Chance::Random(entropy),
-        Sticky::Client => Chance::Client(network),
+        Sticky::Client => Chance::Client(located.network().0),
     };
     let choice = choose_pool(plan, rule, decision, moment.pools, &mut chance, tracer);
     tracer.chosen(&choice);
@@ -78,7 +77,7 @@ pub fn serve<'s>(
     }
     let data = picked.iter().map(|&at| pool.servers[usize::from(at)].data.as_wire()).collect();
     answer.answer.push(Set { owner: Owner::Question, rtype, ttl, data });
-    answer.scope = scope(plan, &located, leaf, network_length);
+    answer.scope = scope(plan, &located, leaf);
     None
 }
 
@@ -94,10 +93,10 @@ fn find_rule<'p>(plan: &'p Plan, located: &Located) -> (usize, Option<&'p Decisi
 }
 
 /// The prefix length within which the answer is the same for all clients.
-fn scope(plan: &Plan, located: &Located, leaf: u8, network_length: u8) -> u8 {
+fn scope(plan: &Plan, located: &Located, leaf: u8) -> u8 {
     match located.by {
         _ if !plan.depends_on_client() => 0,
-        By::Subnet { .. } if plan.policy.sticky == Sticky::Client => leaf.max(network_length),
+        By::Subnet { .. } if plan.policy.sticky == Sticky::Client => leaf.max(located.network().1),
         By::Subnet { .. } => leaf,
         // Said of the resolver, so it must not reach clients of other networks by the resolver's cache.
         By::PrivateSubnet { source } => source,
@@ -107,18 +106,18 @@ fn scope(plan: &Plan, located: &Located, leaf: u8, network_length: u8) -> u8 {
 
 /// Up to `count` servers by weight, none twice, in the order in which they were drawn.
 fn pick_servers(pool: &LivePool, from: &[u8], count: usize, chance: &mut Chance) -> SmallVec<[u8; 16]> {
+    let mut picked: SmallVec<[u8; 16]> = SmallVec::new();
     if let [only] = from {
-        return SmallVec::from_slice(&[*only]);
+        picked.push(*only);
+        return picked;
     }
-    let mut left: SmallVec<[u8; 64]> = SmallVec::from_slice(from);
-    let mut picked = SmallVec::new();
     while picked.len() < count {
-        let choices = left.iter().map(|&at| {
-            let server = &pool.servers[usize::from(at)];
-            (u32::from(server.weight), server.key)
+        let choices = from.iter().map(|at| {
+            let server = &pool.servers[usize::from(*at)];
+            (if picked.contains(at) { 0 } else { u32::from(server.weight) }, server.key)
         });
         let Some(at) = chance.pick(choices) else { break };
-        picked.push(left.remove(at));
+        picked.push(from[at]);
     }
     picked
 }

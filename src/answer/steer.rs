@@ -90,7 +90,7 @@ fn first_step<'s>(
         if !has_anchor(step, &kept) {
             continue;
         }
-        let candidates = candidates(step, &kept, decision, pools);
+        let candidates = candidates(step, kept, decision, pools);
         let picked = match candidates.len() {
             1 => Some(0),
             _ => chance.pick(candidates.iter().map(|&at| {
@@ -161,15 +161,15 @@ fn may_serve(pool: &LivePool, kind: Kind, pass: Pass) -> bool {
 }
 
 /// Those of the kept pools that share the step's traffic by weight.
-pub fn candidates(step: &StepPlan, kept: &[u8], decision: Option<&Decision>, pools: Pools) -> Kept {
+pub fn candidates(step: &StepPlan, kept: Kept, decision: Option<&Decision>, pools: Pools) -> Kept {
     match step.choose {
-        Choose::Weighted => Kept::from_slice(kept),
+        Choose::Weighted => kept,
         Choose::Nearest => {
             let order = decision.zip(step.order).and_then(|(decision, order)| decision.orders.get(order));
             let nearest = order.and_then(|order| order.iter().find(|at| kept.contains(at)));
             nearest.or(kept.first()).copied().into_iter().collect()
         }
-        Choose::Fastest => fastest(step, kept, pools),
+        Choose::Fastest => fastest(step, &kept, pools),
     }
 }
 
