@@ -21,8 +21,8 @@ const MAX_FILE_BYTES: usize = 512 << 20;
 const MAX_STEPS: usize = 1 << 26;
 /// The most visits for each node of a file. Sharing equal sub-trees leads to three; a tree without end to any number.
 const MAX_STEPS_PER_NODE: usize = 64;
-/// The most ranges of one family: 200 MB of memory, and what fits in the offsets of a compiled map.
-const MAX_RANGES: usize = 1 << 24;
+/// The most ranges of one family: 100 MB, twice those of large city databases. A compiled map has room for two files of it.
+const MAX_RANGES: usize = 1 << 23;
 /// The longest database type shown.
 const MAX_KIND: usize = 80;
 /// Class 0 of [`Contents::places`]: no record.
