@@ -81,8 +81,8 @@ fn clients() -> (Vec<IpAddr>, Vec<IpAddr>) {
         })
         .collect();
     let v6 = (0..CLIENTS).map(|_| {
-        let (first, length) = networks.choose(&mut random).expect("there are networks");
-        IpAddr::from((first | random.random::<u128>() >> length).to_be_bytes())
+        let (first, length) = *networks.choose(&mut random).expect("there are networks");
+        IpAddr::from((first | random.random::<u128>().checked_shr(length.into()).unwrap_or(0)).to_be_bytes())
     });
     (v4, v6.collect())
 }

@@ -60,8 +60,10 @@ impl Base {
         let asn = asn.map(mmdb::read).transpose()?;
         let Some(asn) = asn else {
             let mut classes = Classes::new(&location, None);
-            let mut class = |ranges: &Ranges| {
-                Ranges::collect(ranges.iter().map(|(start, record)| (start, classes.of(record, NO_RECORD))))
+            let records = 0..location.places.len() as u32;
+            let of_record: Vec<u32> = records.map(|record| classes.of(record, NO_RECORD)).collect();
+            let class = |ranges: &Ranges| {
+                Ranges::collect(ranges.iter().map(|(start, record)| (start, of_record[record as usize])))
             };
             let (v4, v6) = (class(&location.v4), class(&location.v6));
             return Ok(Base { v4, v6, places: classes.places, databases: vec![location.info] });

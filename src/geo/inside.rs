@@ -29,11 +29,12 @@ pub fn unwrap(address: IpAddr) -> (IpAddr, u8) {
 }
 
 /// The same for a prefix; one that reaches beyond the transition addresses is an IPv6 prefix as others.
+#[inline]
 pub fn unwrap_prefix(address: IpAddr, length: u8) -> (IpAddr, u8) {
     let IpAddr::V6(v6) = address else { return (address, 0) };
     let bits = v6.to_bits();
-    for form in &FORMS {
-        if length >= form.length && (bits ^ form.prefix) >> (128 - form.length) == 0 {
+    for form in FORMS {
+        if bits & !(u128::MAX >> form.length) == form.prefix && length >= form.length {
             let inside = (bits >> (96 - form.offset)) as u32 ^ form.flipped;
             return (IpAddr::V4(Ipv4Addr::from_bits(inside)), form.offset);
         }

@@ -5,6 +5,7 @@
 //! hostile tree can hold 2^96 of them: every walk here ends.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use maxminddb::Reader;
@@ -21,8 +22,8 @@ const MAX_FILE_BYTES: usize = 512 << 20;
 const MAX_STEPS: usize = 1 << 26;
 /// The most visits for each node of a file. Sharing equal sub-trees leads to three; a tree without end to any number.
 const MAX_STEPS_PER_NODE: usize = 64;
-/// The most ranges of one family: 200 MB of memory, and what fits in the offsets of a compiled map.
-const MAX_RANGES: usize = 1 << 24;
+/// The most ranges of one family: 100 MB, twice those of large city databases. A compiled map has room for two files of it.
+const MAX_RANGES: usize = 1 << 23;
 /// The longest database type shown.
 const MAX_KIND: usize = 80;
 /// Class 0 of [`Contents::places`]: no record.
@@ -76,6 +77,26 @@ pub fn read(bytes: Vec<u8>) -> Result<Contents, Refusal> {
     Ok(Contents { info, fields: seen.fields(), v4: of(&v4), v6: of(&v6), places })
 }
 
+/// Each of a million networks looks its pointer up, so the hash is one multiplication.
+type ByPointer<T> = HashMap<u32, T, BuildHasherDefault<PointerHash>>;
+
+#[derive(Default)]
+struct PointerHash(u64);
+
+impl Hasher for PointerHash {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, pointer: u32) {
+        self.0 = (self.0 ^ u64::from(pointer)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// A data pointer of the tree, how many networks hold it, and an address in one of them.
 struct Pointer {
     networks: u64,
@@ -90,7 +111,7 @@ struct Tree<'a> {
     steps: usize,
     leaves: usize,
     networks: usize,
-    pointers: HashMap<u32, Pointer>,
+    pointers: ByPointer<Pointer>,
 }
 
 /// Where a walk is: a node or leaf, the bits above it, and their number.
@@ -107,7 +128,7 @@ impl<'a> Tree<'a> {
             steps: 0,
             leaves: 0,
             networks: 0,
-            pointers: HashMap::new(),
+            pointers: ByPointer::default(),
         }
     }
 
@@ -206,7 +227,7 @@ fn damaged() -> Refusal {
 struct Decoded {
     places: Vec<Place>,
     /// From the pointers of the tree to places.
-    classes: HashMap<u32, u32>,
+    classes: ByPointer<u32>,
     seen: Seen,
 }
 
@@ -214,7 +235,7 @@ struct Decoded {
 fn decode(reader: &Reader<&[u8]>, tree: &Tree) -> Result<Decoded, Refusal> {
     let mut decoded = Decoded {
         places: vec![Place::default()],
-        classes: HashMap::from([(NO_RECORD, NO_RECORD)]),
+        classes: ByPointer::from_iter([(NO_RECORD, NO_RECORD)]),
         seen: Seen::default(),
     };
     for (pointer, held) in &tree.pointers {

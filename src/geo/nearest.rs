@@ -47,3 +47,34 @@ fn biased(distance_km: f64, bias: i8) -> f64 {
     let share = f64::from(bias.clamp(-99, 99)) / 100.0;
     if share >= 0.0 { distance_km * (1.0 - share) } else { distance_km / (1.0 + share) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_placed_as_finely_as_asked() {
+        let germany = atlas::country("DE".parse().unwrap()).unwrap().point;
+        let munich = Point { lat: 48.14, lon: 11.58 };
+        let place = |point| Place { country: "DE".parse().ok(), point, ..Place::default() };
+        for (point, precision, expected) in [
+            (Some(munich), Precision::Degree, Some(Point { lat: 48.0, lon: 12.0 })),
+            (Some(germany), Precision::Degree, Some(germany)),
+            (None, Precision::Degree, None),
+            (Some(munich), Precision::Country, Some(germany)),
+            (Some(munich), Precision::Listed, None),
+        ] {
+            assert_eq!(origin(&place(point), precision), expected, "{point:?} {precision:?}");
+        }
+        let zero =
+            origin(&Place { point: Some(Point { lat: -0.2, lon: -0.2 }), ..Place::default() }, Precision::Degree);
+        assert!(zero.is_some_and(|point| point.lat.is_sign_positive() && point.lon.is_sign_positive()));
+    }
+
+    #[test]
+    fn a_bias_scales_the_distance() {
+        for (bias, expected) in [(0, 1000.0), (50, 500.0), (-50, 2000.0), (99, 10.0), (127, 10.0), (-128, 100_000.0)] {
+            assert!((biased(1000.0, bias) - expected).abs() < 1e-6, "{bias}");
+        }
+    }
+}

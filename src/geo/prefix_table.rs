@@ -14,7 +14,8 @@ const MAX_RUN: usize = 8;
 const FIRST_BITS: u32 = 16;
 
 // A slot: `00 scope:7 decision:16`, `01 count-1:3 offset:27` or `10 bits-1:4 offset:26`, the tag on top.
-// The offsets reach over twice the segments that the largest database taken can lead to.
+// Every table has a multiple of four slots, so its offset is kept in fours. The most segments, those of a
+// file made for it, need two run entries and eleven slots each; the largest database taken leaves room for that.
 const RUN: u32 = 1;
 const TABLE: u32 = 2;
 const RUN_OFFSET_BITS: u32 = 27;
@@ -53,7 +54,7 @@ impl PrefixTable {
             let bits = (slot >> TABLE_OFFSET_BITS & 15) + 1;
             below -= bits;
             let index = (key >> below) as usize & ((1 << bits) - 1);
-            slot = self.slots[(slot & ((1 << TABLE_OFFSET_BITS) - 1)) as usize + index];
+            slot = self.slots[(slot & ((1 << TABLE_OFFSET_BITS) - 1)) as usize * 4 + index];
         }
         if slot >> 30 != RUN {
             return (slot as u16, (slot >> 16) as u8);
@@ -117,9 +118,9 @@ impl PrefixTable {
             return RUN << 30 | (count as u32 - 1) << RUN_OFFSET_BITS | offset as u32;
         }
         // About four segments to a slot: the fewest bytes, and still one or two steps to a run.
-        let bits = (count.ilog2() - 1).min(16).min(below);
+        let bits = (count.ilog2() - 1).min(16);
         let offset = self.fill(segments, start, below, bits, within);
-        TABLE << 30 | (bits - 1) << TABLE_OFFSET_BITS | offset as u32
+        TABLE << 30 | (bits - 1) << TABLE_OFFSET_BITS | (offset / 4) as u32
     }
 
     pub fn bytes(&self) -> usize {

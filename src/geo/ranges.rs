@@ -43,6 +43,7 @@ impl Ranges {
 }
 
 /// The length of the largest block around `key` without the last key before its range and the first after.
+#[inline]
 pub fn block_length(key: u64, before: Option<u64>, after: Option<u64>) -> u8 {
     let apart = |other: Option<u64>| other.map_or(0, |other| (key ^ other).leading_zeros() as u8 + 1);
     apart(before).max(apart(after))

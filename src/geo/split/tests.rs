@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use super::super::mmdb_writer::{Writer, country};
+use super::super::mmdb_writer::{Double, Map, Text, Writer, country};
 use super::*;
 use crate::model::Meta;
 
@@ -349,6 +349,25 @@ fn pools_are_ordered_by_biased_distance_from_the_client() {
             assert_eq!(*decision.orders[0], *order, "{client} {pools:?}");
         }
     }
+}
+
+#[test]
+fn the_points_of_a_city_database_become_few_decisions() {
+    // 400 places in a square of 4 by 4 degrees between two pools.
+    let file = (0..400u16).fold(Writer::new(4, 24), |file, at| {
+        let location = vec![
+            ("latitude", Double(50.0 + f64::from(at / 20) / 5.0)),
+            ("longitude", Double(f64::from(at % 20) / 5.0)),
+        ];
+        let record = Map(vec![("country_code", Text("FR")), ("location", Map(location))]);
+        file.put(&format!("10.{}.{}.0/24", at / 256, at % 256), record)
+    });
+    let base = Base::from_mmdb(file.finish(), None).unwrap();
+    let pools = [(50.0, 0.0), (50.0, 4.0), (54.0, 0.0), (54.0, 4.0)].map(|at| (Some(at), 0));
+    let map = SplitMap::compile(&base, &Table::new(), &near(&pools));
+    assert!((4..=25).contains(&map.decisions().len()), "{}", map.decisions().len());
+    let nearest = |address: &str| map.decision(map.lookup(address.parse().unwrap()).decision).orders[0][0];
+    assert_eq!((nearest("10.0.0.1"), nearest("10.0.19.1"), nearest("10.1.143.1")), (0, 1, 3));
 }
 
 #[test]
