@@ -61,9 +61,16 @@ impl Trouble {
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Trouble {
+        // sled copies errors and loses their codes on the way; the kind is left.
+        let known = error.raw_os_error().is_none() && error.kind() != io::ErrorKind::Other;
+        let text = if known { error.kind().to_string() } else { error.to_string() };
         // A missing or short file is damage; what else the system refuses is not the file's fault.
-        let damage = error.raw_os_error().is_none_or(|code| code == libc::ENOENT);
-        if damage { Trouble::Damage(error.to_string()) } else { Trouble::Disk(error.to_string()) }
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+                Trouble::Damage(text)
+            }
+            _ => Trouble::Disk(text),
+        }
     }
 }
 
@@ -107,6 +114,7 @@ impl Engine {
             let open = |tree: Tree| sled.open_tree(tree.name());
             let trees = Tree::ALL.into_iter().map(open).collect::<Result<_, _>>()?;
             let log = File::open(dir.join("db"))?;
+            files::close_to_others(dir)?;
             Ok(Engine { sled: Some(sled), trees, log })
         })
     }
