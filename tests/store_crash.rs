@@ -121,7 +121,8 @@ fn nothing_acknowledged_is_lost_to_a_kill() {
         let reader = thread::spawn(move || {
             let numbers = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("stored ")?.parse().ok());
             // Only the first is waited for.
-            numbers.inspect(|_| drop(first_stored.send(()))).last().unwrap_or(0u64)
+            let tell = |_: &u64| first_stored.send(()).unwrap_or_default();
+            numbers.inspect(tell).last().unwrap_or(0u64)
         });
         let wait_ms = if round % 2 == 0 {
             random.random_range(KILL_AFTER_START_MS)

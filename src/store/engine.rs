@@ -97,6 +97,11 @@ pub enum Order {
     Descending,
 }
 
+/// From where to where a walk goes.
+pub type Keys = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+/// Takes the key and the payload of a value.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], Vec<u8>) -> Result<ControlFlow<()>, Trouble>;
+
 impl Engine {
     /// Opens or creates the database in `dir`. May take as long as the log is to read, and for ever on a
     /// damaged one: call it through `within`.
@@ -163,13 +168,7 @@ impl Engine {
     }
 
     /// Shows `visit` the values with keys in `range`, until it breaks.
-    pub fn walk(
-        &self,
-        tree: Tree,
-        range: (Bound<Vec<u8>>, Bound<Vec<u8>>),
-        order: Order,
-        visit: &mut dyn FnMut(&[u8], Vec<u8>) -> Result<ControlFlow<()>, Trouble>,
-    ) -> Result<(), Trouble> {
+    pub fn walk(&self, tree: Tree, range: Keys, order: Order, visit: Visit) -> Result<(), Trouble> {
         caught(|| {
             let mut entries = self.trees[tree as usize].range(range);
             loop {

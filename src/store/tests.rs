@@ -23,12 +23,12 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn open(dir: &Path) -> (Publisher, Opened2) {
+    fn open(dir: &Path) -> (Publisher, Reopened) {
         let Opened { store, loaded, repairs } = Store::open(dir).unwrap();
         let model =
             loaded.entities.iter().map(|(kind, id, value)| (layout::entity_key(*kind, id), value.clone())).collect();
         let publisher = Publisher { store, audit: loaded.last_audit.clone(), revision: loaded.revision, model };
-        (publisher, Opened2 { loaded, repairs })
+        (publisher, Reopened { loaded, repairs })
     }
 
     fn next(&self, changes: Vec<Change>) -> (Revision, AuditEntry) {
@@ -92,7 +92,7 @@ impl Publisher {
 }
 
 /// What `Store::open` said, the store aside.
-struct Opened2 {
+struct Reopened {
     loaded: Loaded,
     repairs: Vec<String>,
 }
