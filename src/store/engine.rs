@@ -61,9 +61,16 @@ impl Trouble {
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Trouble {
+        // sled copies errors and loses their codes on the way; the kind is left.
+        let known = error.raw_os_error().is_none() && error.kind() != io::ErrorKind::Other;
+        let text = if known { error.kind().to_string() } else { error.to_string() };
         // A missing or short file is damage; what else the system refuses is not the file's fault.
-        let damage = error.raw_os_error().is_none_or(|code| code == libc::ENOENT);
-        if damage { Trouble::Damage(error.to_string()) } else { Trouble::Disk(error.to_string()) }
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+                Trouble::Damage(text)
+            }
+            _ => Trouble::Disk(text),
+        }
     }
 }
 
@@ -90,6 +97,11 @@ pub enum Order {
     Descending,
 }
 
+/// From where to where a walk goes.
+pub type Keys = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+/// Takes the key and the payload of a value.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], Vec<u8>) -> Result<ControlFlow<()>, Trouble>;
+
 impl Engine {
     /// Opens or creates the database in `dir`. May take as long as the log is to read, and for ever on a
     /// damaged one: call it through `within`.
@@ -107,6 +119,7 @@ impl Engine {
             let open = |tree: Tree| sled.open_tree(tree.name());
             let trees = Tree::ALL.into_iter().map(open).collect::<Result<_, _>>()?;
             let log = File::open(dir.join("db"))?;
+            files::close_to_others(dir)?;
             Ok(Engine { sled: Some(sled), trees, log })
         })
     }
@@ -155,13 +168,7 @@ impl Engine {
     }
 
     /// Shows `visit` the values with keys in `range`, until it breaks.
-    pub fn walk(
-        &self,
-        tree: Tree,
-        range: (Bound<Vec<u8>>, Bound<Vec<u8>>),
-        order: Order,
-        visit: &mut dyn FnMut(&[u8], Vec<u8>) -> Result<ControlFlow<()>, Trouble>,
-    ) -> Result<(), Trouble> {
+    pub fn walk(&self, tree: Tree, range: Keys, order: Order, visit: Visit) -> Result<(), Trouble> {
         caught(|| {
             let mut entries = self.trees[tree as usize].range(range);
             loop {

@@ -97,7 +97,9 @@ impl Exporter {
     pub fn follow(&self, step: Step) {
         // The thread ends only after this sender is gone, or with a panic; then the journal grows up to its
         // limit, and says so.
-        let _ = self.steps.as_ref().map(|steps| steps.send(step));
+        if let Some(steps) = &self.steps {
+            let _ = steps.send(step);
+        }
     }
 
     /// Everything up to this transaction is in the files.
@@ -317,7 +319,7 @@ fn write_model(out: &mut dyn Write, world: &World, revision: &Revision) -> io::R
         if word != kind {
             write!(out, "{}\n\"{word}\":{{\n", if kind.is_empty() { "" } else { "}," })?;
         } else {
-            write!(out, ",\n")?;
+            writeln!(out, ",")?;
         }
         kind = word;
         serde_json::to_writer(&mut out, id)?;

@@ -19,6 +19,20 @@ pub fn private_directory(dir: &Path) -> Result<(), Fault> {
     create().map_err(|error| Fault::disk(dir, "use this directory", error))
 }
 
+/// Closes everything in `dir` to others, for files that a library made.
+pub fn close_to_others(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))?;
+            close_to_others(&entry.path())?;
+        } else {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens for reading and writing, created with mode 0600.
 pub fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)

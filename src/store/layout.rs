@@ -8,9 +8,9 @@ use crate::model::Kind;
 
 /// The format of everything this version writes. A newer one is refused, never guessed at.
 pub const FORMAT: u8 = 1;
-/// Longer values are split. Far below sled's segment of 512 KiB, above which it would write the value to a
-/// file of its own, without fsync.
-pub const CHUNK: usize = 32 << 10;
+/// Longer values are split. sled keeps up to 20 values in a page and writes a page of more than 128 KiB to a
+/// file of its own, without fsync; pages stay below that.
+pub const CHUNK: usize = 4 << 10;
 /// Format, checksum and length, before the first chunk of a value.
 const HEADER: usize = 1 + CHECKSUM + 4;
 const CHECKSUM: usize = 4;
@@ -292,7 +292,7 @@ mod tests {
             let mut batch = Batch::default();
             batch.put(Tree::Model, b"pools/a", &payload, None);
             assert_eq!(read(&batch, b"pools/a"), Ok(payload), "{length}");
-            assert!(batch.0.iter().all(|write| write.value.as_ref().unwrap().len() < 64 << 10));
+            assert!(batch.0.iter().all(|write| write.value.as_ref().unwrap().len() < 6 << 10));
         }
     }
 

@@ -1,6 +1,6 @@
 //! How a data directory is opened: what is tried, in which order, and what the operator is told. The ladder:
 //! the database as it is; the database without the files that it can make anew; a new database from the
-//! newest whole export and the journal. Nothing is ever deleted on the way, damaged files are put aside.
+//! newest whole export and the journal. Damaged files are put aside, never deleted.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::engine::{self, Engine, Order, Trouble};
+use super::engine::{self, Engine, Keys, Order, Trouble};
 use super::export::{self, Export, World};
 use super::journal::{Contents, Journal};
 use super::layout::{self, Batch, FORMAT, Head, Tree, key_number, number_key};
@@ -24,7 +24,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(120);
 pub const ROOM_TO_OPEN_BYTES: u64 = 16 << 20;
 /// The key of `Head`.
 pub const HEAD: &[u8] = b"head";
-pub const EVERYTHING: (Bound<Vec<u8>>, Bound<Vec<u8>>) = (Bound::Unbounded, Bound::Unbounded);
+pub const EVERYTHING: Keys = (Bound::Unbounded, Bound::Unbounded);
 
 /// A data directory in use.
 pub struct Started {
@@ -71,12 +71,13 @@ pub fn lock(dir: &Path) -> Result<File, Fault> {
         }
         Err(TryLockError::Error(error)) => return Err(cannot(error)),
     }
-    let sign = |file: &mut File| {
+    let sign = |file: &mut File| -> std::io::Result<()> {
         file.set_len(0)?;
         file.rewind()?;
         write!(file, "process {}", std::process::id())
     };
-    sign(&mut file).map_err(cannot)?;
+    // A full disk is no reason not to start; the lock holds without the name in it.
+    let _ = sign(&mut file);
     Ok(file)
 }
 
@@ -225,7 +226,7 @@ impl Ladder<'_> {
             let problem = format!("it ends with revision {}, but {exported} was exported", state.head.revision);
             return self.rebuild(problem, Some((engine, state)), journal);
         }
-        let journal = self.journal_for(journal, &state, first_start)?;
+        let journal = self.journal_for(journal, &state)?;
         Ok((engine, state, journal))
     }
 
@@ -282,7 +283,7 @@ impl Ladder<'_> {
         Ok(())
     }
 
-    fn journal_for(&mut self, contents: Option<Contents>, state: &Stored, first: FirstStart) -> Result<Journal, Fault> {
+    fn journal_for(&mut self, contents: Option<Contents>, state: &Stored) -> Result<Journal, Fault> {
         let path = journal_path(self.dir);
         match contents {
             Some(contents) if contents.last() == state.head.transaction => return Journal::resume(&path, &contents),
@@ -293,7 +294,7 @@ impl Ladder<'_> {
                      aside as {name}."
                 ));
             }
-            None if !first && state.head.transaction > 0 => {
+            None if state.head.transaction > 0 => {
                 self.repairs.push("The journal was missing; a new one was begun.".into());
             }
             None => {}
@@ -413,8 +414,6 @@ impl Ladder<'_> {
         Ok(name)
     }
 }
-
-type FirstStart = bool;
 
 /// What a database of exactly this export holds.
 fn batch_of(export: Option<&Export>, secrets: &export::Secrets) -> Batch {

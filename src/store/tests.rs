@@ -23,12 +23,12 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn open(dir: &Path) -> (Publisher, Opened2) {
+    fn open(dir: &Path) -> (Publisher, Reopened) {
         let Opened { store, loaded, repairs } = Store::open(dir).unwrap();
         let model =
             loaded.entities.iter().map(|(kind, id, value)| (layout::entity_key(*kind, id), value.clone())).collect();
         let publisher = Publisher { store, audit: loaded.last_audit.clone(), revision: loaded.revision, model };
-        (publisher, Opened2 { loaded, repairs })
+        (publisher, Reopened { loaded, repairs })
     }
 
     fn next(&self, changes: Vec<Change>) -> (Revision, AuditEntry) {
@@ -92,7 +92,7 @@ impl Publisher {
 }
 
 /// What `Store::open` said, the store aside.
-struct Opened2 {
+struct Reopened {
     loaded: Loaded,
     repairs: Vec<String>,
 }
@@ -198,10 +198,10 @@ fn a_revision_that_does_not_follow_is_refused() {
 fn only_the_owner_can_read_the_directory() {
     let dir = used();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    for directory in ["", "sled", "exports"] {
+    for directory in ["", "sled", "sled/blobs", "exports"] {
         assert_eq!(mode(dir.path().join(directory)), 0o700, "{directory}");
     }
-    for file in ["journal", "secrets.json", "lock", "exports/15.json"] {
+    for file in ["journal", "secrets.json", "lock", "exports/15.json", "sled/db", "sled/conf"] {
         assert_eq!(mode(dir.path().join(file)), 0o600, "{file}");
     }
 }
@@ -350,6 +350,15 @@ fn a_revision_of_many_changes_comes_back() {
     assert_eq!(opened.loaded.entities.len(), 5_000);
     assert_right(&opened.loaded, &publisher.store);
     assert_eq!(publisher.store.revision(1).unwrap().unwrap().changes.len(), 5_000);
+}
+
+#[test]
+fn sled_writes_no_file_without_fsync() {
+    let dir = tempdir().unwrap();
+    let (mut publisher, _) = Publisher::open(dir.path());
+    publisher.publish_some(40);
+    drop(publisher);
+    assert_eq!(fs::read_dir(dir.path().join("sled/blobs")).unwrap().count(), 0);
 }
 
 #[test]
