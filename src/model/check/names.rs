@@ -140,7 +140,7 @@ fn below_cuts(draft: &mut Draft, at: &str, key: &RecordKey, zone: &Zone) {
     }
     if let Some(cut) = delegation(draft, &key.zone, &key.name).filter(|cut| !belongs_to_cut(key, cut)) {
         let remedy = "move it to the servers of that zone";
-        return draft.warn(at, format!("is hidden by the delegation of {cut}"), remedy);
+        draft.warn(at, format!("is hidden by the delegation of {cut}"), remedy);
     }
 }
 
