@@ -100,11 +100,11 @@ impl Metrics {
 fn dns(page: &mut Page, edge: &Edge<Snapshot>) -> fmt::Result {
     let threads = edge.counters();
     let mut replies = BTreeMap::new();
-    for (transport, counters) in &threads {
+    for counters in &threads {
         for (rtype, code, count) in counters.replies().filter(|(_, _, count)| *count > 0) {
             let rtype = rtype.map_or("other".to_owned(), |rtype| rtype.to_string());
             let code = code.map_or("other".to_owned(), |code| code.to_string());
-            *replies.entry((*transport, rtype, code)).or_insert(0) += count;
+            *replies.entry((counters.transport, rtype, code)).or_insert(0) += count;
         }
     }
     let samples = replies.iter().map(|((transport, rtype, code), count)| {
@@ -112,7 +112,7 @@ fn dns(page: &mut Page, edge: &Edge<Snapshot>) -> fmt::Result {
     });
     page.counters("northing_dns_replies", "Replies by transport, query type and response code.", samples)?;
     let sum = |count: fn(&Counters<Snapshot>) -> &AtomicU64| -> u64 {
-        threads.iter().map(|(_, counters)| count(counters).load(Relaxed)).sum()
+        threads.iter().map(|counters| count(counters).load(Relaxed)).sum()
     };
     let sums = [
         ("northing_dns_truncated", "Replies cut to the size that the client takes.", sum(|c| &c.truncated)),

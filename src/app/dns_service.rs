@@ -87,8 +87,8 @@ async fn count(edge: Arc<Edge<Snapshot>>, control: Control, stop: CancellationTo
 
 /// What was said since the look that saw `before` replies, and how many there are now.
 fn look(edge: &Edge<Snapshot>, before: u64) -> (Slice, u64) {
-    let (mut policies, mut pools, mut total) = (BTreeMap::new(), BTreeMap::new(), 0);
-    for (_, counters) in edge.counters() {
+    let (mut policies, mut pools, mut total) = (BTreeMap::new(), BTreeMap::new(), 0_u64);
+    for counters in edge.counters() {
         total += counters.replies().map(|(_, _, count)| count).sum::<u64>();
         counters.take_credits(|credits: &dns::Credits<Snapshot>| {
             let (policy_ids, pool_ids) = (credits.snapshot.policy_ids(), credits.snapshot.pool_ids());

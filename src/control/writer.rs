@@ -161,7 +161,13 @@ impl Writer {
         }
         for event in &mut events {
             event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
-            tracing::info!(subject = event.subject, from = event.from, to = event.to, "{}", event.cause);
+            let Event { subject, from, to, cause, .. } = &*event;
+            // The first verdict after a start is no news.
+            if from == "unknown" {
+                tracing::debug!("{subject}: {from} → {to}: {cause}");
+            } else {
+                tracing::info!("{subject}: {from} → {to}: {cause}");
+            }
             let _ = self.shared.live.send(Arc::new(event.clone()));
         }
         self.save_health();

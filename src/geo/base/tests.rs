@@ -21,7 +21,7 @@ fn words(place: &Place) -> String {
     words.join(" ")
 }
 
-fn at<'a>(base: &'a Base, address: &str) -> (String, u8) {
+fn at(base: &Base, address: &str) -> (String, u8) {
     let (place, length) = base.place(address.parse().unwrap());
     (words(place), length)
 }
@@ -30,7 +30,8 @@ fn at<'a>(base: &'a Base, address: &str) -> (String, u8) {
 fn the_schema_of_every_vendor_is_read_by_its_paths() {
     let map = |key, inner: Vec<(&'static str, Data)>| (key, Map(inner));
     let names = |name| map("names", vec![("de", Text("?")), ("en", Text(name))]);
-    let cases: Vec<(&str, Vec<(&'static str, Data)>, &str)> = vec![
+    type Fields = Vec<(&'static str, Data)>;
+    let cases: Vec<(&str, Fields, &str)> = vec![
         (
             "MaxMind Country",
             vec![map("continent", vec![("code", Text("AS"))]), map("country", vec![("iso_code", Text("KR"))])],

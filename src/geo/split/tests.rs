@@ -327,7 +327,9 @@ fn regions_that_name_each_other_or_nobody_end() {
     assert_eq!(ask(&map, "11.0.0.0/8").0, 2);
 }
 
-fn near(pools: &[(Option<(f64, f64)>, i8)]) -> Split {
+type Site = (Option<(f64, f64)>, i8);
+
+fn near(pools: &[Site]) -> Split {
     let pools = pools.iter().map(|(at, bias)| (at.map(|(lat, lon)| Point { lat, lon }), *bias)).collect();
     Split { rules: vec![SplitRule { nearest: vec![NearestStep { pools }], ..SplitRule::default() }] }
 }
@@ -336,7 +338,7 @@ fn near(pools: &[(Option<(f64, f64)>, i8)]) -> Split {
 fn pools_are_ordered_by_biased_distance_from_the_client() {
     let base = world(&[("10.0.0.0/8".into(), "FR"), ("20.0.0.0/8".into(), "JP")]);
     let (frankfurt, tokyo, virginia) = (Some((50.1, 8.7)), Some((35.7, 139.7)), Some((38.9, -77.4)));
-    let cases: [(&[(Option<(f64, f64)>, i8)], [&[u8]; 3]); 4] = [
+    let cases: [(&[Site], [&[u8]; 3]); 4] = [
         (&[(tokyo, 0), (frankfurt, 0), (virginia, 0)], [&[1, 2, 0], &[0, 1, 2], &[0, 1, 2]]),
         (&[(None, 0), (tokyo, 0), (None, 99), (frankfurt, 0)], [&[3, 1, 0, 2], &[1, 3, 0, 2], &[0, 1, 2, 3]]),
         (&[(tokyo, 95), (frankfurt, 0)], [&[0, 1], &[0, 1], &[0, 1]]),

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
+
 use super::super::{Continent, Country, Id, Model, Policy, Region, Rule, Subdivision, Token, builtin};
 
 /// Deeper nesting is refused elsewhere; a draft that has it must not exhaust the stack here.
@@ -96,10 +98,9 @@ impl Tokens {
             || match token {
                 Token::Country(country) => in_country(*country),
                 Token::Subdivision(Subdivision { country, .. }) => in_country(*country),
-                Token::Cidr(network) => self.0.iter().any(|other| match other {
-                    Token::Cidr(wider) => wider.contains(network),
-                    _ => false,
-                }),
+                Token::Cidr(network) => {
+                    std::iter::successors(network.supernet(), IpNet::supernet).any(|wider| has(Token::Cidr(wider)))
+                }
                 _ => false,
             }
     }

@@ -1,13 +1,17 @@
 //! What may stand at one name: fixed record sets beside each other, beside what policies answer, and
 //! around delegations and aliases (RFC 1034, 2181, 6672).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Id, Name, RecordKey, RecordSet, RecordType, Zone};
 use super::apply::Draft;
 use super::zones::{belongs_to_cut, enclosing};
 
+/// The most aliases in a row that are followed: twice what we and most resolvers follow.
+const MAX_CHAIN: usize = 16;
+
 pub(super) fn check(draft: &mut Draft) {
+    let mut new_aliases = BTreeMap::new();
     let keys: Vec<RecordKey> = draft.touched.records.iter().cloned().collect();
     let mut names: BTreeSet<(Id<Zone>, Name)> = draft.touched_attachments();
     for key in keys {
@@ -27,9 +31,16 @@ pub(super) fn check(draft: &mut Draft) {
             below_cuts(draft, &at, &key, &zone);
             cuts(draft, &at, &key);
             targets(draft, &at, &set);
-            aliases(draft, &at, &set);
+            chain(draft, &at, &set);
+        }
+        if set.enabled
+            && set.rtype == RecordType::CNAME
+            && draft.before.records.get(&key).is_none_or(|old| !old.enabled)
+        {
+            new_aliases.insert(set.name.clone(), at);
         }
     }
+    pointed_at(draft, &new_aliases);
     for (zone, name) in names {
         company(draft, &zone, &name);
     }
@@ -135,7 +146,7 @@ fn cuts(draft: &mut Draft, at: &str, key: &RecordKey) {
 
 /// MX, NS and SRV name hosts, not aliases (RFC 2181 section 10.3, RFC 2782).
 fn targets(draft: &mut Draft, at: &str, set: &RecordSet) {
-    if ![RecordType::MX, RecordType::NS, RecordType::SRV].contains(&set.rtype) {
+    if !needs_host(set.rtype) {
         return;
     }
     for target in set.values.iter().filter_map(|value| value.target(set.rtype)) {
@@ -148,29 +159,24 @@ fn targets(draft: &mut Draft, at: &str, set: &RecordSet) {
     }
 }
 
-/// A fixed CNAME: nobody may point to it who needs a host, and following it ends.
-fn aliases(draft: &mut Draft, at: &str, set: &RecordSet) {
+/// Following a fixed CNAME ends, and soon.
+fn chain(draft: &mut Draft, at: &str, set: &RecordSet) {
     if set.rtype != RecordType::CNAME {
         return;
     }
-    let is_new = draft.before.records.get(&set.key()).is_none_or(|before| !before.enabled);
-    if is_new {
-        pointed_at(draft, at, &set.name);
-    }
     let mut chain = vec![set.name.clone()];
     let mut next = set.values.first().and_then(|value| value.target(RecordType::CNAME));
-    // A chain without a circle is no longer than there are record sets.
     while let Some(name) = next {
-        let circle = name == set.name;
-        if !circle && chain.contains(&name) {
-            return;
-        }
-        chain.push(name.clone());
-        if circle {
-            let names: Vec<String> = chain.iter().map(ToString::to_string).collect();
+        if name == set.name {
+            let names: Vec<String> = chain.iter().chain([&name]).map(ToString::to_string).collect();
             let problem = format!("goes in a circle: {}", names.join(" → "));
             return draft.error(at, problem, "point one of them to a name with addresses");
         }
+        if chain.len() > MAX_CHAIN {
+            let problem = format!("leads over more than {MAX_CHAIN} aliases");
+            return draft.warn(at, problem, "point it nearer to the end: resolvers give up on long chains");
+        }
+        chain.push(name.clone());
         let zone = enclosing(draft, &name, None).map(|(id, _)| id);
         let key = zone.map(|zone| RecordKey { zone, name, rtype: RecordType::CNAME });
         let alias = key.and_then(|key| draft.model.records.get(&key)).filter(|alias| alias.enabled);
@@ -178,17 +184,29 @@ fn aliases(draft: &mut Draft, at: &str, set: &RecordSet) {
     }
 }
 
-fn pointed_at(draft: &mut Draft, at: &str, alias: &Name) {
-    let user = draft.model.records.values().find(|other| {
-        [RecordType::MX, RecordType::NS, RecordType::SRV].contains(&other.rtype)
-            && other.enabled
-            && !draft.touched.records.contains(&other.key())
-            && other.values.iter().any(|value| value.target(other.rtype).as_ref() == Some(alias))
-    });
-    if let Some(user) = user {
-        let problem = format!("{} of {} points to this name", user.rtype, user.name);
+/// Names that become aliases, of which older record sets need a host. One pass, however many there are.
+fn pointed_at(draft: &mut Draft, aliases: &BTreeMap<Name, String>) {
+    if aliases.is_empty() {
+        return;
+    }
+    let mut found: BTreeMap<&str, String> = BTreeMap::new();
+    for (key, set) in draft.model.records.iter().filter(|(key, set)| set.enabled && needs_host(key.rtype)) {
+        if draft.touched.records.contains(key) {
+            continue;
+        }
+        for target in set.values.iter().filter_map(|value| value.target(key.rtype)) {
+            if let Some(at) = aliases.get(&target) {
+                found.entry(at).or_insert_with(|| format!("{} of {} points to this name", key.rtype, key.name));
+            }
+        }
+    }
+    for (at, problem) in found {
         draft.error(at, problem, "give it addresses instead: MX, NS and SRV need a host (RFC 2181 section 10.3)");
     }
+}
+
+fn needs_host(rtype: RecordType) -> bool {
+    [RecordType::MX, RecordType::NS, RecordType::SRV].contains(&rtype)
 }
 
 /// A CNAME stands alone at its name, whether it is fixed or steered. Fixed sets of a steered type are

@@ -361,6 +361,43 @@ fn what_must_not_be_is_refused_with_a_remedy() {
                 "policies/shop rules[0].last_resort: endpoint us-1 of pool us is in US, outside eu; take the pool out of this rule, or lift its residency_lock",
             ],
         ),
+        (
+            vec![
+                edit(Kind::Regions, "wide", json!({"include": ["cidr:10.0.0.0/8", "country:US"]})),
+                edit(Kind::Regions, "in", json!({"include": ["region:office", "subdivision:US-CA"]})),
+                rules(
+                    json!([{"regions": ["wide"], "steps": [step("de")]}, {"regions": ["in"], "steps": [step("us")]}, everyone]),
+                ),
+            ],
+            &[
+                "policies/shop rules[1]: is never reached: rules[0] answer all of its clients; move it above them, or delete it",
+            ],
+        ),
+        // An exception leaves something: neither is refused.
+        (
+            vec![rules(
+                json!([{"regions": ["eu"], "except_regions": ["office"], "steps": [step("de")]}, {"regions": ["german"], "steps": [step("us")]}, everyone]),
+            )],
+            &[],
+        ),
+        (
+            vec![
+                edit(Kind::Regions, "most", json!({"include": ["continent:EU"], "except": ["country:AT"]})),
+                rules(
+                    json!([{"regions": ["most"], "steps": [step("de")]}, {"regions": ["german"], "steps": [step("us")]}, everyone]),
+                ),
+            ],
+            &[],
+        ),
+        (
+            vec![
+                edit(Kind::Regions, "most", json!({"include": ["continent:EU"], "except": ["country:DE"]})),
+                rules(json!([{"regions": ["eu"], "steps": [step("de")], "residency_lock": "most"}, everyone])),
+            ],
+            &[
+                "policies/shop rules[0].steps[0].pools[0].pool: endpoint de-1 of pool de is in DE, outside most; take the pool out of this rule, or lift its residency_lock",
+            ],
+        ),
         // A lock holds against edits of what it locks, too.
         (
             vec![edit(Kind::Pools, "de", json!({"members": [{"endpoint": "de-1"}]}))],
@@ -469,6 +506,18 @@ fn what_deserves_a_look_is_warned_of() {
         let texts: Vec<String> = checked.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(texts, warnings, "{edits:?}");
     }
+}
+
+#[test]
+fn a_name_that_others_need_as_a_host_cannot_become_an_alias() {
+    let model = example().check(&[record("example/@/MX", "10 www")]).unwrap().model;
+    let errors = refused(&model, &[delete(Kind::Records, "example/www/A"), record("example/www/CNAME", "x.test.")]);
+    assert_eq!(
+        errors,
+        [
+            "records/example/www/CNAME: MX of example.test. points to this name; give it addresses instead: MX, NS and SRV need a host (RFC 2181 section 10.3)"
+        ]
+    );
 }
 
 #[test]

@@ -208,6 +208,7 @@ impl Reader {
         let mut sets: BTreeMap<(Name, RecordType), Set> = BTreeMap::new();
         let mut servers: Vec<String> = Vec::new();
         let mut soa_line = None;
+        let mut signing: BTreeMap<RecordType, (u32, usize)> = BTreeMap::new();
         for line in lines {
             let at = line.line;
             if !line.owner.is_under(&apex) {
@@ -225,12 +226,15 @@ impl Reader {
                     servers.push(server);
                 }
             } else if is_signing(line.rtype) {
-                let problem = format!("{} is left out", line.rtype);
-                let remedy = "switch DNSSEC on here, and this server signs the zone";
-                self.left_out.push(FieldError::new(format!("line {at}"), problem, remedy));
+                signing.entry(line.rtype).or_insert((at, 0)).1 += 1;
             } else {
                 self.add(line, &mut sets);
             }
+        }
+        for (rtype, (at, count)) in signing {
+            let problem = format!("{rtype} is left out, with {count} records in all");
+            let remedy = "DNSSEC data is made anew by the server that signs the zone";
+            self.left_out.push(FieldError::new(format!("line {at}"), problem, remedy));
         }
         if !servers.is_empty() {
             fields["ns"] = servers.into();
@@ -249,7 +253,6 @@ impl Reader {
     fn add(&mut self, line: Line, sets: &mut BTreeMap<(Name, RecordType), Set>) {
         let key = (line.owner, line.rtype);
         let set = sets.entry(key).or_insert_with(|| Set { ttl: line.ttl, values: BTreeSet::new() });
-        let mut problem = None;
         if set.ttl != line.ttl {
             // RFC 2181 section 5.2: one set has one TTL; a resolver takes the smallest.
             let default = self.default_ttl;
@@ -258,18 +261,17 @@ impl Reader {
                 set.ttl = line.ttl;
             }
             let kept = set.ttl.or(default).map_or("the zone's default".to_owned(), |ttl| format!("{ttl} s"));
-            self.left_out.push(FieldError::new(
-                format!("line {}", line.line),
-                "has another TTL than the records beside it",
-                format!("one set has one TTL: {kept} is taken (RFC 2181 section 5.2)"),
-            ));
+            if self.left_out.len() < MAX_ERRORS {
+                self.left_out.push(FieldError::new(
+                    format!("line {}", line.line),
+                    "has another TTL than the records beside it",
+                    format!("one set has one TTL: {kept} is taken (RFC 2181 section 5.2)"),
+                ));
+            }
         }
         set.values.insert(line.data);
         if set.values.len() == MAX_VALUES + 1 {
-            problem = Some(format!("the set has more than {MAX_VALUES} values; use fewer"));
-        }
-        if let Some(problem) = problem {
-            self.error(line.line, &problem);
+            self.error(line.line, &format!("the set has more than {MAX_VALUES} values; use fewer"));
         }
     }
 }
