@@ -209,9 +209,13 @@ async fn first_token(control: &Control) -> Result<(), Failure> {
 }
 
 async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Result<(), Failure> {
+    let model = control.model();
+    if model.revision > 0 && !model.zones.values().any(|zone| zone.fqdn.to_string() == demo::ZONE) {
+        let line = format!("{} holds a configuration of its own; start the demo on another directory", data_dir.display());
+        return Err(Failure::wrong(vec![line]));
+    }
     let port = demo::start_backends().await;
     let port = port.map_err(|error| Failure::new(format!("the demo backends cannot listen on 127.0.x.x: {error}")))?;
-    let model = control.model();
     // Somebody's own changes to the demo stay; only the backends' port may be another today.
     let mut document = if model.revision == 0 { demo::document(port) } else { model.document() };
     if let Some(monitor) = document.pointer_mut("/monitors/demo-web/port") {
