@@ -26,6 +26,7 @@ use crate::web::problem::Problem;
     crate::model::FieldError,
     crate::health::Event,
     crate::health::HealthTable,
+    super::checks::EndpointChecks,
     crate::control::Published,
     crate::control::preview::Preview,
     crate::control::token::Token,
