@@ -1,4 +1,10 @@
-//! What we say. One pure engine answers every transport and every tool; see `answer`.
+//! What we say. One pure engine answers every transport and every tool; see [`answer`] and [`explain`].
+//! No clock, no chance, no I/O: the moment and the entropy come in with the question.
+//!
+//! [`Snapshot`] is compiled ahead: names (`names`, `zone`), policies (`plan`) and pools in their present
+//! health (`live`). A question goes through `respond` (zone, name, fixed records); a steered one through
+//! `serve`, which asks `locate` who the client is, a split map for the rule, `steer` for the pool, `choose`
+//! for the draw and `ttl` for how long it holds. `explain` listens by `trace`, adds `odds`, and `words` says it.
 
 mod choose;
 mod explain;
@@ -124,6 +130,7 @@ impl Entropy {
         Entropy(seed)
     }
 
+    #[allow(clippy::should_implement_trait, reason = "an iterator would wrap in Some what never ends")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0xa076_1d64_78bd_642f);
         let wide = u128::from(self.0) * u128::from(self.0 ^ 0xe703_7ed1_a0b4_28db);
