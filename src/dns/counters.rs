@@ -51,7 +51,7 @@ const MAX_UNREAD: usize = 16;
 #[derive(Debug)]
 pub struct Counters<E> {
     /// `udp` or `tcp`.
-    pub(super) transport: &'static str,
+    pub transport: &'static str,
     replies: [[AtomicU64; CODES.len() + 1]; TYPES.len() + 1],
     pub truncated: AtomicU64,
     /// Queries that carried a client subnet.

@@ -42,9 +42,9 @@ impl<E: Engine> Edge<E> {
         (Arc::new(edge), released)
     }
 
-    /// Everybody's counters, each with the name of its transport.
-    pub fn counters(&self) -> Vec<(&'static str, Arc<Counters<E>>)> {
-        self.counters.lock().iter().map(|counters| (counters.transport, counters.clone())).collect()
+    /// Everybody's counters.
+    pub fn counters(&self) -> Vec<Arc<Counters<E>>> {
+        self.counters.lock().clone()
     }
 }
 

@@ -167,11 +167,10 @@ mod tests {
         running.threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(begun.elapsed() < Duration::from_secs(1));
         let counters = running.edge.counters();
-        let replies: u64 =
-            counters.iter().flat_map(|(_, each)| each.replies().map(|(_, _, n)| n).collect::<Vec<_>>()).sum();
+        let replies: u64 = counters.iter().flat_map(|each| each.replies().map(|(_, _, n)| n).collect::<Vec<_>>()).sum();
         assert_eq!((counters.len(), replies), (2, 2));
         let mut pools = 0;
-        for (_, each) in &counters {
+        for each in &counters {
             each.take_credits(|credits| pools += credits.take_pools().map(|(_, count)| count).sum::<u64>());
         }
         assert_eq!(pools, 2, "credits of both snapshots");

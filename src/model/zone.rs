@@ -102,8 +102,8 @@ impl fmt::Display for RecordType {
 
 serde_as_text!(RecordType);
 
-/// What makes a record set one of a kind. Prints as `zone/name/TYPE`, the name relative to the zone's
-/// apex; `Ord` is export order within a zone.
+/// What makes a record set one of a kind; `Model::record_id` writes it as `zone/name/TYPE`, the name
+/// relative to the zone's apex. `Ord` is export order within a zone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
     pub zone: Id<Zone>,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Id, Name, RecordKey, RecordSet, RecordType, Zone};
+use super::Kind;
 use super::apply::Draft;
 use super::zones::{belongs_to_cut, enclosing};
 
@@ -11,10 +12,14 @@ use super::zones::{belongs_to_cut, enclosing};
 const MAX_CHAIN: usize = 16;
 
 pub(super) fn check(draft: &mut Draft) {
-    let mut new_aliases = BTreeMap::new();
-    let keys: Vec<RecordKey> = draft.touched.records.iter().cloned().collect();
+    let exposed = exposed(draft);
+    let mut new_aliases = steered_aliases(draft);
+    let keys: BTreeSet<RecordKey> = draft.touched.records.iter().chain(&exposed).cloned().collect();
     let mut names: BTreeSet<(Id<Zone>, Name)> = draft.touched_attachments();
     for key in keys {
+        if key.rtype == RecordType::NS && !draft.has_set(&key.zone, &key.name, RecordType::NS) {
+            abandoned(draft, &key);
+        }
         let Some(set) = draft.model.records.get(&key).cloned() else { continue };
         let Some(zone) = draft.model.zones.get(&key.zone).cloned() else { continue };
         let at = format!("records/{}/{}/{}", key.zone, key.name.relative_to(&zone.fqdn), key.rtype);
@@ -43,6 +48,40 @@ pub(super) fn check(draft: &mut Draft) {
     pointed_at(draft, &new_aliases);
     for (zone, name) in names {
         company(draft, &zone, &name);
+    }
+}
+
+/// Record sets that a deleted zone hid, in the zone above it.
+fn exposed(draft: &Draft) -> BTreeSet<RecordKey> {
+    let mut exposed = BTreeSet::new();
+    for (id, zone) in draft.before.zones.iter().filter(|(id, _)| !draft.model.zones.contains_key(id)) {
+        let Some((above, _)) = enclosing(draft, &zone.fqdn, Some(id)) else { continue };
+        let first = RecordKey { zone: above.clone(), name: zone.fqdn.clone(), rtype: RecordType(0) };
+        let keys = draft.model.records.range(first..).map(|(key, _)| key);
+        exposed.extend(keys.take_while(|key| key.zone == above && key.name.is_under(&zone.fqdn)).cloned());
+    }
+    exposed
+}
+
+/// Names that touched policies answer with aliases, with the place that says so.
+fn steered_aliases(draft: &Draft) -> BTreeMap<Name, String> {
+    let touched = draft.touched.entities.iter().filter(|(kind, _)| *kind == Kind::Policies);
+    let policies = touched.filter_map(|(_, id)| draft.model.policies.get(&id.parse().ok()?));
+    let mut aliases = BTreeMap::new();
+    for policy in policies.filter(|policy| policy.enabled) {
+        let attached = policy.attach.iter().enumerate().filter(|(_, a)| a.types.contains(&RecordType::CNAME));
+        aliases.extend(attached.map(|(i, a)| (a.name.clone(), format!("policies/{} attach[{i}]", policy.meta.id))));
+    }
+    aliases
+}
+
+/// A delegation goes, and its DS set stays behind.
+fn abandoned(draft: &mut Draft, key: &RecordKey) {
+    let ds = RecordKey { rtype: RecordType::DS, ..key.clone() };
+    let stays = draft.model.records.get(&ds).is_some_and(|set| set.enabled);
+    if stays && !draft.touched.records.contains(&ds) {
+        let at = draft.model.record_id(key).unwrap_or_else(|| key.name.to_string());
+        draft.error(format!("records/{at}"), "leaves the DS set beside it behind", "delete the DS set with it");
     }
 }
 
@@ -82,14 +121,9 @@ fn one_value(draft: &mut Draft, at: &str, set: &RecordSet) {
 
 /// A name below a delegation, a DNAME or the apex of a deeper zone is answered there, or not at all.
 fn below_cuts(draft: &mut Draft, at: &str, key: &RecordKey, zone: &Zone) {
-    let deeper = enclosing(draft, &key.name, None).filter(|(_, apex)| *apex != zone.fqdn);
-    if let Some((id, apex)) = deeper.filter(|(_, apex)| !belongs_to_cut(key, apex)) {
-        let problem = format!("zone {id} ({apex}) answers for this name");
-        return draft.warn(at, problem, format!("move it into zone {id}"));
-    }
-    if let Some(cut) = delegation(draft, &key.zone, &key.name).filter(|cut| !belongs_to_cut(key, cut)) {
-        let remedy = "move it to the servers of that zone";
-        return draft.warn(at, format!("is hidden by the delegation of {cut}"), remedy);
+    // Errors first: they hold even while something else hides the name.
+    if key.rtype == RecordType::DS && !draft.has_set(&key.zone, &key.name, RecordType::NS) {
+        draft.error(at, "stands where nothing is delegated", "add the NS set of the delegation beside it");
     }
     let mut above = key.name.parent();
     while let Some(name) = above.filter(|name| name.is_under(&zone.fqdn)) {
@@ -99,8 +133,14 @@ fn below_cuts(draft: &mut Draft, at: &str, key: &RecordKey, zone: &Zone) {
         }
         above = name.parent();
     }
-    if key.rtype == RecordType::DS && !draft.has_set(&key.zone, &key.name, RecordType::NS) {
-        draft.error(at, "stands where nothing is delegated", "add the NS set of the delegation beside it");
+    let deeper = enclosing(draft, &key.name, None).filter(|(_, apex)| *apex != zone.fqdn);
+    if let Some((id, apex)) = deeper.filter(|(_, apex)| !belongs_to_cut(key, apex)) {
+        let problem = format!("zone {id} ({apex}) answers for this name");
+        return draft.warn(at, problem, format!("move it into zone {id}"));
+    }
+    if let Some(cut) = delegation(draft, &key.zone, &key.name).filter(|cut| !belongs_to_cut(key, cut)) {
+        let remedy = "move it to the servers of that zone";
+        draft.warn(at, format!("is hidden by the delegation of {cut}"), remedy);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a check accepts, what it refuses and in which words.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -577,4 +578,68 @@ fn deleting_with_references_detaches_first() {
     assert!(checked.model.records.is_empty() && checked.model.policies.values().all(|policy| policy.attach.is_empty()));
     let checked = model.check(&model.deletion(Kind::Monitors, "web")).unwrap();
     assert!(checked.model.pools.values().all(|pool| pool.monitors.is_empty()));
+}
+
+/// Edits that fit together in some orders and clash in others.
+fn vocabulary() -> Vec<Edit> {
+    let rule = |regions: Value, pool: &str| json!({"regions": regions, "steps": [step(pool)]});
+    let policy = |name: &str, types: Value, rules: Value| json!({"attach": [{"zone": "example", "name": name, "types": types}], "rules": rules});
+    let pool = |endpoint: &str, country: Value| json!({"country": country, "members": [{"endpoint": endpoint}]});
+    let region = |tokens: &[&str]| json!({ "include": tokens });
+    let mut edits = vec![
+        zone("deep", "www.example.test"),
+        zone("other", "other.test"),
+        edit(Kind::Endpoints, "us-1", json!({"cname": "x.cdn.test."})),
+        edit(Kind::Endpoints, "us-1", json!({"ipv4": "192.0.2.20", "depends_on": ["de-1"]})),
+        edit(Kind::Endpoints, "de-1", json!({"ipv4": "192.0.2.10", "depends_on": ["us-1"]})),
+        edit(Kind::Endpoints, "de-1", json!({"ipv4": "192.0.2.10", "country": "US"})),
+        edit(Kind::Pools, "de", pool("us-1", json!("US"))),
+        edit(Kind::Pools, "de", pool("de-1", Value::Null)),
+        edit(Kind::Regions, "german", region(&["region:office", "continent:EU"])),
+        edit(Kind::Regions, "office", region(&["region:german"])),
+        edit(Kind::Regions, "office", region(&["country:DE"])),
+        edit(Kind::Policies, "two", policy("www.example.test.", json!(["A"]), json!([rule(json!([]), "us")]))),
+        edit(Kind::Policies, "two", policy("x.example.test.", json!(["CNAME"]), json!([rule(json!([]), "cdn")]))),
+        edit(Kind::Policies, "two", policy("shop.example.test.", json!(["AAAA"]), json!([rule(json!([]), "us")]))),
+        shop(json!({"enabled": false})),
+        rules(json!([rule(json!(["german"]), "de"), rule(json!(["office"]), "us"), rule(json!([]), "us")])),
+    ];
+    let names = ["@", "www", "a.www", "x", "ns1", "shop"];
+    for name in names {
+        for (rtype, value) in [
+            ("A", "192.0.2.1"),
+            ("CNAME", "x"),
+            ("NS", "ns.other.test."),
+            ("DS", "1 13 2 00"),
+            ("MX", "1 x"),
+            ("DNAME", "d.test."),
+        ] {
+            edits.push(record(&format!("example/{name}/{rtype}"), value));
+            edits.push(delete(Kind::Records, &format!("example/{name}/{rtype}")));
+        }
+    }
+    for (kind, id) in
+        [(Kind::Zones, "deep"), (Kind::Policies, "two"), (Kind::Policies, "shop"), (Kind::Regions, "office")]
+    {
+        edits.push(delete(kind, id));
+    }
+    edits
+}
+
+proptest! {
+    /// Checks look only at what an edit can touch. Were that too little, a model that was accepted step
+    /// by step would be refused as a whole.
+    #[test]
+    fn what_passes_step_by_step_passes_as_a_whole(steps in prop::collection::vec(any::<prop::sample::Index>(), 1..40)) {
+        let vocabulary = vocabulary();
+        let mut model = example();
+        for at in steps {
+            if let Ok(checked) = model.check(std::slice::from_ref(at.get(&vocabulary))) {
+                model = checked.model;
+            }
+        }
+        let edits = Model::empty().edits_to(&model.document()).unwrap();
+        let whole = Model::empty().check(&edits);
+        prop_assert!(whole.is_ok(), "{:#?}", whole.err());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::super::{Id, Name, RecordKey, RecordType, Zone};
+use super::super::{Id, Name, Policy, RecordKey, RecordType, Zone};
 use super::Kind;
 use super::apply::Draft;
 
@@ -34,6 +34,8 @@ fn check_one(draft: &mut Draft, id: &Id<Zone>, apexes: &HashMap<Name, Vec<Id<Zon
     }
     if let Some(other) = apexes.get(&zone.fqdn).into_iter().flatten().find(|other| *other != id) {
         draft.error(format!("{at} fqdn"), format!("{} is zone {other} already", zone.fqdn), "edit that zone");
+    } else if !draft.before.zones.contains_key(id) {
+        hidden_by(draft, id, &zone.fqdn);
     }
     match zone.ns.len() {
         0 => draft.error(format!("{at} ns"), "is empty", "name the zone's servers, such as ns1.example.com."),
@@ -43,13 +45,17 @@ fn check_one(draft: &mut Draft, id: &Id<Zone>, apexes: &HashMap<Name, Vec<Id<Zon
     if zone.ns.iter().collect::<BTreeSet<_>>().len() < zone.ns.len() {
         draft.error(format!("{at} ns"), "names a server twice", "keep each once");
     }
-    if !draft.before.zones.contains_key(id) {
-        hidden_by(draft, id, &zone.fqdn);
-    }
 }
 
 /// A new zone takes over what a zone above it said about names in it.
 fn hidden_by(draft: &mut Draft, id: &Id<Zone>, apex: &Name) {
+    let steers = |policy: &Policy| policy.attach.iter().any(|a| a.zone != *id && a.name.is_under(apex));
+    let older = |policy: &&Id<Policy>| !draft.touched.has(Kind::Policies, policy.as_str());
+    let steered = draft.model.policies.iter().filter(|(_, policy)| steers(policy)).map(|(id, _)| id).find(older);
+    if let Some(policy) = steered.cloned() {
+        let problem = format!("takes names that policy {policy} steers in another zone");
+        draft.error(format!("zones/{id} fqdn"), problem, format!("attach them to zone {id} in the same change"));
+    }
     let Some((above, _)) = enclosing(draft, apex, Some(id)) else { return };
     let first = RecordKey { zone: above.clone(), name: apex.clone(), rtype: RecordType(0) };
     let hidden = (draft.model.records.range(first..))
@@ -86,6 +92,7 @@ fn name_servers(draft: &mut Draft, touched: &[Id<Zone>]) {
     let address = |rtype| [RecordType::A, RecordType::AAAA, RecordType::CNAME].contains(&rtype);
     let mut zones: BTreeSet<Id<Zone>> = touched.iter().cloned().collect();
     zones.extend(draft.touched.records.iter().filter(|key| address(key.rtype)).map(|key| key.zone.clone()));
+    zones.extend(draft.touched_attachments().into_iter().map(|(zone, _)| zone));
     for id in zones {
         let Some(zone) = draft.model.zones.get(&id).cloned() else { continue };
         for (i, server) in zone.ns.iter().enumerate().filter(|(_, server)| server.is_under(&zone.fqdn)) {
