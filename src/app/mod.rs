@@ -195,8 +195,13 @@ fn write_local(dir: &Path, local: &Local) -> Result<(), Failure> {
     store::write_private(&dir.join(LOCAL_FILE), &text).map_err(|fault| Failure::new(fault.to_string()))
 }
 
-/// Prints the secret once; only its hash is kept.
+/// Prints the secret once; only its hash is kept. What a service prints is kept in a log, which many may
+/// read: there the operator makes a token, as the data directory's owner can without one.
 async fn first_token(control: &Control) -> Result<(), Failure> {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        println!("There is no API token yet; make one with: sudo northing token create NAME --role admin");
+        return Ok(());
+    }
     let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
     let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
     made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
