@@ -229,8 +229,8 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
     println!("The demo zone {} is served. Five lines to try:\n", demo::ZONE);
-    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
-        println!("  {line}");
+    for (comment, line) in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        println!("  {line:<76} # {comment}");
     }
     println!();
     Ok(())
