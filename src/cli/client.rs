@@ -45,8 +45,9 @@ impl Reply {
     }
 
     pub fn json<T: for<'de> Deserialize<'de>>(self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::new(format!("the server's answer was not understood: {error}; is it another version?")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Failure::new(format!("the server's answer was not understood: {error}; is it another version?"))
+        })
     }
 }
 
@@ -65,7 +66,10 @@ impl Client {
             }
         }
         if !dir.exists() {
-            let line = format!("{} does not exist; name a data directory with --data-dir, or a server with --server", dir.display());
+            let line = format!(
+                "{} does not exist; name a data directory with --data-dir, or a server with --server",
+                dir.display()
+            );
             return Err(Failure::wrong(vec![line]));
         }
         Ok(Client::Offline(Box::new(Offline::open(&dir)?)))

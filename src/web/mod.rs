@@ -79,7 +79,10 @@ pub fn router(web: Web) -> Router {
         .merge(page::routes())
         .fallback(|| async { Problem::not_found("There is no such path; GET /api/v1/openapi.json lists all.") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "The path has no such method; GET /api/v1/openapi.json lists all.")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The path has no such method; GET /api/v1/openapi.json lists all.",
+            )
         })
         .with_state(web)
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))

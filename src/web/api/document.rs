@@ -31,7 +31,10 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route("get", "/api/v1/document", Role::Viewer, "Read the whole configuration", None, "Document", get(document)),
         Route {
-            parameters: &[("message", "Why, for the history."), ("expect_revision", "Refuse unless this is the newest.")],
+            parameters: &[
+                ("message", "Why, for the history."),
+                ("expect_revision", "Refuse unless this is the newest."),
+            ],
             ..route(
                 "put",
                 "/api/v1/document",

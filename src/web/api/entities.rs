@@ -56,28 +56,46 @@ fn of_kind(kind: Kind) -> Vec<Route> {
                 list(&web, kind, &query)
             })
         }),
-        route("post", &list_path, Role::Editor, format!("Create a {one}"), CHANGE_PARAMETERS, Some(schema), "Published", {
-            post(
-                move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
-                    create(&web, kind, author, &query, body).await
-                },
-            )
-        }),
+        route(
+            "post",
+            &list_path,
+            Role::Editor,
+            format!("Create a {one}"),
+            CHANGE_PARAMETERS,
+            Some(schema),
+            "Published",
+            {
+                post(
+                    move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
+                        create(&web, kind, author, &query, body).await
+                    },
+                )
+            },
+        ),
         route("get", &item_path, Role::Viewer, format!("Read a {one}"), &[], None, schema, {
             get(move |State(web): State<Web>, Path(path): Path<Vec<String>>| async move { read(&web, kind, &path) })
         }),
-        route("put", &item_path, Role::Editor, format!("Change a {one}"), CHANGE_PARAMETERS, Some(schema), "Published", {
-            axum::routing::put(
-                move |State(web): State<Web>,
-                      Extension(author): Extension<Author>,
-                      Path(path): Path<Vec<String>>,
-                      Query(query),
-                      headers: HeaderMap,
-                      body: Body| async move {
-                    change(&web, kind, author, &path, &query, &headers, Some(body.0)).await
-                },
-            )
-        }),
+        route(
+            "put",
+            &item_path,
+            Role::Editor,
+            format!("Change a {one}"),
+            CHANGE_PARAMETERS,
+            Some(schema),
+            "Published",
+            {
+                axum::routing::put(
+                    move |State(web): State<Web>,
+                          Extension(author): Extension<Author>,
+                          Path(path): Path<Vec<String>>,
+                          Query(query),
+                          headers: HeaderMap,
+                          body: Body| async move {
+                        change(&web, kind, author, &path, &query, &headers, Some(body.0)).await
+                    },
+                )
+            },
+        ),
         route("delete", &item_path, Role::Editor, format!("Delete a {one}"), CHANGE_PARAMETERS, None, "Published", {
             axum::routing::delete(
                 move |State(web): State<Web>,

@@ -18,8 +18,10 @@ use crate::web::{Problem, Route, Web};
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 1000;
 
-const PAGE_PARAMETERS: &[(&str, &str)] =
-    &[("limit", "How many at most, 1 to 1000; 50 where not given."), ("before", "Only what is older than this number.")];
+const PAGE_PARAMETERS: &[(&str, &str)] = &[
+    ("limit", "How many at most, 1 to 1000; 50 where not given."),
+    ("before", "Only what is older than this number."),
+];
 
 pub(super) fn routes() -> Vec<Route> {
     let route = |method, path: &str, role, summary: &str, parameters, response, handler| Route {
@@ -36,7 +38,15 @@ pub(super) fn routes() -> Vec<Route> {
         route("get", "/api/v1/health", Role::Viewer, "What is known of every endpoint and pool", &[], "HealthTable", {
             get(health)
         }),
-        route("get", "/api/v1/events", Role::Viewer, "Events, the newest first", EVENT_PARAMETERS, "Events", get(events)),
+        route(
+            "get",
+            "/api/v1/events",
+            Role::Viewer,
+            "Events, the newest first",
+            EVENT_PARAMETERS,
+            "Events",
+            get(events),
+        ),
         route("get", "/api/v1/revisions", Role::Viewer, "Revisions, the newest first", PAGE_PARAMETERS, "Revisions", {
             get(revisions)
         }),
@@ -55,10 +65,24 @@ pub(super) fn routes() -> Vec<Route> {
                 post(restore),
             )
         },
-        route("get", "/api/v1/audit", Role::Admin, "The audit log, the newest first", PAGE_PARAMETERS, "Audit", get(audit)),
-        route("get", "/api/v1/audit/verify", Role::Admin, "Recompute the audit log's hash chain", &[], "AuditReport", {
-            get(verify_audit)
-        }),
+        route(
+            "get",
+            "/api/v1/audit",
+            Role::Admin,
+            "The audit log, the newest first",
+            PAGE_PARAMETERS,
+            "Audit",
+            get(audit),
+        ),
+        route(
+            "get",
+            "/api/v1/audit/verify",
+            Role::Admin,
+            "Recompute the audit log's hash chain",
+            &[],
+            "AuditReport",
+            { get(verify_audit) },
+        ),
     ]
 }
 
@@ -102,7 +126,8 @@ struct EventQuery {
 
 async fn events(State(web): State<Web>, Query(query): Query<EventQuery>) -> Result<Json<Value>, Problem> {
     let page = Page { limit: query.limit, before: query.before };
-    let filter = EventFilter { subject: query.subject, kind: query.kind, incident: query.incident, ..EventFilter::default() };
+    let filter =
+        EventFilter { subject: query.subject, kind: query.kind, incident: query.incident, ..EventFilter::default() };
     let events = web.control.events(filter, page.before, page.limit()?).await?;
     Ok(Json(json!({ "items": events })))
 }

@@ -32,9 +32,14 @@ pub(super) fn routes() -> Vec<Route> {
     };
     vec![
         route("get", "/api/v1/tokens", "List tokens", None, "Tokens", get(list)),
-        route("post", "/api/v1/tokens", "Create a token; its secret is shown this once", Some("NewToken"), "CreatedToken", {
-            post(create)
-        }),
+        route(
+            "post",
+            "/api/v1/tokens",
+            "Create a token; its secret is shown this once",
+            Some("NewToken"),
+            "CreatedToken",
+            { post(create) },
+        ),
         route("delete", "/api/v1/tokens/{id}", "Delete a token", None, "Done", delete(remove)),
     ]
 }
@@ -85,7 +90,8 @@ pub fn make(id: &str, role: Role, allow_from: Vec<IpNet>, days: i64) -> (Token, 
     let bytes: [u8; SECRET_BYTES] = rand::random();
     let secret = secret_text(&bytes);
     let created: Timestamp = now();
-    let expires = (days > 0).then(|| created.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX));
+    let expires =
+        (days > 0).then(|| created.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX));
     (Token { id: id.into(), role, allow_from, created, expires, hash: secret_hash(&secret) }, secret)
 }
 

@@ -100,8 +100,9 @@ async fn import(
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let text = std::str::from_utf8(&body)
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "The zone file is not UTF-8 text; escape bytes as \\DDD."))?;
+    let text = std::str::from_utf8(&body).map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "The zone file is not UTF-8 text; escape bytes as \\DDD.")
+    })?;
     let model = web.control.model();
     let named = query.get("zone").map(String::as_str).or_else(|| origin(text));
     let Some(named) = named else {
@@ -134,7 +135,12 @@ fn origin(text: &str) -> Option<&str> {
 
 /// An id for a zone that is new: its name with dashes.
 fn new_id(apex: &Name) -> Id<Zone> {
-    let slug: String = apex.to_string().trim_end_matches('.').chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let slug: String = apex
+        .to_string()
+        .trim_end_matches('.')
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let slug = slug.get(..MAX_ID).unwrap_or(&slug);
     slug.parse().unwrap_or_else(|_| "root".parse().expect("a literal id"))
 }
