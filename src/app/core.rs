@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
-use crate::control::{Control, Inputs, Keeper, Writer};
+use crate::control::{Control, Inputs, Keeper, Wanted, Writer};
 use crate::geo::Base;
-use crate::health::{Outcome, Target, Watch};
+use crate::health::{Report, Target};
 use crate::model::{FieldError, Id, Pool};
 use crate::store::{Opened, Store};
 
-/// Outcomes of probes that may wait for control.
-const MAX_OUTCOMES: usize = 65_536;
+/// Reports of probes that may wait for control.
+const MAX_REPORTS: usize = 65_536;
 /// Held pools that DNS threads may report at once; the same pool is reported with every query.
 const MAX_USED_HELD: usize = 64;
 
@@ -26,29 +26,27 @@ pub struct Core {
     pub repairs: Vec<String>,
     /// Nothing was ever configured here.
     pub is_new: bool,
-    /// What must be probed.
-    pub watched: watch::Receiver<Arc<Vec<Watch>>>,
-    pub outcomes: mpsc::Sender<(Target, Outcome)>,
+    pub reports: mpsc::Sender<(Target, Report)>,
     pub used_held: mpsc::Sender<Id<Pool>>,
     writer: tokio::task::JoinHandle<()>,
     store_thread: JoinHandle<()>,
 }
 
 impl Core {
-    /// Opens the data directory; the writer runs until `stop`.
-    pub fn open(dir: &Path, geo: Base, stop: CancellationToken) -> Result<Core, Failure> {
+    /// Opens the data directory; the writer runs until `stop`. Also returns what is to be probed.
+    pub fn open(dir: &Path, geo: Base, stop: CancellationToken) -> Result<(Core, Wanted), Failure> {
         let Opened { store, loaded, repairs } = Store::open(dir).map_err(failure)?;
         let is_new = loaded.revision == 0 && loaded.secrets.is_empty();
         let newest = store.revision(loaded.revision).map_err(failure)?;
         let last_sha256 = newest.map(|revision| revision.sha256).unwrap_or_default();
         let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
-        let (outcomes, outcomes_in) = mpsc::channel(MAX_OUTCOMES);
+        let (reports, reports_in) = mpsc::channel(MAX_REPORTS);
         let (used_held, used_held_in) = mpsc::channel(MAX_USED_HELD);
-        let inputs = Inputs { outcomes: outcomes_in, used_held: used_held_in };
-        let (writer, control, watched) =
+        let inputs = Inputs { reports: reports_in, used_held: used_held_in };
+        let (writer, control, wanted) =
             Writer::new(loaded, last_sha256, keeper, Arc::new(geo), inputs).map_err(unreadable)?;
         let writer = tokio::spawn(writer.run(stop));
-        Ok(Core { control, repairs, is_new, watched, outcomes, used_held, writer, store_thread })
+        Ok((Core { control, repairs, is_new, reports, used_held, writer, store_thread }, wanted))
     }
 
     /// Waits, after `stop`, until everything is stored. Every other handle on `control` must be gone.

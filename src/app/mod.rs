@@ -14,17 +14,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
 use crate::control::token::{Role, Token};
-use crate::control::{Author, Control, Publication, system_event};
-use crate::health::{Address, EventKind, Outcome, Target, Watch};
+use crate::control::{Author, Control, Publication, Wanted, system_event};
+use crate::health::{EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
-use crate::probe::{Checker, Probe, ProbeAddress, Scheduler};
+use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
 use crate::web::{self, Web};
 
@@ -67,7 +67,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let loaded = tokio::task::spawn_blocking(move || loading.load_or_bundled()).await;
     let (geo, geo_trouble) = loaded.map_err(|_| Failure::new("the geo database could not be decoded"))?;
     let stop = CancellationToken::new();
-    let core = Core::open(&config.data_dir, geo, stop.clone())?;
+    let (core, wanted) = Core::open(&config.data_dir, geo, stop.clone())?;
     let control = core.control.clone();
 
     // Sockets before anything else can fail or take time: an occupied port is said at once.
@@ -82,7 +82,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new(Some(dns.edge.clone()), &config.node));
     let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
-    let prober = tokio::spawn(probes(core.watched.clone(), core.outcomes.clone(), stop.clone()));
+    let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
@@ -127,7 +127,7 @@ impl Offline {
     pub fn open(dir: &Path) -> Result<Offline, Failure> {
         let (geo, _) = GeoFiles::of(&Config::default()).load_or_bundled();
         let stop = CancellationToken::new();
-        let core = Core::open(dir, geo, stop.clone())?;
+        let (core, _) = Core::open(dir, geo, stop.clone())?;
         core.repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
         let (local, token) = local_access(SocketAddr::from(([127, 0, 0, 1], 0)));
         let web = Web {
@@ -156,30 +156,26 @@ async fn serve_http(listener: tokio::net::TcpListener, router: Router, stop: Can
     }
 }
 
-/// Hands the wanted set to the scheduler whenever it changes.
-async fn probes(
-    mut watched: watch::Receiver<Arc<Vec<Watch>>>,
-    outcomes: mpsc::Sender<(Target, Outcome)>,
-    stop: CancellationToken,
-) {
-    let scheduler = Scheduler::start(Checker::new(), outcomes, rand::random());
+/// Hands the wanted set to the scheduler whenever it changes, and requests to check now.
+async fn probes(wanted: Wanted, reports: mpsc::Sender<(Target, Report)>, stop: CancellationToken) {
+    let Wanted { mut watched, mut at_once } = wanted;
+    let scheduler = Scheduler::start(Checker::new(), reports, rand::random());
+    watched.mark_changed();
     loop {
-        let wanted = watched.borrow_and_update().iter().map(probe_of).collect();
-        scheduler.watch(wanted);
         tokio::select! {
             () = stop.cancelled() => break,
-            changed = watched.changed() => if changed.is_err() { break },
+            changed = watched.changed() => match changed {
+                Ok(()) => scheduler.watch(watched.borrow_and_update().iter().map(probe_of).collect()),
+                Err(_) => break,
+            },
+            Some(endpoint) = at_once.recv() => scheduler.check_now(&endpoint).await,
         }
     }
     scheduler.stop().await;
 }
 
 fn probe_of(Watch { target, address, monitor }: &Watch) -> Probe {
-    let address = match address {
-        Address::Ip(ip) => ProbeAddress::Ip(*ip),
-        Address::Name(name) => ProbeAddress::Name(name.clone()),
-    };
-    Probe { targets: vec![target.clone()], address, monitor: monitor.clone() }
+    Probe { targets: vec![target.clone()], address: address.clone(), monitor: monitor.clone() }
 }
 
 /// Access for the command line on this machine, new at each start and known to the directory's owner.
@@ -199,8 +195,13 @@ fn write_local(dir: &Path, local: &Local) -> Result<(), Failure> {
     store::write_private(&dir.join(LOCAL_FILE), &text).map_err(|fault| Failure::new(fault.to_string()))
 }
 
-/// Prints the secret once; only its hash is kept.
+/// Prints the secret once; only its hash is kept. What a service prints is kept in a log, which many may
+/// read: there the operator makes a token, as the data directory's owner can without one.
 async fn first_token(control: &Control) -> Result<(), Failure> {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        println!("There is no API token yet; make one with: sudo northing token create NAME --role admin");
+        return Ok(());
+    }
     let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
     let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
     made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
@@ -209,9 +210,14 @@ async fn first_token(control: &Control) -> Result<(), Failure> {
 }
 
 async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Result<(), Failure> {
+    let model = control.model();
+    if model.revision > 0 && !model.zones.values().any(|zone| zone.fqdn.to_string() == demo::ZONE) {
+        let line =
+            format!("{} holds a configuration of its own; start the demo on another directory", data_dir.display());
+        return Err(Failure::wrong(vec![line]));
+    }
     let port = demo::start_backends().await;
     let port = port.map_err(|error| Failure::new(format!("the demo backends cannot listen on 127.0.x.x: {error}")))?;
-    let model = control.model();
     // Somebody's own changes to the demo stay; only the backends' port may be another today.
     let mut document = if model.revision == 0 { demo::document(port) } else { model.document() };
     if let Some(monitor) = document.pointer_mut("/monitors/demo-web/port") {
@@ -223,8 +229,8 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
     println!("The demo zone {} is served. Five lines to try:\n", demo::ZONE);
-    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
-        println!("  {line}");
+    for (comment, line) in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        println!("  {line:<76} # {comment}");
     }
     println!();
     Ok(())

@@ -22,18 +22,20 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{Event, HealthTable, Switch};
-use crate::model::{AuditDraft, AuditEntry, Change, Edit, FieldError, Kind, Model, Revision};
+use crate::health::{CheckHealth, Event, HealthTable, Switch};
+use crate::model::{AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Revision};
 use crate::store::{AuditReport, EventFilter, Fault, Secrets};
 
 pub use keeper::Keeper;
-pub use writer::{Inputs, Writer, subject, system_event, unix_ms};
+pub use writer::{Inputs, Wanted, Writer, subject, system_event, unix_ms};
 
 use token::Token;
 use traffic::Traffic;
 
 /// Commands that may wait for the writer; past this the caller is told to try again.
 const MAX_COMMANDS: usize = 1024;
+/// Requests to check an endpoint now that may wait; probes take them at once.
+const MAX_CHECK_REQUESTS: usize = 64;
 /// Events that a slow live reader may fall behind.
 const LIVE_EVENTS: usize = 1024;
 
@@ -113,6 +115,7 @@ pub struct Shared {
 pub struct Control {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
+    check_requests: mpsc::Sender<Id<Endpoint>>,
     keeper: Keeper,
 }
 
@@ -123,6 +126,7 @@ enum Command {
     SetToken { id: String, token: Option<Token>, author: Author, reply: Reply<()> },
     Geo { base: Arc<Base>, note: String },
     Note(Event),
+    Checks(Id<Endpoint>, Reply<Vec<CheckHealth>>),
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -172,6 +176,20 @@ impl Control {
     /// Drain, on, off, approve, force, load.
     pub async fn act(&self, switch: Switch, author: Author, reason: String) -> Result<Vec<Event>, Refusal> {
         self.ask(|reply| Command::Act(Act { switch, author, reason }, reply)).await
+    }
+
+    /// What every check of an endpoint found last, and why some cannot run here.
+    pub async fn checks(&self, endpoint: Id<Endpoint>) -> Result<Vec<CheckHealth>, Refusal> {
+        self.ask(|reply| Command::Checks(endpoint, reply)).await
+    }
+
+    /// Makes every check of an endpoint due now; what they find comes the way of every outcome.
+    pub fn check_now(&self, endpoint: Id<Endpoint>) -> Result<(), Refusal> {
+        use mpsc::error::TrySendError::{Closed, Full};
+        self.check_requests.try_send(endpoint).map_err(|error| match error {
+            Full(_) => Refusal::Busy,
+            Closed(_) => Refusal::Conflict("nothing is probed here; start the server with northing serve".into()),
+        })
     }
 
     /// Publishes the model as it was after revision `number`.

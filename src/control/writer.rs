@@ -14,18 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{Event, EventKind, Health, Outcome, Switch, Target, Watch};
-use crate::model::{Admin, Checked, FieldError, Id, Model, Pool, Revision, sentences};
+use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch};
+use crate::model::{Admin, Checked, Endpoint, FieldError, Id, Model, Pool, Revision, sentences};
 use crate::store::{Fault, Loaded};
 
 use super::keeper::lost;
 use super::token::Token;
 use super::{
-    Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_COMMANDS, Publication, Published, Refusal, Reply,
-    Shared, now,
+    Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
+    Published, Refusal, Reply, Shared, now,
 };
 
-/// Outcomes taken into one snapshot swap. A burst larger than this becomes several swaps, so that
+/// Reports taken into one snapshot swap. A burst larger than this becomes several swaps, so that
 /// the first of it is not held up by the last.
 const MAX_BURST: usize = 10_000;
 
@@ -34,9 +34,17 @@ const MAX_QUEUE: usize = 256;
 
 /// Where the world comes in from, as `app` connects it.
 pub struct Inputs {
-    pub outcomes: mpsc::Receiver<(Target, Outcome)>,
+    pub reports: mpsc::Receiver<(Target, Report)>,
     /// Pools that answered although held: nothing better was left.
     pub used_held: mpsc::Receiver<Id<Pool>>,
+}
+
+/// What probes are asked for.
+pub struct Wanted {
+    /// All that must be probed.
+    pub watched: watch::Receiver<Arc<Vec<Watch>>>,
+    /// Endpoints that somebody wants checked now.
+    pub at_once: mpsc::Receiver<Id<Endpoint>>,
 }
 
 /// The state of the one writer.
@@ -73,7 +81,7 @@ impl Writer {
         keeper: Keeper,
         geo: Arc<Base>,
         inputs: Inputs,
-    ) -> Result<(Writer, Control, watch::Receiver<Arc<Vec<Watch>>>), Vec<FieldError>> {
+    ) -> Result<(Writer, Control, Wanted), Vec<FieldError>> {
         let started = now();
         let now_ms = unix_ms();
         let model = Arc::new(Model::load(loaded.revision, loaded.entities)?);
@@ -92,7 +100,10 @@ impl Writer {
         });
         let (command_sender, commands) = mpsc::channel(MAX_COMMANDS);
         let (watched, watched_receiver) = watch::channel(Arc::new(health.targets()));
-        let control = Control { shared: shared.clone(), commands: command_sender, keeper: keeper.clone() };
+        let (check_requests, at_once) = mpsc::channel(MAX_CHECK_REQUESTS);
+        let wanted = Wanted { watched: watched_receiver, at_once };
+        let control =
+            Control { shared: shared.clone(), commands: command_sender, check_requests, keeper: keeper.clone() };
         let mut writer = Writer {
             shared,
             keeper,
@@ -108,7 +119,7 @@ impl Writer {
             waiting: VecDeque::new(),
         };
         writer.happened(at_start);
-        Ok((writer, control, watched_receiver))
+        Ok((writer, control, wanted))
     }
 
     /// Runs until `stop`. A publication that is being stored is finished first.
@@ -117,7 +128,7 @@ impl Writer {
             let tick = self.health.next_tick_ms().map(|at| Duration::from_millis(at.saturating_sub(unix_ms())));
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(first) = self.inputs.outcomes.recv() => self.observe(first),
+                Some(first) = self.inputs.reports.recv() => self.hear(first),
                 Some(pool) = self.inputs.used_held.recv() => {
                     let events = self.health.release(&pool, unix_ms());
                     self.happened(events);
@@ -137,12 +148,13 @@ impl Writer {
         self.save_health();
     }
 
-    /// One outcome and all that came with it, then at most one swap.
-    fn observe(&mut self, first: (Target, Outcome)) {
-        let mut events = self.health.observe(&first.0, &first.1);
+    /// One report and all that came with it, then at most one swap.
+    fn hear(&mut self, first: (Target, Report)) {
+        let now_ms = unix_ms();
+        let mut events = self.health.hear(&first.0, &first.1, now_ms);
         for _ in 1..MAX_BURST {
-            let Ok((target, outcome)) = self.inputs.outcomes.try_recv() else { break };
-            events.extend(self.health.observe(&target, &outcome));
+            let Ok((target, report)) = self.inputs.reports.try_recv() else { break };
+            events.extend(self.health.hear(&target, &report, now_ms));
         }
         self.happened(events);
     }
@@ -204,6 +216,9 @@ impl Writer {
             Command::SetToken { id, token, author, reply } => self.set_token(id, token, &author, reply),
             Command::Geo { base, note } => self.set_geo(base, note),
             Command::Note(event) => self.happened(vec![event]),
+            Command::Checks(endpoint, reply) => {
+                let _ = reply.send(Ok(self.health.checks(&endpoint)));
+            }
         }
     }
 

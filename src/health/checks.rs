@@ -20,6 +20,8 @@ pub struct CheckHealth {
     pub successes: u32,
     /// `answered in 12 ms`, `HTTP 503`.
     pub finding: String,
+    /// Why the check cannot run on this machine and so reports nothing, and what to do.
+    pub trouble: Option<String>,
     /// Unix milliseconds of the last outcome and of the next check.
     pub last_ms: Option<u64>,
     pub next_ms: Option<u64>,
@@ -45,6 +47,7 @@ impl Health {
                 failures: stream.failures,
                 successes: stream.successes,
                 finding: stream.finding(),
+                trouble: stream.trouble.as_deref().map(str::to_owned),
                 last_ms: last.map(|outcome| outcome.at_ms),
                 next_ms: last.map(|outcome| outcome.next_probe_ms),
                 latency: last.map_or_else(Latency::default, |outcome| outcome.latency),

@@ -13,7 +13,7 @@ pub enum EventKind {
     Certificate,
     GeoDatabase,
     Publish,
-    /// Start, stop, a repaired store.
+    /// Start, stop, a repaired store, a check that cannot run here.
     System,
 }
 

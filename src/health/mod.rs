@@ -18,6 +18,7 @@ mod stream;
 mod switch;
 mod table;
 mod tell;
+mod trouble;
 mod verdict;
 mod vote;
 
@@ -37,7 +38,7 @@ use stream::Stream;
 
 pub use checks::CheckHealth;
 pub use event::{Event, EventKind};
-pub use outcome::{Address, Latency, Outcome, Target, Watch};
+pub use outcome::{Address, Latency, Outcome, Report, Target, Watch};
 pub use switch::Switch;
 pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState};
 pub use vote::{Quorum, Tally, Vote, tally};
@@ -112,6 +113,14 @@ impl Health {
         watches
     }
 
+    /// Takes what a probe reports, at `now_ms`.
+    pub fn hear(&mut self, target: &Target, report: &Report, now_ms: u64) -> Vec<Event> {
+        match report {
+            Report::Outcome(outcome) => self.observe(target, outcome),
+            Report::Unable(reason) => self.note_trouble(target, reason, now_ms),
+        }
+    }
+
     /// Counts one outcome. One of a target that is no longer watched is ignored.
     pub fn observe(&mut self, target: &Target, outcome: &Outcome) -> Vec<Event> {
         self.follow_clock(outcome.at_ms);
@@ -120,6 +129,7 @@ impl Health {
         let (Some(stream), Some(monitor)) = (self.streams.get_mut(target), model.monitors.get(&target.monitor)) else {
             return events;
         };
+        let trouble = stream.trouble.take();
         let before = stream.kept.clone();
         let warned = stream.watch_certificate(outcome, monitor);
         stream.observe(outcome, monitor);
@@ -128,6 +138,7 @@ impl Health {
         }
         events.extend(warned.map(|_| self.certificate_event(target, outcome.at_ms)));
         events.extend(self.watch_event(target, before.state, outcome.at_ms));
+        events.extend(trouble.and_then(|reason| self.end_of_trouble(target, &reason, outcome.at_ms)));
         let settled = self.settle(vec![target.endpoint.clone()]);
         self.finish(settled, BTreeSet::new(), outcome.at_ms, &mut events);
         events

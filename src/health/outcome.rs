@@ -18,6 +18,15 @@ pub struct Target {
     pub family: Family,
 }
 
+/// What a probe has to say about a target.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    Outcome(Outcome),
+    /// The check cannot run on this machine, for a reason that says the remedy. It tells nothing about
+    /// the endpoint, whose state stays what it is.
+    Unable(Arc<str>),
+}
+
 /// One finished check. A failure was already confirmed by its re-probes: it counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {

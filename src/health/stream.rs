@@ -6,6 +6,8 @@
 //! ```
 //! One success breaks a row of failures, and the other way round.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ pub(super) struct Stream {
     pub successes: u32,
     pub last: Option<Outcome>,
     pub round_trip_ms: Option<f64>,
+    /// Why the check cannot run on this machine, since its last outcome.
+    pub trouble: Option<Arc<str>>,
 }
 
 /// What survives a restart.

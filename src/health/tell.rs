@@ -83,7 +83,7 @@ impl Health {
         format!("{}: {}{streak}", self.check_of(target), stream.finding())
     }
 
-    fn check_of(&self, target: &Target) -> String {
+    pub(super) fn check_of(&self, target: &Target) -> String {
         let endpoint = self.model.endpoints.get(&target.endpoint);
         match endpoint.and_then(|endpoint| Address::of(endpoint, target.family)) {
             Some(address) => format!("check {} of {address}", target.monitor),
@@ -141,6 +141,9 @@ impl Health {
 pub(super) fn reason(ballot: &Ballot) -> String {
     let (stream, monitor) = (ballot.stream, ballot.monitor);
     let (check, finding) = (&monitor.meta.id, stream.finding());
+    if let Some(trouble) = &stream.trouble {
+        return format!("check {check} cannot run here: {trouble}");
+    }
     match (stream.state(), &stream.last) {
         (_, None) => format!("check {check}: {finding}"),
         (EndpointState::Up, Some(Outcome { result: Err(_), .. })) => {

@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::icmp::Echo;
 use super::tls::Trust;
-use super::{Finding, ProbeAddress, Verdict, dns, http, tcp};
-use crate::health::Latency;
+use super::{Finding, Verdict, dns, http, tcp};
+use crate::health::{Address, Latency};
 use crate::model::{Check, Monitor, Name};
 
 /// Look-ups at once: each holds a thread of the runtime until the system's resolver gives up.
@@ -56,7 +56,7 @@ impl Checker {
     }
 
     /// One check, which ends within the monitor's time-out.
-    pub async fn check(&self, address: &ProbeAddress, monitor: &Monitor) -> Finding {
+    pub async fn check(&self, address: &Address, monitor: &Monitor) -> Finding {
         let mut trace = Trace::start();
         let timeout = Duration::try_from_secs_f64(monitor.timeout).unwrap_or(Duration::from_secs(1));
         let deadline = trace.started + timeout;
@@ -78,13 +78,7 @@ impl Checker {
         Finding { verdict, latency: trace.latency, certificate_ends: trace.certificate_ends }
     }
 
-    async fn ask(
-        &self,
-        ip: IpAddr,
-        address: &ProbeAddress,
-        monitor: &Monitor,
-        trace: &mut Trace,
-    ) -> Result<(), Failure> {
+    async fn ask(&self, ip: IpAddr, address: &Address, monitor: &Monitor, trace: &mut Trace) -> Result<(), Failure> {
         match &monitor.check {
             Check::Http(check) => http::check(http::Scheme::Http, check, ip, address, &self.trust, trace).await,
             Check::Https(check) => http::check(http::Scheme::Https, check, ip, address, &self.trust, trace).await,
@@ -95,10 +89,10 @@ impl Checker {
     }
 
     /// The address to connect to; a name by the system's resolver.
-    async fn resolve(&self, address: &ProbeAddress, deadline: Instant) -> Result<IpAddr, Failure> {
+    async fn resolve(&self, address: &Address, deadline: Instant) -> Result<IpAddr, Failure> {
         let ip = match address {
-            ProbeAddress::Ip(ip) => *ip,
-            ProbeAddress::Name(name) => timeout_at(deadline, self.look_up(name)).await.unwrap_or_else(|_| {
+            Address::Ip(ip) => *ip,
+            Address::Name(name) => timeout_at(deadline, self.look_up(name)).await.unwrap_or_else(|_| {
                 Err(Failure::Unable("the resolver of this machine does not answer; see /etc/resolv.conf".into()))
             })?,
         };
@@ -255,7 +249,7 @@ mod tests {
         // Where localhost is ::1 first, the server is there too.
         let _v6 = tokio::net::TcpListener::bind(("::1", port)).await;
         let monitor = monitor("web", Check::Tcp(TcpCheck { port, send: None, expect: None }));
-        let found = checker().check(&ProbeAddress::Name("localhost.".parse().unwrap()), &monitor).await;
+        let found = checker().check(&Address::Name("localhost.".parse().unwrap()), &monitor).await;
         assert_eq!(found.verdict, Verdict::Up);
     }
 

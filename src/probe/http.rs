@@ -13,10 +13,10 @@ use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
-use super::ProbeAddress;
 use super::checker::{Failure, Trace, connect};
 use super::tcp::{Search, Searched};
 use super::tls::{Accept, Trust};
+use crate::health::Address;
 use crate::model::{HttpCheck, Method};
 
 /// How many redirects are followed where the monitor asks for it.
@@ -46,13 +46,13 @@ pub(super) async fn check(
     scheme: Scheme,
     check: &HttpCheck,
     ip: IpAddr,
-    address: &ProbeAddress,
+    address: &Address,
     trust: &Trust,
     trace: &mut Trace,
 ) -> Result<(), Failure> {
     let host = check.host.clone().unwrap_or_else(|| match address {
-        ProbeAddress::Ip(ip) => ip.to_string(),
-        ProbeAddress::Name(name) => name.to_string().trim_end_matches('.').to_owned(),
+        Address::Ip(ip) => ip.to_string(),
+        Address::Name(name) => name.to_string().trim_end_matches('.').to_owned(),
     });
     let mut place = Place { scheme, host, port: check.port, path: check.path.clone() };
     for _ in 0..=MAX_REDIRECTS {

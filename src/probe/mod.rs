@@ -11,13 +11,12 @@ mod tls;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::health::{Latency, Target};
-use crate::model::{Monitor, Name};
+use crate::health::{Address, Latency, Target};
+use crate::model::Monitor;
 
 pub use checker::Checker;
 pub use scheduler::Scheduler;
@@ -26,15 +25,8 @@ pub use scheduler::Scheduler;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
     pub targets: Vec<Target>,
-    pub address: ProbeAddress,
+    pub address: Address,
     pub monitor: Arc<Monitor>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ProbeAddress {
-    Ip(IpAddr),
-    /// The name of an endpoint with a cname, looked up anew for each check.
-    Name(Name),
 }
 
 /// How one check went.
@@ -46,7 +38,7 @@ pub struct Finding {
 }
 
 /// `Unable` is trouble of this machine or of the configuration, in words with the remedy. It says
-/// nothing about the endpoint, so it is shown to the operator and never reported as a failure.
+/// nothing about the endpoint, so it is never reported as a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Up,
@@ -58,7 +50,7 @@ pub enum Verdict {
 /// each target by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    address: ProbeAddress,
+    address: Address,
     /// The check with all of its settings, as JSON.
     check: String,
     interval: u32,
@@ -101,7 +93,7 @@ fn merge(wanted: &[Probe]) -> Vec<(Key, Probe)> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     use tokio::net::{TcpListener, TcpStream};
 
@@ -128,7 +120,7 @@ mod tests {
     pub(super) fn probe(endpoint: &str, address: u32, monitor: Monitor) -> Probe {
         Probe {
             targets: vec![target(endpoint, &monitor.meta.id)],
-            address: ProbeAddress::Ip(IpAddr::from((0x0a00_0000 + address).to_be_bytes())),
+            address: Address::Ip(IpAddr::from((0x0a00_0000 + address).to_be_bytes())),
             monitor: Arc::new(monitor),
         }
     }
@@ -161,7 +153,7 @@ mod tests {
     /// Checks a loopback address once, with `timeout` seconds for it.
     pub(super) async fn check_once(checker: &Checker, ip: IpAddr, check: Check, timeout: f64) -> Finding {
         let monitor = Monitor { timeout, ..monitor("web", check) };
-        checker.check(&ProbeAddress::Ip(ip), &monitor).await
+        checker.check(&Address::Ip(ip), &monitor).await
     }
 
     pub(super) fn down(reason: impl Into<String>) -> Verdict {

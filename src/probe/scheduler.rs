@@ -1,12 +1,11 @@
 //! When each probe runs: one task, one ordered queue of due times, a bounded number at a time.
 //! It reports what checks find and knows nothing of how a check is done or what it means.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
@@ -14,7 +13,7 @@ use tokio::task::{self, AbortHandle, JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Checker, Finding, Key, Probe, Verdict, merge};
-use crate::health::{Outcome, Target};
+use crate::health::{Outcome, Report, Target};
 use crate::model::{Endpoint, Id};
 
 /// The most probes at once, which also bounds sockets. When 10,000 targets begin to hang together
@@ -36,37 +35,31 @@ const MAX_REQUESTS: usize = 64;
 pub struct Scheduler {
     wanted: watch::Sender<Vec<Probe>>,
     requests: mpsc::Sender<Id<Endpoint>>,
-    troubles: Troubles,
     task: JoinHandle<()>,
 }
 
-/// Which targets have checks that cannot run here, and why.
-type Troubles = Arc<Mutex<BTreeMap<Target, Arc<str>>>>;
-
 impl Scheduler {
-    /// Starts without any probe; `seed` makes the jitter. When `outcomes` is full, probes wait for room.
-    pub fn start(checker: Checker, outcomes: mpsc::Sender<(Target, Outcome)>, seed: u64) -> Self {
+    /// Starts without any probe; `seed` makes the jitter. When `reports` is full, probes wait for room.
+    pub fn start(checker: Checker, reports: mpsc::Sender<(Target, Report)>, seed: u64) -> Self {
         let checker = Arc::new(checker);
         let check = move |probe: Arc<Probe>| {
             let checker = checker.clone();
             async move { checker.check(&probe.address, &probe.monitor).await }
         };
-        Self::start_with(check, outcomes, seed)
+        Self::start_with(check, reports, seed)
     }
 
-    fn start_with<C, F>(check: C, outcomes: mpsc::Sender<(Target, Outcome)>, seed: u64) -> Self
+    fn start_with<C, F>(check: C, reports: mpsc::Sender<(Target, Report)>, seed: u64) -> Self
     where
         C: Fn(Arc<Probe>) -> F + Send + Sync + 'static,
         F: Future<Output = Finding> + Send + 'static,
     {
         let (wanted, wanted_in) = watch::channel(Vec::new());
         let (requests, requests_in) = mpsc::channel(MAX_REQUESTS);
-        let troubles = Troubles::default();
         let schedule = Schedule {
             check: Arc::new(check),
-            outcomes,
+            reports,
             random: StdRng::seed_from_u64(seed),
-            troubles: troubles.clone(),
             next_id: 0,
             ids: HashMap::new(),
             slots: HashMap::new(),
@@ -75,7 +68,7 @@ impl Scheduler {
             tasks: HashMap::new(),
         };
         let task = tokio::spawn(schedule.run(wanted_in, requests_in));
-        Scheduler { wanted, requests, troubles, task }
+        Scheduler { wanted, requests, task }
     }
 
     /// Replaces what is probed. Probes that stay keep their schedule, new ones and new targets get an
@@ -88,11 +81,6 @@ impl Scheduler {
     pub async fn check_now(&self, endpoint: &Id<Endpoint>) {
         // The scheduler can only be gone while the process ends, when no check is wanted any more.
         let _ = self.requests.send(endpoint.clone()).await;
-    }
-
-    /// The targets whose checks cannot run here and so report nothing, each with reason and remedy.
-    pub fn troubles(&self) -> BTreeMap<Target, Arc<str>> {
-        self.troubles.lock().clone()
     }
 
     /// Ends all probes and returns when they have ended.
@@ -108,9 +96,8 @@ impl Scheduler {
 /// cannot run twice at once.
 struct Schedule<C> {
     check: Arc<C>,
-    outcomes: mpsc::Sender<(Target, Outcome)>,
+    reports: mpsc::Sender<(Target, Report)>,
     random: StdRng,
-    troubles: Troubles,
     next_id: u64,
     ids: HashMap<Key, u64>,
     slots: HashMap<u64, Slot>,
@@ -195,7 +182,6 @@ where
         if slot.probe.targets == probe.targets {
             return;
         }
-        self.troubles.lock().retain(|target, _| !slot.probe.targets.contains(target));
         slot.probe = Arc::new(probe);
         if hurries && self.queue.remove(&(slot.due, id)) {
             slot.due = slot.due.min(soon);
@@ -208,10 +194,6 @@ where
         self.queue.remove(&(slot.due, id));
         if let Some(running) = slot.running {
             running.abort();
-        }
-        let mut troubles = self.troubles.lock();
-        for target in &slot.probe.targets {
-            troubles.remove(target);
         }
     }
 
@@ -245,7 +227,7 @@ where
             }
             slot.due = due + interval.mul_f64(1.0 - JITTER * self.random.random::<f64>());
             let confirm = if slot.last_was_up { slot.probe.monitor.confirm } else { 0 };
-            let run = run(self.check.clone(), slot.probe.clone(), confirm, slot.due, self.outcomes.clone());
+            let run = run(self.check.clone(), slot.probe.clone(), confirm, slot.due, self.reports.clone());
             let handle = self.running.spawn(run);
             self.tasks.insert(handle.id(), id);
             slot.running = Some(handle);
@@ -257,9 +239,13 @@ where
             Ok((task, verdict)) => (task, Some(verdict)),
             Err(error) if error.is_panic() => {
                 tracing::error!(%error, "a check panicked, which is a bug in Northing; its target has no outcome");
-                (error.id(), Some(Verdict::Unable("the check itself broke down; please report it with the log".into())))
+                (error.id(), None)
             }
-            Err(error) => (error.id(), None),
+            // Its probe is gone.
+            Err(error) => {
+                self.tasks.remove(&error.id());
+                return;
+            }
         };
         let Some(id) = self.tasks.remove(&task) else { return };
         let Some(slot) = self.slots.get_mut(&id) else { return };
@@ -267,13 +253,15 @@ where
         slot.due = slot.due.max(Instant::now());
         self.queue.insert((slot.due, id));
         match verdict {
-            Some(Verdict::Unable(reason)) => note_trouble(&self.troubles, &slot.probe.targets, &reason),
-            Some(reported) => {
-                slot.last_was_up = reported == Verdict::Up;
-                let mut troubles = self.troubles.lock();
-                slot.probe.targets.iter().for_each(|target| drop(troubles.remove(target)));
+            Some(Verdict::Unable(_)) => {}
+            Some(reported) => slot.last_was_up = reported == Verdict::Up,
+            None => {
+                let broken = Report::Unable("the check itself broke down; please report it with the log".into());
+                for target in &slot.probe.targets {
+                    // When there is no room now, the next panic says it again.
+                    let _ = self.reports.try_send((target.clone(), broken.clone()));
+                }
             }
-            None => {}
         }
     }
 }
@@ -284,7 +272,7 @@ async fn run<C, F>(
     probe: Arc<Probe>,
     confirm: u8,
     next: Instant,
-    outcomes: mpsc::Sender<(Target, Outcome)>,
+    reports: mpsc::Sender<(Target, Report)>,
 ) -> Verdict
 where
     C: Fn(Arc<Probe>) -> F,
@@ -298,39 +286,29 @@ where
         sleep(CONFIRM_PAUSE).await;
         finding = check(probe.clone()).await;
     }
-    let result = match &finding.verdict {
-        Verdict::Up => Ok(()),
-        Verdict::Down(reason) => Err(reason.clone()),
-        Verdict::Unable(_) => return finding.verdict,
-    };
-    let at_ms = unix_ms();
-    let outcome = Outcome {
-        at_ms,
-        result,
-        latency: finding.latency,
-        certificate_ends: finding.certificate_ends,
-        next_probe_ms: at_ms + next.saturating_duration_since(Instant::now()).as_millis() as u64,
-    };
+    let report = report_of(&finding, next);
     for target in &probe.targets {
-        if outcomes.send((target.clone(), outcome.clone())).await.is_err() {
+        if reports.send((target.clone(), report.clone())).await.is_err() {
             break;
         }
     }
     finding.verdict
 }
 
-/// One line in the log for each reason, however many targets share it.
-fn note_trouble(troubles: &Troubles, targets: &[Target], reason: &str) {
-    let mut troubles = troubles.lock();
-    let known = troubles.values().find(|known| known.as_ref() == reason).cloned();
-    let reason = known.unwrap_or_else(|| {
-        let target = targets.first().map(ToString::to_string).unwrap_or_default();
-        tracing::warn!(%target, reason, "a check cannot run here and reports nothing until this is remedied");
-        reason.into()
-    });
-    for target in targets {
-        troubles.insert(target.clone(), reason.clone());
-    }
+fn report_of(finding: &Finding, next: Instant) -> Report {
+    let result = match &finding.verdict {
+        Verdict::Up => Ok(()),
+        Verdict::Down(reason) => Err(reason.clone()),
+        Verdict::Unable(reason) => return Report::Unable(reason.as_str().into()),
+    };
+    let at_ms = unix_ms();
+    Report::Outcome(Outcome {
+        at_ms,
+        result,
+        latency: finding.latency,
+        certificate_ends: finding.certificate_ends,
+        next_probe_ms: at_ms + next.saturating_duration_since(Instant::now()).as_millis() as u64,
+    })
 }
 
 fn interval(probe: &Probe) -> Duration {

@@ -141,7 +141,7 @@ fn used() -> TempDir {
     publisher.put_secret("token/1", json!("hash"));
     publisher.publish_some(3);
     publisher.store.append_events(&mut [event("pools/eu", 1), event("pools/us", 2)]).unwrap();
-    publisher.store.save_health(&[("endpoints/web-1".into(), json!("up"))]).unwrap();
+    publisher.store.save_health(&[("endpoints/web-1".into(), Some(json!("up")))]).unwrap();
     dir
 }
 

@@ -102,7 +102,7 @@ fn policy(name: &str, attach: &str, pools: &[&str]) -> Policy {
 }
 
 /// `primary` (web-1) and `standby` (web-2), each watched by `web`, answering www.
-fn active_passive(recovery: Recovery) -> Model {
+pub fn active_passive(recovery: Recovery) -> Model {
     let mut model = Model { revision: 1, ..Model::default() };
     model.monitors.insert(id("web"), Arc::new(monitor("web")));
     model.endpoints.insert(id("web-1"), Arc::new(endpoint("web-1", 1)));
@@ -118,10 +118,10 @@ fn edit<T: Clone>(table: &mut BTreeMap<Id<T>, Arc<T>>, name: &str, change: impl 
     change(Arc::make_mut(table.get_mut(&id(name)).unwrap()));
 }
 
-struct World {
-    health: Health,
+pub struct World {
+    pub health: Health,
     model: Model,
-    now_ms: u64,
+    pub now_ms: u64,
 }
 
 impl World {
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// All endpoints have answered often enough.
-    fn up(model: Model) -> Self {
+    pub fn up(model: Model) -> Self {
         let mut world = Self::new(model);
         for watch in world.health.targets() {
             world.outcome(&watch.target, Ok(()));
@@ -167,7 +167,7 @@ impl World {
         (0..times).flat_map(|_| self.see(endpoint, Err("HTTP 503"))).collect()
     }
 
-    fn pass(&mut self, endpoint: &str, times: usize) -> Vec<Event> {
+    pub fn pass(&mut self, endpoint: &str, times: usize) -> Vec<Event> {
         (0..times).flat_map(|_| self.see(endpoint, Ok(()))).collect()
     }
 
@@ -195,17 +195,17 @@ impl World {
         (self.pool("primary").state, self.pool("standby").state)
     }
 
-    fn address(&self, name: &str) -> &FamilyHealth {
+    pub fn address(&self, name: &str) -> &FamilyHealth {
         &self.health.table().endpoints[&id(name)].families[&Family::Ipv4]
     }
 }
 
-fn web(endpoint: &str) -> Target {
+pub fn web(endpoint: &str) -> Target {
     Target { monitor: id("web"), endpoint: id(endpoint), family: Family::Ipv4 }
 }
 
 /// `subject: from → to #incident`.
-fn told(events: &[Event]) -> Vec<String> {
+pub fn told(events: &[Event]) -> Vec<String> {
     let incident = |event: &Event| event.incident.map(|n| format!(" #{n}")).unwrap_or_default();
     events.iter().map(|e| format!("{}: {} → {}{}", e.subject, e.from, e.to, incident(e))).collect()
 }

@@ -1,7 +1,9 @@
 //! The schedule on a paused clock, with injected checks: hours pass in milliseconds.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use tokio::time::advance;
 
 use super::super::tests::{down, probe, target, tcp_monitor};
@@ -23,7 +25,7 @@ fn note(starts: &Starts, probe: &Probe) {
     starts.lock().entry(endpoint).or_default().push(Instant::now());
 }
 
-type Outcomes = mpsc::Receiver<(Target, Outcome)>;
+type Outcomes = mpsc::Receiver<(Target, Report)>;
 
 /// A scheduler whose n-th check of any probe takes `duration(probe, n)` and finds `verdict(n)`.
 fn start_checks(
@@ -53,8 +55,16 @@ fn gaps(starts: &[Instant]) -> Vec<Duration> {
     starts.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
+fn outcome(report: Report) -> Outcome {
+    match report {
+        Report::Outcome(outcome) => outcome,
+        Report::Unable(reason) => panic!("unable: {reason}"),
+    }
+}
+
 fn received(outcomes: &mut Outcomes) -> Vec<(Target, Result<(), String>)> {
-    std::iter::from_fn(|| outcomes.try_recv().ok()).map(|(target, outcome)| (target, outcome.result)).collect()
+    let outcomes = std::iter::from_fn(|| outcomes.try_recv().ok()).map(|(target, report)| (target, outcome(report)));
+    outcomes.map(|(target, outcome)| (target, outcome.result)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,8 +173,8 @@ async fn the_first_failure_ever_counts_without_confirmation() {
     let starts = Starts::default();
     let (scheduler, mut outcomes) = start_checks(&starts, |_, _| (Duration::ZERO, down("connection refused")));
     scheduler.watch(many(1));
-    let (at, outcome) = outcomes.recv().await.unwrap();
-    assert_eq!((at, outcome.result), (target("web-0", "web"), Err("connection refused".into())));
+    let (at, report) = outcomes.recv().await.unwrap();
+    assert_eq!((at, outcome(report).result), (target("web-0", "web"), Err("connection refused".into())));
     assert_eq!(starts.lock()["web-0"].len(), 1);
 }
 
@@ -174,8 +184,9 @@ async fn an_outcome_goes_to_every_target_and_tells_when_the_next_is_due() {
     let (scheduler, mut outcomes) = start_checks(&starts, |_, _| (SECOND, Verdict::Up));
     scheduler.watch(vec![probe("web-1", 1, tcp_monitor("web")), probe("web-2", 1, tcp_monitor("web"))]);
     for endpoint in ["web-1", "web-2"] {
-        let (at, outcome) = outcomes.recv().await.unwrap();
+        let (at, report) = outcomes.recv().await.unwrap();
         assert_eq!(at, target(endpoint, "web"));
+        let outcome = outcome(report);
         let ahead_ms = outcome.next_probe_ms - outcome.at_ms;
         assert!((8_490..=9_010).contains(&ahead_ms), "the next is due in {ahead_ms} ms");
     }
@@ -248,39 +259,41 @@ async fn check_now_moves_the_probe_and_its_next_slot_forward() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_cannot_run_is_listed_and_never_reported() {
+async fn a_check_that_cannot_run_says_so_and_is_never_a_failure() {
     let starts = Starts::default();
-    let (scheduler, mut outcomes) = start_checks(&starts, |_, count| match count {
-        1 => (Duration::ZERO, Verdict::Up),
-        2 | 3 => (Duration::ZERO, Verdict::Unable("icmp needs CAP_NET_RAW".into())),
+    let (scheduler, mut reports) = start_checks(&starts, |_, count| match count {
+        2 => (Duration::ZERO, Verdict::Unable("icmp needs CAP_NET_RAW".into())),
         _ => (Duration::ZERO, Verdict::Up),
     });
-    scheduler.watch(many(2));
-    sleep(15 * SECOND).await;
-    let troubles: Vec<(Target, Arc<str>)> = scheduler.troubles().into_iter().collect();
-    let reason: Arc<str> = "icmp needs CAP_NET_RAW".into();
-    assert_eq!(troubles, [(target("web-0", "web"), reason.clone()), (target("web-1", "web"), reason)]);
-    sleep(20 * SECOND).await;
-    assert!(scheduler.troubles().is_empty(), "it works again");
-    let results = received(&mut outcomes);
-    assert_eq!(results.len(), 4);
-    assert!(results.iter().all(|(_, result)| result.is_ok()));
+    scheduler.watch(vec![probe("web-1", 1, tcp_monitor("web")), probe("web-2", 1, tcp_monitor("web"))]);
+    let mut words = Vec::new();
+    for _ in 0..6 {
+        let (at, report) = reports.recv().await.unwrap();
+        let word = match report {
+            Report::Outcome(outcome) => format!("{:?}", outcome.result),
+            Report::Unable(reason) => reason.to_string(),
+        };
+        words.push(format!("{}: {word}", at.endpoint));
+    }
+    let round = |word: &str| [format!("web-1: {word}"), format!("web-2: {word}")];
+    assert_eq!(words, [round("Ok(())"), round("icmp needs CAP_NET_RAW"), round("Ok(())")].concat());
+    assert_eq!(starts.lock()["web-1"].len(), 3, "what cannot run is not confirmed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_one_check_ends_neither_its_probe_nor_the_others() {
     let starts = Starts::default();
-    let (scheduler, mut outcomes) = start_checks(&starts, |probe, count| {
+    let (scheduler, mut reports) = start_checks(&starts, |probe, count| {
         assert!(probe.targets[0].endpoint.as_str() != "web-0" || count > 1, "a bug in a check");
         (Duration::ZERO, Verdict::Up)
     });
     scheduler.watch(many(2));
     sleep(5 * SECOND).await;
-    assert_eq!(received(&mut outcomes), [(target("web-1", "web"), Ok(()))]);
-    assert_eq!(scheduler.troubles().len(), 1);
+    let first: BTreeMap<Target, Report> = std::iter::from_fn(|| reports.try_recv().ok()).collect();
+    assert!(matches!(&first[&target("web-0", "web")], Report::Unable(reason) if reason.contains("broke down")));
+    assert!(matches!(&first[&target("web-1", "web")], Report::Outcome(_)));
     sleep(10 * SECOND).await;
-    assert_eq!(received(&mut outcomes).len(), 2);
-    assert!(scheduler.troubles().is_empty());
+    assert_eq!(received(&mut reports).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

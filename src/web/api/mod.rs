@@ -1,6 +1,7 @@
 //! `/api/v1`: JSON for every entity, publication, switches, history and explanation. One table of
 //! routes feeds the router, the guards and the OpenAPI document.
 
+mod checks;
 mod document;
 mod entities;
 mod explain;
@@ -20,6 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = entities::routes();
     routes.extend(document::routes());
     routes.extend(switches::routes());
+    routes.extend(checks::routes());
     routes.extend(history::routes());
     routes.extend(explain::routes());
     routes.extend(zones::routes());
