@@ -7,4 +7,5 @@ mod command_line;
 mod demo;
 mod failover;
 mod kill;
+mod practices;
 mod server;
