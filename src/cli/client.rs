@@ -62,21 +62,20 @@ impl Client {
             let token = target.token.clone().unwrap_or_default();
             return running(Local { url: url.trim_end_matches('/').into(), token });
         }
-        let dir = target.data_dir.clone().unwrap_or_else(usual_dir);
-        if let Some(local) = read_local(&dir) {
+        let dirs = target.data_dir.clone().map_or_else(usual_dirs, |dir| vec![dir]);
+        for local in dirs.iter().filter_map(|dir| read_local(dir)) {
             let client = running(local)?;
             if client.call(Method::GET, "/healthz", None).await.is_ok() {
                 return Ok(client);
             }
         }
-        if !dir.exists() {
-            let line = format!(
-                "{} does not exist; name a data directory with --data-dir, or a server with --server",
-                dir.display()
-            );
+        let Some(dir) = dirs.iter().find(|dir| dir.exists()) else {
+            let names: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+            let problem = format!("there is no {}", names.join(" and no "));
+            let line = format!("{problem}; name a data directory with --data-dir, or a server with --server");
             return Err(Failure::wrong(vec![line]));
-        }
-        Ok(Client::Offline(Box::new(Offline::open(&dir)?)))
+        };
+        Ok(Client::Offline(Box::new(Offline::open(dir)?)))
     }
 
     /// Sends `body` to `path`; a refusal becomes a `Failure` with every field error on a line.
@@ -107,10 +106,10 @@ impl Client {
     }
 }
 
-/// Where a server is likely to keep its data: the demo's directory here, or the package's.
-fn usual_dir() -> PathBuf {
-    let demo = PathBuf::from("northing-demo");
-    if demo.exists() { demo } else { crate::config::Config::default().data_dir }
+/// Where a server is likely to keep its data: as the package does, or as the demo does here. A demo that
+/// was tried here once must not take what is meant for the machine's own server.
+fn usual_dirs() -> Vec<PathBuf> {
+    vec![crate::config::Config::default().data_dir, "northing-demo".into()]
 }
 
 fn read_local(dir: &Path) -> Option<Local> {

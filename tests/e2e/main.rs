@@ -8,4 +8,5 @@ mod demo;
 mod differential;
 mod failover;
 mod kill;
+mod practices;
 mod server;
