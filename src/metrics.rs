@@ -35,7 +35,12 @@ struct Page<'e>(DescriptorEncoder<'e>);
 type Labels<'l> = Vec<(&'static str, &'l str)>;
 
 impl Page<'_> {
-    fn counters<'l>(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Labels<'l>, u64)>) -> fmt::Result {
+    fn counters<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'l>, u64)>,
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in samples {
             family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
@@ -43,7 +48,12 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn gauges<'l>(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Labels<'l>, f64)>) -> fmt::Result {
+    fn gauges<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'l>, f64)>,
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in samples {
             family.encode_family(&labels)?.encode_gauge(&value)?;
@@ -130,7 +140,8 @@ fn dns(page: &mut Page, edge: &Edge<Snapshot>) -> fmt::Result {
 
 fn traffic(page: &mut Page, control: &Control) -> fmt::Result {
     let traffic = control.shared().traffic.lock();
-    let policies = traffic.policies.iter().take(MAX_ENTITIES).map(|(id, count)| (vec![("policy", id.as_str())], *count));
+    let policies =
+        traffic.policies.iter().take(MAX_ENTITIES).map(|(id, count)| (vec![("policy", id.as_str())], *count));
     page.counters("northing_policy_answers", "Answers that each policy gave.", policies)?;
     let pools = traffic.pools.iter().take(MAX_ENTITIES).map(|(id, count)| (vec![("pool", id.as_str())], *count));
     page.counters("northing_pool_answers", "Answers that came from each pool.", pools)

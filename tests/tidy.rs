@@ -37,8 +37,13 @@ const IMPURE: [&str; 14] = [
 ];
 
 /// Crates that are known in one folder only.
-const HOMES: [(&str, &str); 5] =
-    [("sled::", "store"), ("hickory_server", "dns"), ("surge_ping", "probe"), ("maxminddb", "geo"), ("askama::", "web")];
+const HOMES: [(&str, &str); 5] = [
+    ("sled::", "store"),
+    ("hickory_server", "dns"),
+    ("surge_ping", "probe"),
+    ("maxminddb", "geo"),
+    ("askama::", "web"),
+];
 
 #[test]
 fn pure_modules_name_only_pure_modules() {
@@ -99,8 +104,7 @@ fn every_file_says_what_it_is_for() {
 fn assert_names_only(folder: &str, allowed: &[&str]) {
     for (file, line, text) in code_lines(folder) {
         for (at, _) in text.match_indices("crate::") {
-            let module: String =
-                text[at + 7..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let module: String = text[at + 7..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
             let known = module.is_empty() || allowed.contains(&module.as_str());
             assert!(known, "{}:{line} names {module}, which src/{folder} must not", file.display());
         }

@@ -67,7 +67,8 @@ fn thread_failure(error: std::io::Error) -> Failure {
 }
 
 fn unreadable(errors: Vec<FieldError>) -> Failure {
-    let advice = "the stored configuration is not understood; run the version of northing that wrote it, or restore a backup";
+    let advice =
+        "the stored configuration is not understood; run the version of northing that wrote it, or restore a backup";
     let lines = errors.iter().map(ToString::to_string).chain([advice.to_owned()]);
     Failure { lines: lines.collect(), status: 1 }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::{fmt, io};
 use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

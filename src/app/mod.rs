@@ -194,8 +194,13 @@ fn write_local(dir: &Path, local: &Local) -> Result<(), Failure> {
     store::write_private(&dir.join(LOCAL_FILE), &text).map_err(|fault| Failure::new(fault.to_string()))
 }
 
-/// Prints the secret once; only its hash is kept.
+/// Prints the secret once; only its hash is kept. What a service prints is kept in a log, which many may
+/// read: there the operator makes a token, as the data directory's owner can without one.
 async fn first_token(control: &Control) -> Result<(), Failure> {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        println!("There is no API token yet; make one with: sudo northing token create NAME --role admin");
+        return Ok(());
+    }
     let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
     let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
     made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
@@ -204,9 +209,14 @@ async fn first_token(control: &Control) -> Result<(), Failure> {
 }
 
 async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Result<(), Failure> {
+    let model = control.model();
+    if model.revision > 0 && !model.zones.values().any(|zone| zone.fqdn.to_string() == demo::ZONE) {
+        let line =
+            format!("{} holds a configuration of its own; start the demo on another directory", data_dir.display());
+        return Err(Failure::wrong(vec![line]));
+    }
     let port = demo::start_backends().await;
     let port = port.map_err(|error| Failure::new(format!("the demo backends cannot listen on 127.0.x.x: {error}")))?;
-    let model = control.model();
     // Somebody's own changes to the demo stay; only the backends' port may be another today.
     let mut document = if model.revision == 0 { demo::document(port) } else { model.document() };
     if let Some(monitor) = document.pointer_mut("/monitors/demo-web/port") {
@@ -218,8 +228,8 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
     println!("The demo zone {} is served. Five lines to try:\n", demo::ZONE);
-    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
-        println!("  {line}");
+    for (comment, line) in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        println!("  {line:<76} # {comment}");
     }
     println!();
     Ok(())
@@ -238,9 +248,14 @@ async fn asked_to_stop() {
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|error| Failure::wrong(vec![format!("log {filter:?}: {error}; use info, or info,northing::probe=debug")]))?;
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).try_init();
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+        Failure::wrong(vec![format!("log {filter:?}: {error}; use info, or info,northing::probe=debug")])
+    })?;
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
     Ok(())
 }
 

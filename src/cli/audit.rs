@@ -15,7 +15,9 @@ pub async fn run(command: Audit) -> Result<(), Failure> {
             client.close().await;
             match report.broken {
                 None => print(&format!("The audit log is whole: {} entries.", report.entries)),
-                Some((sequence, problem)) => return Err(Failure::new(format!("entry {sequence} is broken: {problem}"))),
+                Some((sequence, problem)) => {
+                    return Err(Failure::new(format!("entry {sequence} is broken: {problem}")));
+                }
             }
         }
         Audit::List { limit, target } => {

@@ -1,7 +1,8 @@
 //! Asks the API: of a running server over HTTP, or in this process on the data directory itself.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
@@ -28,6 +29,9 @@ pub struct Local {
     pub token: String,
 }
 
+/// How often long work shows that it goes on.
+const TICK: Duration = Duration::from_secs(1);
+
 /// Somebody who answers API calls.
 pub enum Client {
     Running { http: reqwest::Client, local: Local },
@@ -45,8 +49,9 @@ impl Reply {
     }
 
     pub fn json<T: for<'de> Deserialize<'de>>(self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::new(format!("the server's answer was not understood: {error}; is it another version?")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Failure::new(format!("the server's answer was not understood: {error}; is it another version?"))
+        })
     }
 }
 
@@ -57,26 +62,31 @@ impl Client {
             let token = target.token.clone().unwrap_or_default();
             return running(Local { url: url.trim_end_matches('/').into(), token });
         }
-        let dir = target.data_dir.clone().unwrap_or_else(usual_dir);
-        if let Some(local) = read_local(&dir) {
+        let dirs = target.data_dir.clone().map_or_else(usual_dirs, |dir| vec![dir]);
+        for local in dirs.iter().filter_map(|dir| read_local(dir)) {
             let client = running(local)?;
             if client.call(Method::GET, "/healthz", None).await.is_ok() {
                 return Ok(client);
             }
         }
-        if !dir.exists() {
-            let line = format!("{} does not exist; name a data directory with --data-dir, or a server with --server", dir.display());
+        let Some(dir) = dirs.iter().find(|dir| dir.exists()) else {
+            let names: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+            let problem = format!("there is no {}", names.join(" and no "));
+            let line = format!("{problem}; name a data directory with --data-dir, or a server with --server");
             return Err(Failure::wrong(vec![line]));
-        }
-        Ok(Client::Offline(Box::new(Offline::open(&dir)?)))
+        };
+        Ok(Client::Offline(Box::new(Offline::open(dir)?)))
     }
 
     /// Sends `body` to `path`; a refusal becomes a `Failure` with every field error on a line.
     pub async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Failure> {
-        let (status, body) = match self {
-            Client::Running { http, local } => over_http(http, local, method, path, body).await?,
-            Client::Offline(offline) => in_process(offline, method, path, body).await?,
+        let answer = async {
+            match self {
+                Client::Running { http, local } => over_http(http, local, method, path, body).await,
+                Client::Offline(offline) => in_process(offline, method, path, body).await,
+            }
         };
+        let (status, body) = with_progress(answer).await?;
         if status.is_success() { Ok(Reply { body }) } else { Err(refused(status, &body)) }
     }
 
@@ -96,10 +106,10 @@ impl Client {
     }
 }
 
-/// Where a server is likely to keep its data: the demo's directory here, or the package's.
-fn usual_dir() -> PathBuf {
-    let demo = PathBuf::from("northing-demo");
-    if demo.exists() { demo } else { crate::config::Config::default().data_dir }
+/// Where a server is likely to keep its data: as the package does, or as the demo does here. A demo that
+/// was tried here once must not take what is meant for the machine's own server.
+fn usual_dirs() -> Vec<PathBuf> {
+    vec![crate::config::Config::default().data_dir, "northing-demo".into()]
 }
 
 fn read_local(dir: &Path) -> Option<Local> {
@@ -153,6 +163,28 @@ async fn in_process(
     let body = to_bytes(response.into_body(), MAX_RESPONSE).await;
     let body = body.map_err(|error| Failure::new(format!("the answer broke off: {error}")))?;
     Ok((status, body.to_vec()))
+}
+
+/// Waits for `work`; somebody who looks on sees every second that it goes on.
+async fn with_progress<T>(work: impl Future<Output = T>) -> T {
+    let begin = Instant::now();
+    let mut err = std::io::stderr();
+    let mut shown = false;
+    tokio::pin!(work);
+    let result = loop {
+        tokio::select! {
+            result = &mut work => break result,
+            () = tokio::time::sleep(TICK) => {}
+        }
+        if err.is_terminal() {
+            shown = true;
+            let _ = write!(err, "\rworking, {} s ", begin.elapsed().as_secs());
+        }
+    };
+    if shown {
+        let _ = write!(err, "\r                    \r");
+    }
+    result
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Failure {

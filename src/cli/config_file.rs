@@ -81,7 +81,8 @@ fn read_document(file: &Path) -> Result<Value, Failure> {
 }
 
 pub fn read_text(file: &Path) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| Failure::wrong(vec![format!("{} cannot be read: {error}", file.display())]);
+    let unreadable =
+        |error: std::io::Error| Failure::wrong(vec![format!("{} cannot be read: {error}", file.display())]);
     let mut bytes = Vec::new();
     if file == Path::new("-") {
         std::io::stdin().take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(unreadable)?;

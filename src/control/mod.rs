@@ -168,7 +168,9 @@ impl Control {
         let now_ms = now().as_millisecond().unsigned_abs();
         let work = move || preview::preview(&snapshot, &health, &edits, now_ms);
         let result = tokio::task::spawn_blocking(work).await;
-        result.map_err(|_| Refusal::Fault("the preview could not be made; see the log".into()))?.map_err(Refusal::Invalid)
+        result
+            .map_err(|_| Refusal::Fault("the preview could not be made; see the log".into()))?
+            .map_err(Refusal::Invalid)
     }
 
     /// Drain, on, off, approve, force, load.
@@ -200,7 +202,8 @@ impl Control {
         let mut seen = std::collections::BTreeSet::new();
         for later in number + 1..=head {
             let Some(revision) = self.revision(later).await? else {
-                let oldest = format!("revision {later} is no longer kept, so {number} cannot be restored; use a backup");
+                let oldest =
+                    format!("revision {later} is no longer kept, so {number} cannot be restored; use a backup");
                 return Err(Refusal::NotFound(oldest));
             };
             // The first later change of a thing knows what it was at `number`.

@@ -17,7 +17,19 @@ pub const SECRET_BYTES: usize = 32;
 /// Each role may do what the one before it may. Viewer: read. Operator: drain, approve, force.
 /// Editor: change and publish. Admin: tokens, backup.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, utoipa::ToSchema, clap::ValueEnum,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -124,7 +136,11 @@ mod tests {
         assert_eq!(authenticate(&tokens, "nth_right", here, at(999)).unwrap().id, "ci");
         assert!(authenticate(&tokens, "nth_wrong", here, at(999)).unwrap_err().contains("not known"));
         assert!(authenticate(&tokens, "nth_right", here, at(1000)).unwrap_err().contains("expired"));
-        assert!(authenticate(&tokens, "nth_right", Some("11.0.0.1".parse().unwrap()), at(1)).unwrap_err().contains("address"));
+        assert!(
+            authenticate(&tokens, "nth_right", Some("11.0.0.1".parse().unwrap()), at(1))
+                .unwrap_err()
+                .contains("address")
+        );
         assert!(authenticate(&tokens, "nth_right", None, at(1)).is_err());
     }
 

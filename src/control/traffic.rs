@@ -50,9 +50,8 @@ impl Traffic {
         }
         let touched = |policy: &Policy| policy.attach.iter().any(|attach| names.contains(&attach.name.to_string()));
         let policies = model.policies.iter().filter(|(_, policy)| touched(policy)).map(|(id, _)| id);
-        let hits: u64 = policies
-            .map(|id| self.recent.iter().filter_map(|slice| slice.policies.get(id)).sum::<u64>())
-            .sum();
+        let hits: u64 =
+            policies.map(|id| self.recent.iter().filter_map(|slice| slice.policies.get(id)).sum::<u64>()).sum();
         Some(hits as f64 / total as f64)
     }
 }

@@ -21,8 +21,8 @@ use crate::store::{Fault, Loaded};
 use super::keeper::lost;
 use super::token::Token;
 use super::{
-    Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication, Published, Refusal, Reply,
-    Shared, now,
+    Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
+    Published, Refusal, Reply, Shared, now,
 };
 
 /// Reports taken into one snapshot swap. A burst larger than this becomes several swaps, so that
@@ -283,11 +283,8 @@ impl Writer {
                     let _ = reply.send(Err(refusal));
                 }
                 Ok(checked) if checked.changes.is_empty() => {
-                    let nothing = Published {
-                        revision: self.model.revision,
-                        sentences: Vec::new(),
-                        warnings: checked.warnings,
-                    };
+                    let nothing =
+                        Published { revision: self.model.revision, sentences: Vec::new(), warnings: checked.warnings };
                     let _ = reply.send(Ok(nothing));
                 }
                 Ok(checked) => self.store(publication, checked, reply),
@@ -364,7 +361,9 @@ impl Writer {
 /// What a switch is about, as a path.
 pub fn subject(switch: &Switch) -> String {
     match switch {
-        Switch::Pool { pool, .. } | Switch::ApproveFailback { pool } | Switch::Load { pool, .. } => format!("pools/{pool}"),
+        Switch::Pool { pool, .. } | Switch::ApproveFailback { pool } | Switch::Load { pool, .. } => {
+            format!("pools/{pool}")
+        }
         Switch::Force { endpoint, .. } => format!("endpoints/{endpoint}"),
     }
 }
@@ -405,8 +404,9 @@ fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
         ))),
         Expect::Revision(_) => None,
         Expect::Exists(kind, id) => rev(*kind, id).is_none().then(|| missing(*kind, id)),
-        Expect::Absent(kind, id) => rev(*kind, id)
-            .map(|_| Refusal::Conflict(format!("{}/{id} exists already; change it, or choose another id", kind.as_str()))),
+        Expect::Absent(kind, id) => rev(*kind, id).map(|_| {
+            Refusal::Conflict(format!("{}/{id} exists already; change it, or choose another id", kind.as_str()))
+        }),
         Expect::Unchanged(kind, id, wanted) => match rev(*kind, id) {
             None => Some(missing(*kind, id)),
             Some(found) if found != *wanted => Some(Refusal::Conflict(format!(

@@ -21,7 +21,6 @@ mod sample;
 mod segments;
 mod split;
 
-
 pub use base::{Base, DatabaseInfo, Refusal};
 pub use sample::Sample;
 pub use split::{Decision, Hit, NearestStep, Split, SplitKey, SplitMap, SplitRule};

@@ -173,7 +173,15 @@ impl Serialize for RecordSet {
         let RecordSet { meta, zone, name, rtype, ttl, values, enabled } = self;
         let values = values.iter().map(|value| value.present(*rtype)).collect();
         let (zone, name) = (zone.to_string(), name.to_string());
-        let shown = RecordSetShown { meta: meta.clone(), zone, name, rtype: rtype.to_string(), ttl: *ttl, values, enabled: *enabled };
+        let shown = RecordSetShown {
+            meta: meta.clone(),
+            zone,
+            name,
+            rtype: rtype.to_string(),
+            ttl: *ttl,
+            values,
+            enabled: *enabled,
+        };
         shown.serialize(serializer)
     }
 }

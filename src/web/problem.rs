@@ -46,9 +46,10 @@ impl From<Refusal> for Problem {
             Refusal::Conflict(detail) => Problem::new(StatusCode::CONFLICT, detail),
             Refusal::NotFound(detail) => Problem::not_found(detail),
             Refusal::Fault(detail) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
-            Refusal::Busy => {
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too much is waiting to be stored; try again in a moment.")
-            }
+            Refusal::Busy => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too much is waiting to be stored; try again in a moment.",
+            ),
         }
     }
 }

@@ -30,8 +30,7 @@ async fn entities_are_created_read_changed_with_an_etag_and_deleted() {
     let tag = format!("\"{}\"", read["rev"]);
     let put = |tag: String, body: Value| async move { (tag, body) };
     let (tag, changed) = put(tag, changed).await;
-    let (status, body) =
-        server.api_as(&server.token, "PUT", path, Some(changed.clone()), &[("if-match", &tag)]).await;
+    let (status, body) = server.api_as(&server.token, "PUT", path, Some(changed.clone()), &[("if-match", &tag)]).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(server.dig(&["www.example.test"]), ["192.0.2.2"]);
     let (status, body) = server.api_as(&server.token, "PUT", path, Some(changed), &[("if-match", &tag)]).await;
@@ -87,7 +86,7 @@ async fn roles_may_do_what_they_should_and_no_more() {
     for (path, item) in openapi["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let Some(description) = operation["description"].as_str() else { continue };
-            let needed = description.split_whitespace().find_map(|word| rank(word)).expect("a role");
+            let needed = description.split_whitespace().find_map(rank).expect("a role");
             guarded += 1;
             let path = path.replace("{zone}", "none").replace("{name}", "none").replace("{type}", "A");
             let path = path.replace("{id}", "none").replace("{number}", "999");
@@ -108,9 +107,7 @@ async fn revisions_tell_what_changed_and_can_be_restored() {
     let server = Server::start(dir.path(), &[]);
     server.post("/api/v1/zones?message=start", zone()).await;
     let record = |value: &str| json!({ "zone": "example", "name": "www", "type": "A", "values": [value] });
-    let edit = |value: &str| {
-        json!({ "edits": [{ "kind": "records", "id": "example/www/A", "value": record(value) }], "message": value })
-    };
+    let edit = |value: &str| json!({ "edits": [{ "kind": "records", "id": "example/www/A", "value": record(value) }], "message": value });
     server.post("/api/v1/publish", edit("192.0.2.1")).await;
     let before = soa_serial(&server);
     server.post("/api/v1/publish", edit("192.0.2.2")).await;

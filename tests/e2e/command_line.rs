@@ -128,14 +128,12 @@ fn wrong_boot_files_and_flags_say_what_would_be_right() {
     let files = TempDir::new().unwrap();
     let boot = files.path().join("northing.toml");
     fs::write(&boot, "dns = [\"53\"]\nhtpp = \"127.0.0.1:1\"\n").unwrap();
-    let output = std::process::Command::new(crate::server::BINARY)
-        .args(["serve", "--config"])
-        .arg(&boot)
-        .output()
-        .unwrap();
+    let output =
+        std::process::Command::new(crate::server::BINARY).args(["serve", "--config"]).arg(&boot).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
     assert!(text.contains("dns[0]") && text.contains("did you mean http?"), "{text}");
-    let output = std::process::Command::new(crate::server::BINARY).args(["serve", "--dns", "localhost"]).output().unwrap();
+    let output =
+        std::process::Command::new(crate::server::BINARY).args(["serve", "--dns", "localhost"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

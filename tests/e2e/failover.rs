@@ -9,9 +9,7 @@ use crate::server::{Server, until};
 
 /// One steered name, `fo.example.test.`, with a primary that waits for approval and a standby.
 fn document(primary: &Backend, standby: &Backend) -> Value {
-    let endpoint = |backend: &Backend, monitor: &str| {
-        json!({ "ipv4": backend.address.ip(), "monitors": [{ "monitor": monitor }] })
-    };
+    let endpoint = |backend: &Backend, monitor: &str| json!({ "ipv4": backend.address.ip(), "monitors": [{ "monitor": monitor }] });
     let monitor = |backend: &Backend| {
         json!({ "type": "http", "port": backend.address.port(), "path": "/health",
                 "interval": 1, "timeout": 0.5, "fail_after": 2, "recover_after": 2, "confirm": 0 })

@@ -41,15 +41,17 @@ async fn nothing_acknowledged_is_lost_by_a_hundred_kills() {
             let last = acknowledged[editor].load(Ordering::SeqCst);
             let found = server.dig(&[&format!("e{editor}.k.test"), "TXT"]);
             let found: u64 = found.first().map_or(0, |text| text.trim_matches('"').parse().unwrap());
-            assert!(found >= last, "editor {editor}: {last} was acknowledged, {found} is served (seed {seed}, kill {kill})");
+            assert!(
+                found >= last,
+                "editor {editor}: {last} was acknowledged, {found} is served (seed {seed}, kill {kill})"
+            );
             // What was stored but not acknowledged before the kill counts from now on.
             acknowledged[editor].store(found, Ordering::SeqCst);
         }
         let life = Duration::from_micros(random.random_range(0..150_000));
         let end = Instant::now() + life;
-        let editors: Vec<_> = (0..EDITORS)
-            .map(|editor| tokio::spawn(edit(server.clone(), editor, acknowledged.clone(), end)))
-            .collect();
+        let editors: Vec<_> =
+            (0..EDITORS).map(|editor| tokio::spawn(edit(server.clone(), editor, acknowledged.clone(), end))).collect();
         tokio::time::sleep_until(end.into()).await;
         server.kill_now();
         for editor in editors {
@@ -68,7 +70,8 @@ async fn nothing_acknowledged_is_lost_by_a_hundred_kills() {
 async fn edit(server: Arc<Server>, editor: usize, acknowledged: Arc<[AtomicU64; EDITORS]>, end: Instant) {
     while Instant::now() < end {
         let next = acknowledged[editor].load(Ordering::SeqCst) + 1;
-        let value = json!({ "zone": "k", "name": format!("e{editor}"), "type": "TXT", "values": [format!("\"{next}\"")] });
+        let value =
+            json!({ "zone": "k", "name": format!("e{editor}"), "type": "TXT", "values": [format!("\"{next}\"")] });
         let edits = json!({ "edits": [{ "kind": "records", "id": format!("k/e{editor}/TXT"), "value": value }] });
         match server.try_post("/api/v1/publish", edits).await {
             Some(200) => acknowledged[editor].store(next, Ordering::SeqCst),

@@ -22,9 +22,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         if bytes.is_empty() {
             return Ok(Body(Value::Object(serde_json::Map::new())));
         }
-        serde_json::from_slice(&bytes).map(Body).map_err(|error| {
-            Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}."))
-        })
+        serde_json::from_slice(&bytes)
+            .map(Body)
+            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))
     }
 }
 

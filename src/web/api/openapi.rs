@@ -44,16 +44,8 @@ pub fn openapi() -> &'static Value {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route {
-        method: "get",
-        path: "/api/v1/openapi.json".to_owned(),
-        role: None,
-        summary: "This document".to_owned(),
-        parameters: &[],
-        request: None,
-        response: "Document",
-        handler: get(|| async { Json(openapi()) }),
-    }]
+    let handler = get(|| async { Json(openapi()) });
+    vec![Route::new("get", "/api/v1/openapi.json", None, "This document", handler).gives("Document")]
 }
 
 fn build() -> Value {
@@ -91,15 +83,17 @@ fn operation(route: &Route) -> Value {
     }));
     if route.method == "put" || route.method == "delete" {
         let description = "The ETag that was read; the change is refused when somebody was faster.";
-        parameters.push(json!({ "name": "If-Match", "in": "header", "description": description, "schema": { "type": "string" } }));
+        parameters.push(
+            json!({ "name": "If-Match", "in": "header", "description": description, "schema": { "type": "string" } }),
+        );
     }
-    let status = if route.response == "CreatedToken" { "201" } else { "200" };
+    let status = if route.gives == "CreatedToken" { "201" } else { "200" };
     let mut operation = json!({
         "operationId": format!("{} {}", route.method, route.path).replace(['/', '{', '}', ' ', '.'], "_"),
         "summary": route.summary,
         "parameters": parameters,
         "responses": {
-            status: { "description": "Done", "content": content(route.response) },
+            status: { "description": "Done", "content": content(route.gives) },
             "default": { "description": "What is wrong and what to do", "content": content("Problem") },
         },
     });
@@ -107,7 +101,7 @@ fn operation(route: &Route) -> Value {
         operation["security"] = json!([{ "token": [] }]);
         operation["description"] = json!(format!("Needs a token with the role {role} or more."));
     }
-    if let Some(request) = route.request {
+    if let Some(request) = route.takes {
         operation["requestBody"] = json!({ "required": true, "content": content(request) });
     }
     operation
@@ -134,35 +128,54 @@ fn small_schemas() -> Vec<(&'static str, Value)> {
             "items": { "type": "array", "items": { "$ref": format!("#/components/schemas/{name}") } },
         } })
     };
-    let reason = json!({ "type": "string", "description": "Why, for the history and the audit log.", "maxLength": 500 });
+    let reason =
+        json!({ "type": "string", "description": "Why, for the history and the audit log.", "maxLength": 500 });
     let text = json!({ "type": "string" });
     vec![
-        ("Page", json!({ "type": "object", "properties": {
+        (
+            "Page",
+            json!({ "type": "object", "properties": {
             "items": { "type": "array", "items": {} },
             "next": { "type": ["string", "null"], "description": "Ask for the next page with `after` set to this." },
             "revision": { "type": "integer" },
-        } })),
+        } }),
+        ),
         ("Document", json!({ "type": "object", "description": "Entities by kind and id; records as a list." })),
         ("Events", list_of("Event")),
         ("Revisions", list_of("Revision")),
         ("Audit", list_of("AuditEntry")),
         ("Tokens", list_of("Token")),
-        ("Acted", json!({ "type": "object", "properties": {
-            "events": { "type": "array", "items": { "$ref": "#/components/schemas/Event" } } } })),
+        (
+            "Acted",
+            json!({ "type": "object", "properties": {
+            "events": { "type": "array", "items": { "$ref": "#/components/schemas/Event" } } } }),
+        ),
         ("Reason", json!({ "type": "object", "properties": { "reason": reason } })),
-        ("Load", json!({ "type": "object", "properties": { "percent": { "type": "number", "minimum": 0, "maximum": 1000 } } })),
-        ("Force", json!({ "type": "object", "properties": {
+        (
+            "Load",
+            json!({ "type": "object", "properties": { "percent": { "type": "number", "minimum": 0, "maximum": 1000 } } }),
+        ),
+        (
+            "Force",
+            json!({ "type": "object", "properties": {
             "state": { "enum": ["up", "down", null] },
             "family": { "enum": ["ipv4", "ipv6", "name", null] },
             "reason": reason,
-        } })),
-        ("NewToken", json!({ "type": "object", "required": ["id"], "properties": {
+        } }),
+        ),
+        (
+            "NewToken",
+            json!({ "type": "object", "required": ["id"], "properties": {
             "id": text, "role": { "enum": ["viewer", "operator", "editor", "admin"] },
             "allow_from": { "type": "array", "items": text },
             "expires_days": { "type": "integer", "default": 90, "description": "0 never expires." },
-        } })),
-        ("CreatedToken", json!({ "type": "object", "properties": {
-            "token": { "$ref": "#/components/schemas/Token" }, "secret": text } })),
+        } }),
+        ),
+        (
+            "CreatedToken",
+            json!({ "type": "object", "properties": {
+            "token": { "$ref": "#/components/schemas/Token" }, "secret": text } }),
+        ),
         ("Done", json!({ "type": "object", "properties": { "done": { "type": "boolean" } } })),
         ("ZoneFile", json!({ "type": "string", "description": "A zone file (RFC 1035 section 5)." })),
         ("Text", text),

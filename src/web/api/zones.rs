@@ -21,31 +21,20 @@ use crate::web::{Problem, Route, Web};
 const EVERYONE_ELSE: [u8; 4] = [192, 0, 2, 1];
 
 pub(super) fn routes() -> Vec<Route> {
+    let exported = "A zone as a zone file or as JSON, the same bytes for the same revision and health";
+    let imported = "Take a zone file in: its zone becomes what the file says; steered names stay";
     vec![
-        Route {
-            method: "get",
-            path: "/api/v1/export/{zone}".to_owned(),
-            role: Some(Role::Viewer),
-            summary: "A zone as a zone file or as JSON, the same bytes for the same revision and health".to_owned(),
-            parameters: &[("format", "bind (a zone file) or json; bind where not given.")],
-            request: None,
-            response: "ZoneFile",
-            handler: get(export),
-        },
-        Route {
-            method: "post",
-            path: "/api/v1/import".to_owned(),
-            role: Some(Role::Editor),
-            summary: "Take a zone file in: its zone becomes what the file says; steered names stay".to_owned(),
-            parameters: &[
+        Route::new("get", "/api/v1/export/{zone}", Role::Viewer, exported, get(export))
+            .parameters(&[("format", "bind (a zone file) or json; bind where not given.")])
+            .gives("ZoneFile"),
+        Route::new("post", "/api/v1/import", Role::Editor, imported, post(import))
+            .parameters(&[
                 ("zone", "The zone's name, where the file has no $ORIGIN."),
                 ("plan", "true: only say what would change."),
                 ("message", "Why, for the history."),
-            ],
-            request: Some("ZoneFile"),
-            response: "Published",
-            handler: post(import),
-        },
+            ])
+            .takes("ZoneFile")
+            .gives("Published"),
     ]
 }
 
@@ -100,8 +89,9 @@ async fn import(
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let text = std::str::from_utf8(&body)
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "The zone file is not UTF-8 text; escape bytes as \\DDD."))?;
+    let text = std::str::from_utf8(&body).map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "The zone file is not UTF-8 text; escape bytes as \\DDD.")
+    })?;
     let model = web.control.model();
     let named = query.get("zone").map(String::as_str).or_else(|| origin(text));
     let Some(named) = named else {
@@ -134,7 +124,12 @@ fn origin(text: &str) -> Option<&str> {
 
 /// An id for a zone that is new: its name with dashes.
 fn new_id(apex: &Name) -> Id<Zone> {
-    let slug: String = apex.to_string().trim_end_matches('.').chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let slug: String = apex
+        .to_string()
+        .trim_end_matches('.')
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let slug = slug.get(..MAX_ID).unwrap_or(&slug);
     slug.parse().unwrap_or_else(|_| "root".parse().expect("a literal id"))
 }
