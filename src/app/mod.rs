@@ -86,7 +86,6 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
-        tracing::warn!("{sentence}");
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
     let dns_address = dns.addresses()[0];
