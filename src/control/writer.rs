@@ -419,7 +419,7 @@ fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
 }
 
 fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
-    Refusal::NotFound(format!("there is no {}/{id}", kind.as_str()))
+    Refusal::NotFound(format!("There is no {} {id}; GET /api/v1/{} lists all.", kind.singular(), kind.as_str()))
 }
 
 /// A revision's hash covers the hash before it and its own changes, so that it stands for the whole
