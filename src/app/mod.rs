@@ -212,7 +212,8 @@ async fn first_token(control: &Control) -> Result<(), Failure> {
 async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Result<(), Failure> {
     let model = control.model();
     if model.revision > 0 && !model.zones.values().any(|zone| zone.fqdn.to_string() == demo::ZONE) {
-        let line = format!("{} holds a configuration of its own; start the demo on another directory", data_dir.display());
+        let line =
+            format!("{} holds a configuration of its own; start the demo on another directory", data_dir.display());
         return Err(Failure::wrong(vec![line]));
     }
     let port = demo::start_backends().await;

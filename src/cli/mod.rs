@@ -354,8 +354,9 @@ impl Serve {
 }
 
 fn man(dir: &Path) -> Result<(), Failure> {
-    clap_mangen::generate_to(Cli::command(), dir)
-        .map_err(|error| Failure::new(format!("{} cannot take the man pages: {error}; name a directory", dir.display())))
+    clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+        Failure::new(format!("{} cannot take the man pages: {error}; name a directory", dir.display()))
+    })
 }
 
 /// Prints a result; a closed pipe is no error.
