@@ -358,7 +358,7 @@ fn records(sets: &[Set], question: &Question) -> Vec<RecordTrace> {
             name: name.clone(),
             rtype: set.rtype.to_string(),
             ttl: set.ttl,
-            value: Rdata::from_wire(data).present(set.rtype),
+            value: Rdata::from_wire(&[set.kept(question.name), data].concat()).present(set.rtype),
         };
         set.data.iter().map(record).collect::<Vec<_>>()
     };

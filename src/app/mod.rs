@@ -86,7 +86,6 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
-        tracing::warn!("{sentence}");
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
     let dns_address = dns.addresses()[0];
@@ -229,8 +228,8 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
     println!("The demo zone {} is served. Five lines to try:\n", demo::ZONE);
-    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
-        println!("  {line}");
+    for (comment, line) in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        println!("  {line:<76} # {comment}");
     }
     println!();
     Ok(())

@@ -1,7 +1,8 @@
 //! Asks the API: of a running server over HTTP, or in this process on the data directory itself.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
@@ -27,6 +28,9 @@ pub struct Local {
     pub url: String,
     pub token: String,
 }
+
+/// How often long work shows that it goes on.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Somebody who answers API calls.
 pub enum Client {
@@ -76,10 +80,13 @@ impl Client {
 
     /// Sends `body` to `path`; a refusal becomes a `Failure` with every field error on a line.
     pub async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Failure> {
-        let (status, body) = match self {
-            Client::Running { http, local } => over_http(http, local, method, path, body).await?,
-            Client::Offline(offline) => in_process(offline, method, path, body).await?,
+        let answer = async {
+            match self {
+                Client::Running { http, local } => over_http(http, local, method, path, body).await,
+                Client::Offline(offline) => in_process(offline, method, path, body).await,
+            }
         };
+        let (status, body) = with_progress(answer).await?;
         if status.is_success() { Ok(Reply { body }) } else { Err(refused(status, &body)) }
     }
 
@@ -163,6 +170,28 @@ async fn in_process(
     let body = to_bytes(response.into_body(), MAX_RESPONSE).await;
     let body = body.map_err(|error| Failure::new(format!("the answer broke off: {error}")))?;
     Ok((status, body.to_vec()))
+}
+
+/// Waits for `work`; somebody who looks on sees every second that it goes on.
+async fn with_progress<T>(work: impl Future<Output = T>) -> T {
+    let begin = Instant::now();
+    let mut err = std::io::stderr();
+    let mut shown = false;
+    tokio::pin!(work);
+    let result = loop {
+        tokio::select! {
+            result = &mut work => break result,
+            () = tokio::time::sleep(TICK) => {}
+        }
+        if err.is_terminal() {
+            shown = true;
+            let _ = write!(err, "\rworking, {} s ", begin.elapsed().as_secs());
+        }
+    };
+    if shown {
+        let _ = write!(err, "\r                    \r");
+    }
+    result
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Failure {

@@ -173,10 +173,12 @@ impl Writer {
         }
         for event in &mut events {
             event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
-            let Event { subject, from, to, cause, .. } = &*event;
+            let Event { kind, subject, from, to, cause, .. } = &*event;
             // The first verdict after a start is no news.
             if from == "unknown" {
                 tracing::debug!("{subject}: {from} → {to}: {cause}");
+            } else if *kind == EventKind::System {
+                tracing::warn!("{subject}: {from} → {to}: {cause}");
             } else {
                 tracing::info!("{subject}: {from} → {to}: {cause}");
             }

@@ -6,6 +6,7 @@ mod api;
 mod ops;
 mod page;
 mod problem;
+mod route;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,18 +16,18 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware;
-use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::control::Control;
-use crate::control::token::{Role, Token};
+use crate::control::token::Token;
 use crate::metrics::Metrics;
 
 pub use api::{make_token, openapi};
 pub use problem::Problem;
+use route::Route;
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -46,25 +47,11 @@ pub struct Web {
     pub ready: Arc<AtomicBool>,
 }
 
-/// One route: the router, its guard and the OpenAPI document are made from the same line.
-struct Route {
-    method: &'static str,
-    path: String,
-    /// `None` is open to everybody.
-    role: Option<Role>,
-    summary: String,
-    parameters: &'static [(&'static str, &'static str)],
-    /// Schema names.
-    request: Option<&'static str>,
-    response: &'static str,
-    handler: MethodRouter<Web>,
-}
-
 /// The whole of HTTP as one service.
 pub fn router(web: Web) -> Router {
     let mut router = Router::new();
-    for Route { path, role, handler, request, .. } in api::routes().into_iter().chain(ops::routes()) {
-        let limit = if matches!(request, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
+    for Route { path, role, handler, takes, .. } in api::routes().into_iter().chain(ops::routes()) {
+        let limit = if matches!(takes, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
         let handler = handler.layer(DefaultBodyLimit::max(limit));
         let handler = match role {
             None => handler,

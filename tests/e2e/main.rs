@@ -5,6 +5,8 @@ mod api;
 mod backend;
 mod command_line;
 mod demo;
+mod differential;
 mod failover;
 mod kill;
+mod practices;
 mod server;
