@@ -25,12 +25,12 @@ pub use client::{LOCAL_FILE, Local};
 
 /// The part of the help and the man page that no single command or option can hold.
 const AFTER_HELP: &str = "\
-Files:
-  /etc/northing/northing.toml   the boot file of the packaged service: sockets and paths
-  /var/lib/northing             everything else: the data directory of the packaged service
+Files of the packaged service:
+  /etc/northing/northing.toml   the boot file: sockets and paths
+  /var/lib/northing             everything else: the data directory
 
-Commands on the machine of the server need no token, only the right to read the data directory: run them as root or as
-the user northing. Everybody else needs one:
+Commands on the server's machine need no token, only the right to read the data directory:
+run them as root or as the user northing. Everybody else needs a token:
   sudo northing token create NAME --role admin";
 
 /// GeoDNS and global server load balancing: every client gets the right, living server.
