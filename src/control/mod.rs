@@ -5,9 +5,11 @@
 //! Edits are durable before they are visible; health is visible before it is durable.
 
 mod keeper;
+mod passage;
 pub mod preview;
 pub mod token;
 pub mod traffic;
+mod retired;
 mod writer;
 
 use std::net::IpAddr;

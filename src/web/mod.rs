@@ -7,14 +7,17 @@ mod ops;
 mod page;
 mod problem;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -32,7 +35,8 @@ pub use problem::Problem;
 const MAX_BODY: usize = 1 << 20;
 /// The largest zone file or document: about a million records.
 const MAX_DOCUMENT: usize = 64 << 20;
-/// Whole-request deadline. A publication of 100,000 names takes a few seconds on a slow disk.
+/// How long a request may take to arrive, and one that only reads to be answered. A publication is not cut
+/// off: it happens whether or not somebody still waits for the answer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What every handler can reach. Cheap to clone.
@@ -63,9 +67,14 @@ struct Route {
 /// The whole of HTTP as one service.
 pub fn router(web: Web) -> Router {
     let mut router = Router::new();
-    for Route { path, role, handler, request, .. } in api::routes().into_iter().chain(ops::routes()) {
+    for Route { method, path, role, handler, request, .. } in api::routes().into_iter().chain(ops::routes()) {
         let limit = if matches!(request, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
+        let handler = handler.layer::<_, Infallible>(middleware::from_fn(arrive));
         let handler = handler.layer(DefaultBodyLimit::max(limit));
+        let handler = match method {
+            "get" => handler.layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE)),
+            _ => handler,
+        };
         let handler = match role {
             None => handler,
             Some(needs) => {
@@ -85,7 +94,6 @@ pub fn router(web: Web) -> Router {
             )
         })
         .with_state(web)
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
         .layer(header_layer("referrer-policy", "no-referrer"))
@@ -97,6 +105,22 @@ pub fn router(web: Web) -> Router {
 /// No script, no inline style, no frame; what the page shows comes from here.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Takes the whole body before the handler begins.
+async fn arrive(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    match tokio::time::timeout(DEADLINE, whole).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(rejection)) => {
+            Problem::new(rejection.status(), format!("{}; send less", rejection.body_text())).into_response()
+        }
+        Err(_) => {
+            let detail = format!("The body did not arrive within {} s; send it faster.", DEADLINE.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()
+        }
+    }
+}
 
 fn header_layer(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
