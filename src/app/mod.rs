@@ -64,11 +64,13 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_files = GeoFiles::of(&config);
-    let loading = geo_files.clone();
-    let loaded = tokio::task::spawn_blocking(move || loading.load_or_bundled()).await;
-    let (geo, geo_trouble) = loaded.map_err(|_| Failure::new("the geo database could not be decoded"))?;
+    let (loading, dir) = (geo_files.clone(), config.data_dir.clone());
+    let geo = tokio::task::spawn_blocking(move || loading.load_or_bundled());
+    let opened = tokio::task::spawn_blocking(move || core::open(&dir)).await;
+    let opened = opened.map_err(|_| Failure::new("the data directory could not be opened"))??;
+    let (geo, geo_trouble) = geo.await.map_err(|_| Failure::new("the geo database could not be decoded"))?;
     let stop = CancellationToken::new();
-    let (core, wanted) = Core::open(&config.data_dir, geo, stop.clone())?;
+    let (core, wanted) = Core::start(opened, geo, stop.clone())?;
     let control = core.control.clone();
 
     // Sockets before anything else can fail or take time: an occupied port is said at once.
@@ -127,7 +129,7 @@ impl Offline {
     pub fn open(dir: &Path) -> Result<Offline, Failure> {
         let (geo, _) = GeoFiles::of(&Config::default()).load_or_bundled();
         let stop = CancellationToken::new();
-        let (core, _) = Core::open(dir, geo, stop.clone())?;
+        let (core, _) = Core::start(core::open(dir)?, geo, stop.clone())?;
         core.repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
         let (local, token) = local_access(SocketAddr::from(([127, 0, 0, 1], 0)));
         let web = Web {

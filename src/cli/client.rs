@@ -19,8 +19,8 @@ use super::{Failure, Target};
 pub const LOCAL_FILE: &str = "local.json";
 /// The largest response read into memory: an export of a million records.
 const MAX_RESPONSE: usize = 512 << 20;
-/// How long a server may take for anything but a backup.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// How long a server may take: a million records on a slow disk take minutes.
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// How commands on the same machine reach the server that runs on a data directory.
 #[derive(Debug, Serialize, Deserialize)]

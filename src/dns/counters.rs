@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::query::Code;
@@ -67,10 +68,11 @@ pub struct Counters<E> {
     credits: Mutex<VecDeque<Arc<Credits<E>>>>,
 }
 
-/// What the answers of one snapshot credited. The indices mean something in that snapshot only.
+/// What the answers of one snapshot credited, and of those after it whose indices mean the same.
 #[derive(Debug)]
 pub struct Credits<E> {
-    pub snapshot: Arc<E>,
+    /// The newest in which the indices mean the same.
+    pub snapshot: ArcSwap<E>,
     policies: Box<[AtomicU64]>,
     pools: Box<[AtomicU64]>,
 }
@@ -116,7 +118,7 @@ impl<E: Engine> Counters<E> {
     pub fn credit_to(&self, snapshot: &Arc<E>) -> Arc<Credits<E>> {
         let zeroes = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         let credits = Arc::new(Credits {
-            snapshot: snapshot.clone(),
+            snapshot: ArcSwap::new(snapshot.clone()),
             policies: zeroes(snapshot.policies()),
             pools: zeroes(snapshot.pools()),
         });

@@ -35,7 +35,7 @@ async fn health(State(web): State<Web>, Path(id): Path<String>) -> Result<Json<E
     let id = known(&web, &id)?;
     let checks = web.control.checks(id.clone()).await?;
     let health = web.control.health().endpoints.get(&id).cloned().unwrap_or_default();
-    Ok(Json(EndpointChecks { health, checks }))
+    Ok(Json(EndpointChecks { health: health.as_ref().clone(), checks }))
 }
 
 async fn check_now(State(web): State<Web>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {

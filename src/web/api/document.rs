@@ -44,7 +44,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn document(State(web): State<Web>) -> Json<Value> {
-    Json(web.control.model().document())
+    tokio::task::block_in_place(|| Json(web.control.model().document()))
 }
 
 #[derive(Deserialize)]
@@ -61,14 +61,16 @@ async fn replace(
     Body(document): Body,
 ) -> Result<Json<Published>, Problem> {
     let model = web.control.model();
-    let edits = model.edits_to(&document).map_err(Problem::fields)?;
+    let edits = tokio::task::block_in_place(|| model.edits_to(&document)).map_err(Problem::fields)?;
+    drop(document);
     // Without a wish of the caller, at least nobody may slip in between the comparison and the change.
     let expect = vec![Expect::Revision(query.expect_revision.unwrap_or(model.revision))];
     Ok(Json(web.control.publish(Publication { edits, message: query.message, author, expect }).await?))
 }
 
 async fn preview_document(State(web): State<Web>, Body(document): Body) -> Result<Json<Preview>, Problem> {
-    let edits = web.control.model().edits_to(&document).map_err(Problem::fields)?;
+    let model = web.control.model();
+    let edits = tokio::task::block_in_place(|| model.edits_to(&document)).map_err(Problem::fields)?;
     Ok(Json(web.control.preview(edits).await?))
 }
 

@@ -105,10 +105,7 @@ fn list(web: &Web, kind: Kind, query: &HashMap<String, String>) -> Result<Json<V
     };
     let model = web.control.model();
     let wanted = |id: &String| query.get("q").is_none_or(|text| id.contains(text.as_str()));
-    let ids = model.ids(kind);
-    let after = query.get("after");
-    let start = after.map_or(0, |after| ids.iter().position(|id| id == after).map_or(ids.len(), |at| at + 1));
-    let mut rest = ids.into_iter().skip(start).filter(wanted);
+    let mut rest = model.ids_after(kind, query.get("after").map(String::as_str)).filter(wanted);
     let page: Vec<String> = rest.by_ref().take(limit).collect();
     let next = rest.next().and_then(|_| page.last().cloned());
     let items: Vec<Value> = page.iter().filter_map(|id| model.entity(kind, id)).collect();
