@@ -33,6 +33,9 @@ pub struct Config {
     pub log: String,
 }
 
+/// The names of a boot file's fields.
+pub const FIELDS: [&str; 7] = ["data_dir", "dns", "http", "node", "geo_location", "geo_asn", "log"];
+
 impl Default for Config {
     fn default() -> Self {
         let socket = |text: &str| text.parse().expect("a literal socket address");
@@ -81,7 +84,7 @@ impl Config {
 
 /// A TOML syntax error with its line, in the form of every other error.
 pub fn toml_error(text: &str, error: &toml::de::Error) -> FieldError {
-    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+    let line = error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
     FieldError::new(format!("line {line}"), error.message().replace('\n', " "), "correct the TOML there")
 }
 
@@ -119,5 +122,6 @@ mod tests {
     fn broken_toml_names_its_line() {
         let errors = Config::read("node = \"a\"\nhttp = \n").unwrap_err();
         assert_eq!(errors[0].at, "line 2");
+        assert_eq!(Config::read("node = \"a\"\nnode = \"b\"\n").unwrap_err()[0].at, "line 2");
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -60,6 +60,19 @@ impl Client {
     pub async fn connect(target: &Target) -> Result<Client, Failure> {
         if let Some(url) = &target.server {
             let token = target.token.clone().unwrap_or_default();
+            let sound = url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+            let mut wrong = Vec::new();
+            if !sound {
+                wrong.push(format!("--server {url:?} is not a URL; give one such as http://192.0.2.1:8053"));
+            }
+            if token.is_empty() {
+                wrong.push("--server needs a token; give it with --token, or in NORTHING_TOKEN".to_owned());
+            } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                wrong.push("the token holds a space or a line feed; give it as nth_… alone".to_owned());
+            }
+            if !wrong.is_empty() {
+                return Err(Failure::wrong(wrong));
+            }
             return running(Local { url: url.trim_end_matches('/').into(), token });
         }
         let dirs = target.data_dir.clone().map_or_else(usual_dirs, |dir| vec![dir]);
@@ -117,9 +130,16 @@ fn read_local(dir: &Path) -> Option<Local> {
 }
 
 fn running(local: Local) -> Result<Client, Failure> {
-    let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build();
+    let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).tls_backend_preconfigured(trust()).build();
     let http = http.map_err(|error| Failure::new(format!("no HTTP client could be made: {error}")))?;
     Ok(Client::Running { http, local })
+}
+
+/// This machine's certificate authorities. Where it has none only https fails: the server here speaks http.
+fn trust() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
 async fn over_http(
@@ -130,7 +150,11 @@ async fn over_http(
     body: Option<Vec<u8>>,
 ) -> Result<(StatusCode, Vec<u8>), Failure> {
     let unreachable = |error: reqwest::Error| {
-        let reason = std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string);
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let reason = cause.to_string();
         Failure::new(format!("{} does not answer: {reason}; is northing running there?", local.url))
     };
     let request = http.request(method, format!("{}{path}", local.url)).bearer_auth(&local.token);

@@ -173,10 +173,12 @@ impl Writer {
         }
         for event in &mut events {
             event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
-            let Event { subject, from, to, cause, .. } = &*event;
+            let Event { kind, subject, from, to, cause, .. } = &*event;
             // The first verdict after a start is no news.
             if from == "unknown" {
                 tracing::debug!("{subject}: {from} → {to}: {cause}");
+            } else if *kind == EventKind::System {
+                tracing::warn!("{subject}: {from} → {to}: {cause}");
             } else {
                 tracing::info!("{subject}: {from} → {to}: {cause}");
             }
@@ -417,7 +419,7 @@ fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
 }
 
 fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
-    Refusal::NotFound(format!("there is no {}/{id}", kind.as_str()))
+    Refusal::NotFound(format!("There is no {} {id}; GET /api/v1/{} lists all.", kind.singular(), kind.as_str()))
 }
 
 /// A revision's hash covers the hash before it and its own changes, so that it stands for the whole

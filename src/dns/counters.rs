@@ -96,16 +96,16 @@ impl<E: Engine> Counters<E> {
         }
     }
 
-    /// Counts one reply.
+    /// Counts one reply. Only the thread that owns the counters may call this.
     pub fn count(&self, said: &Said) {
         let rtype = TYPES.iter().position(|&known| known == said.rtype).unwrap_or(TYPES.len());
         let code = CODES.iter().position(|&known| known == said.code).unwrap_or(CODES.len());
-        self.replies[rtype][code].fetch_add(1, Relaxed);
+        bump(&self.replies[rtype][code]);
         if said.truncated {
-            self.truncated.fetch_add(1, Relaxed);
+            bump(&self.truncated);
         }
         if said.subnet {
-            self.subnets.fetch_add(1, Relaxed);
+            bump(&self.subnets);
         }
     }
 
@@ -142,6 +142,11 @@ impl<E: Engine> Counters<E> {
         }
         unread.retain(|credits| Arc::strong_count(credits) > 1);
     }
+}
+
+/// Adds one where there is no other writer, which spares a locked instruction for each reply.
+fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
 impl<E> Credits<E> {

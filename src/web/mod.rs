@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod extract;
 mod ops;
 mod page;
 mod problem;
@@ -13,13 +14,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::control::Control;
 use crate::control::token::Token;
@@ -50,9 +51,14 @@ pub struct Web {
 /// The whole of HTTP as one service.
 pub fn router(web: Web) -> Router {
     let mut router = Router::new();
-    for Route { path, role, handler, takes, .. } in api::routes().into_iter().chain(ops::routes()) {
+    for Route { path, role, handler, takes, parameters, .. } in api::routes().into_iter().chain(ops::routes()) {
         let limit = if matches!(takes, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
         let handler = handler.layer(DefaultBodyLimit::max(limit));
+        let handler = match role {
+            // Those who watch us may add what they like.
+            None => handler,
+            Some(_) => handler.layer(middleware::from_fn_with_state(parameters, extract::only_known)),
+        };
         let handler = match role {
             None => handler,
             Some(needs) => {
@@ -72,13 +78,29 @@ pub fn router(web: Web) -> Router {
             )
         })
         .with_state(web)
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+        .layer(middleware::from_fn(in_time))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
         .layer(header_layer("referrer-policy", "no-referrer"))
         .layer(header_layer("cache-control", "no-store"))
         .layer(header_layer("content-security-policy", PAGE_POLICY))
-        .layer(CatchPanicLayer::new())
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            let detail =
+                "A fault of ours, with its place in the log; look whether the request took effect, and report it.";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+        }))
+}
+
+/// Ends a request that takes too long, most often one whose body never comes.
+async fn in_time(request: Request, next: Next) -> Response {
+    let late = || {
+        let detail = format!(
+            "The request took longer than {} s; look whether it took effect, then try again.",
+            DEADLINE.as_secs()
+        );
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+    };
+    tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
 }
 
 /// No script, no inline style, no frame; what the page shows comes from here.

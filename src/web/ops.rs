@@ -1,20 +1,21 @@
 //! For machines that watch us: liveness, readiness, metrics; and backups for those who may.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::control::Author;
 use crate::control::token::Role;
 use crate::store::Secrets;
 
+use super::extract::Query;
 use super::{Problem, Route, Web};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -47,12 +48,18 @@ async fn metrics(State(web): State<Web>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
+#[derive(Deserialize)]
+struct BackingUp {
+    #[serde(default)]
+    secrets: bool,
+}
+
 async fn backup(
     State(web): State<Web>,
     Extension(author): Extension<Author>,
-    Query(query): Query<HashMap<String, String>>,
+    Query(query): Query<BackingUp>,
 ) -> Result<Response, Problem> {
-    let secrets = if query.get("secrets").is_some_and(|v| v == "true") { Secrets::Include } else { Secrets::LeaveOut };
+    let secrets = if query.secrets { Secrets::Include } else { Secrets::LeaveOut };
     let fault = |error: std::io::Error| {
         let detail = format!("The backup could not be written to the temporary directory: {error}.");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)

@@ -3,6 +3,7 @@
 
 mod api;
 mod backend;
+mod bad_input;
 mod command_line;
 mod demo;
 mod differential;

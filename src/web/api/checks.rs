@@ -1,7 +1,7 @@
 //! The checks of one endpoint: what each found, and checking at once.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use crate::control::Refusal;
 use crate::control::token::Role;
 use crate::health::{CheckHealth, EndpointHealth};
 use crate::model::{Endpoint, Id};
+use crate::web::extract::Path;
 use crate::web::{Problem, Route, Web};
 
 pub(super) fn routes() -> Vec<Route> {

@@ -1,6 +1,6 @@
 //! Everything at once: the whole configuration as one document, and publications of many edits.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::routing::{get, post, put};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, Published};
 use crate::model::field::Fields;
 use crate::model::{Edit, Kind};
+use crate::web::extract::Query;
 use crate::web::{Problem, Route, Web};
 
 /// The longest message of a revision, in characters.

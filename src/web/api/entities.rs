@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -14,6 +14,7 @@ use super::json::{Body, if_match};
 use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication};
 use crate::model::{Edit, FieldError, Kind};
+use crate::web::extract::{Path, Query};
 use crate::web::{Problem, Route, Web};
 
 /// Entities on one page of a list.
@@ -94,7 +95,11 @@ fn list(web: &Web, kind: Kind, query: &HashMap<String, String>) -> Result<Json<V
     let limit = match query.get("limit") {
         None => DEFAULT_PAGE,
         Some(text) => text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n)).ok_or_else(|| {
-            let error = FieldError::new("limit", format!("{text:?} is out of range"), format!("use 1 to {MAX_PAGE}"));
+            let error = FieldError::new(
+                "limit",
+                format!("{text:?} is out of range"),
+                format!("use a whole number from 1 to {MAX_PAGE}"),
+            );
             Problem::fields(vec![error])
         })?,
     };
@@ -128,6 +133,9 @@ async fn create(
         Kind::Records => record_id(web, &value),
         _ => value.get("id").and_then(Value::as_str).map(str::to_owned),
     };
+    if let Some(other) = value.get("id").filter(|other| id.is_none() && !other.is_null()) {
+        return Err(Problem::fields(vec![FieldError::new("id", format!("{other} is not text"), "put it in quotes")]));
+    }
     let Some(id) = id else {
         let needed = match kind {
             Kind::Records => ("zone, name and type", "give all three, such as \"example-com\", \"www\" and \"A\""),
@@ -208,5 +216,5 @@ fn etag(entity: &Value) -> HeaderValue {
 }
 
 fn missing(kind: Kind, id: &str) -> Problem {
-    Problem::not_found(format!("There is no {}/{id}; GET /api/v1/{} lists all.", kind.as_str(), kind.as_str()))
+    Problem::not_found(format!("There is no {} {id}; GET /api/v1/{} lists all.", kind.singular(), kind.as_str()))
 }

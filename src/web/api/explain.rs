@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::routing::get;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use crate::answer::{Client, Entropy, Question, Subnet, Trace, explain as explain
 use crate::control::token::Role;
 use crate::control::unix_ms;
 use crate::model::{FieldError, Name, RecordType};
+use crate::web::extract::Query;
 use crate::web::{Problem, Route, Web};
 
 /// The resolver where only a client is given: a documentation address (RFC 5737) that no geo

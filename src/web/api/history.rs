@@ -1,6 +1,6 @@
 //! What happened: events, revisions, the audit log; and going back to an earlier revision.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use crate::control::{Author, Published};
 use crate::health::{EventKind, HealthTable};
 use crate::model::{FieldError, Revision};
 use crate::store::{AuditReport, EventFilter};
+use crate::web::extract::{Path, Query};
 use crate::web::{Problem, Route, Web};
 
 /// Rows on one page.

@@ -1,6 +1,6 @@
 //! Operational switches: they act at once, are events with a reason, and need no publication.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::post;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::control::{Author, subject};
 use crate::health::{EndpointState, Family, Switch};
 use crate::model::field::Fields;
 use crate::model::{Admin, Id};
+use crate::web::extract::Path;
 use crate::web::{Problem, Route, Web};
 
 /// The longest reason, in characters.
@@ -105,7 +106,10 @@ async fn act(web: &Web, switch: Switch, author: Author, reason: String) -> Resul
         Switch::Force { endpoint, .. } => model.endpoints.contains_key(endpoint),
     };
     if !known {
-        return Err(Problem::not_found(format!("There is no {}.", subject(&switch))));
+        return Err(Problem::not_found(format!(
+            "There is no {}; GET /api/v1/pools and /api/v1/endpoints list all.",
+            subject(&switch)
+        )));
     }
     let events = web.control.act(switch, author, reason).await?;
     Ok(Json(json!({ "events": events })))

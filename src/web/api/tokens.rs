@@ -1,6 +1,6 @@
 //! Tokens: made, listed and deleted by admins. A secret is shown once.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json};
@@ -12,6 +12,7 @@ use super::json::Body;
 use crate::control::token::{Role, SECRET_BYTES, Token, secret_hash, secret_text};
 use crate::control::{Author, now};
 use crate::model::place::parse_network;
+use crate::web::extract::Path;
 use crate::web::{Problem, Route, Web};
 
 /// The most tokens, which bounds what each request compares with.

@@ -159,8 +159,9 @@ async fn a_tcp_check_connects_sends_and_waits_for_an_answer() {
     .await;
     let closed = listen(|_| async {}).await;
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let ask = |port: u16, send: &str| json!({ "type": "tcp", "port": port, "send": send, "expect": "+PONG" });
+    let ask = |port: u16, send: &str| json!({ "type": "tcp", "port": port, "send": send, "expect": "+PONG\r\n" });
     let world = World::new(watched(&[
+        // As lines of protocols end.
         ("pongs", ask(port, "PING\r\n")),
         ("errs", ask(port, "HELLO\r\n")),
         ("hangs-up", ask(closed, "PING\r\n")),

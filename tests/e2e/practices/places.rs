@@ -50,6 +50,8 @@ async fn clients_in_the_eu_stay_in_the_eu_even_when_all_of_it_is_down() {
         assert_eq!(world.answer_for(GERMAN), ["192.0.2.2"], "the EU's first step, never the US");
     }
     world.server.post("/api/v1/pools/eu-main/off", json!({})).await;
+    assert_eq!(world.answer_for(GERMAN), ["192.0.2.3"], "then the EU's second step");
+    world.server.post("/api/v1/pools/eu-backup/off", json!({})).await;
     assert!(world.answer_for(GERMAN).is_empty(), "without a pool in the EU there is no answer at all");
 }
 
