@@ -61,6 +61,10 @@ pub struct Counters<E> {
     pub silent: AtomicU64,
     /// Packets that the general path answered.
     pub general: AtomicU64,
+    /// Queries over their network's rate that got no reply.
+    pub dropped: AtomicU64,
+    /// Queries over their network's rate that got an empty truncated reply.
+    pub slipped: AtomicU64,
     /// Replies that the kernel did not take.
     pub unsent: AtomicU64,
     /// Batches or connections given up because of a fault of ours.
@@ -86,6 +90,8 @@ impl<E: Engine> Counters<E> {
             subnets: AtomicU64::new(0),
             silent: AtomicU64::new(0),
             general: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            slipped: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             credits: Mutex::default(),
