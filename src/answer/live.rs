@@ -96,7 +96,13 @@ impl LivePool {
             let endpoint = model.endpoints.get(&member.endpoint);
             servers.extend(endpoint.into_iter().flat_map(|endpoint| {
                 data(endpoint).map(|(family, data)| {
-                    Server::new(member, endpoint, family, data, table.endpoints.get(&member.endpoint).map(|known| &**known))
+                    Server::new(
+                        member,
+                        endpoint,
+                        family,
+                        data,
+                        table.endpoints.get(&member.endpoint).map(|known| &**known),
+                    )
                 })
             }));
         }

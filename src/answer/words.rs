@@ -16,7 +16,7 @@ pub fn sentences(trace: &Trace) -> Vec<String> {
         return vec![format!("No zone here holds {}, so the answer is {}.", trace.name, trace.rcode)];
     };
     let Some(steering) = &trace.steering else {
-        return vec![format!("Zone {zone} answers for {}. {}", trace.name, fixed(trace))];
+        return vec![format!("Zone {zone} answers for {}: {}", trace.name, fixed(trace))];
     };
     let mut said = vec![format!(
         "Zone {zone} answers for {}, and policy {} decides on {} there.",

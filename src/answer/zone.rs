@@ -85,6 +85,10 @@ pub enum Found<'s> {
         node: &'s Node,
         at: bool,
     },
+    /// Below a DNAME, where nothing else is (RFC 6672 section 2.4).
+    Renamed {
+        node: &'s Node,
+    },
     Nothing,
 }
 
@@ -136,6 +140,7 @@ impl ZoneTable {
         };
         match (encloser.cut, encloser.wildcard) {
             (Some(cut), _) => Found::Cut { node: &self.nodes[cut as usize], at: false },
+            _ if self.entry(encloser, RecordType::DNAME).is_some() => Found::Renamed { node: encloser },
             (None, Some(wildcard)) => Found::Name(&self.nodes[wildcard as usize]),
             (None, None) => Found::Nothing,
         }

@@ -39,7 +39,8 @@ impl DnsService {
         };
         let bind = |address: &SocketAddr| Sockets::bind(*address, threads).map_err(|error| failure(address, error));
         let sockets = config.dns.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-        let settings = Settings::new(&config.node, Secret::new(rand::random()));
+        let mut settings = Settings::new(&config.node, Secret::new(rand::random()));
+        settings.rate = config.rate_limit;
         let (edge, releases) = Edge::new(control.shared().snapshot.clone(), settings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let listeners = Listeners::start(&edge, sockets, Limits::default(), &stop);

@@ -16,6 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
 
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
@@ -88,7 +89,6 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
-        tracing::warn!("{sentence}");
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
     let dns_address = dns.addresses()[0];
@@ -98,7 +98,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     if start == Start::Demo {
         start_demo(&control, dns_address, &config.data_dir).await?;
     }
-    println!("ready dns={dns_address} http={http_address}");
+    say(&format!("ready dns={dns_address} http={http_address}"));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     asked_to_stop().await;
@@ -197,19 +197,25 @@ fn write_local(dir: &Path, local: &Local) -> Result<(), Failure> {
     store::write_private(&dir.join(LOCAL_FILE), &text).map_err(|fault| Failure::new(fault.to_string()))
 }
 
-/// Prints the secret once; only its hash is kept.
+/// Prints the secret once; only its hash is kept. What a service prints is kept in a log, which many may
+/// read: there the operator makes a token, as the data directory's owner can without one.
 async fn first_token(control: &Control) -> Result<(), Failure> {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        println!("There is no API token yet; make one with: sudo northing token create NAME --role admin");
+        return Ok(());
+    }
     let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
     let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
     made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
-    println!("The first API token, shown this once: {secret}");
+    say(&format!("The first API token, shown this once: {secret}"));
     Ok(())
 }
 
 async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Result<(), Failure> {
     let model = control.model();
     if model.revision > 0 && !model.zones.values().any(|zone| zone.fqdn.to_string() == demo::ZONE) {
-        let line = format!("{} holds a configuration of its own; start the demo on another directory", data_dir.display());
+        let line =
+            format!("{} holds a configuration of its own; start the demo on another directory", data_dir.display());
         return Err(Failure::wrong(vec![line]));
     }
     let port = demo::start_backends().await;
@@ -224,12 +230,22 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
         Publication { edits, message: "Set the demo up".into(), author: Author::new("demo"), expect: Vec::new() };
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
-    println!("The demo zone {} is served. Five lines to try:\n", demo::ZONE);
-    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
-        println!("  {line}");
+    say(&format!("The demo zone {} is served. Five lines to try:\n", demo::ZONE));
+    for (comment, line) in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        say(&format!("  {line:<76} # {comment}"));
     }
-    println!();
+    say("");
     Ok(())
+}
+
+/// Says `line` on standard output. Nobody reading, or a full disk below it, is no reason to stop serving.
+fn say(line: &str) {
+    if let Err(failure) = crate::cli::print(&format!("{line}\n")) {
+        tracing::warn!(
+            "{}; a token that was to stand there can be made with northing token create",
+            failure.lines.join(" ")
+        );
+    }
 }
 
 async fn asked_to_stop() {
@@ -245,6 +261,14 @@ async fn asked_to_stop() {
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    // A lone word that is no level would be taken for the name of a module, and hide the whole log.
+    let hides = |part: &str| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err() && !part.contains("::");
+    if let Some(word) = filter.split(',').map(str::trim).find(|part| !part.is_empty() && hides(part)) {
+        let line = format!(
+            "log {word:?} is no level; use off, error, warn, info, debug or trace, or info,northing::probe=debug"
+        );
+        return Err(Failure::wrong(vec![line]));
+    }
     let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
         Failure::wrong(vec![format!("log {filter:?}: {error}; use info, or info,northing::probe=debug")])
     })?;

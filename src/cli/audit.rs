@@ -14,9 +14,9 @@ pub async fn run(command: Audit) -> Result<(), Failure> {
             let report: AuditReport = client.get("/api/v1/audit/verify").await?.json()?;
             client.close().await;
             match report.broken {
-                None => print(&format!("The audit log is whole: {} entries.", report.entries)),
+                None => print(&format!("The audit log is whole: {} entries.", report.entries))?,
                 Some((sequence, problem)) => {
-                    return Err(Failure::new(format!("entry {sequence} is broken: {problem}")));
+                    return Err(Failure::new(format!("entry {sequence} is broken: {problem}")))?;
                 }
             }
         }
@@ -27,7 +27,7 @@ pub async fn run(command: Audit) -> Result<(), Failure> {
             for entry in list["items"].as_array().into_iter().flatten() {
                 let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
                 let line = [text("at"), text("actor"), text("action"), text("subject"), text("reason")].join("  ");
-                print(line.trim_end());
+                print(line.trim_end())?;
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Asks the API: of a running server over HTTP, or in this process on the data directory itself.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -27,6 +28,9 @@ pub struct Local {
     pub url: String,
     pub token: String,
 }
+
+/// How often long work shows that it goes on.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Somebody who answers API calls.
 pub enum Client {
@@ -56,31 +60,46 @@ impl Client {
     pub async fn connect(target: &Target) -> Result<Client, Failure> {
         if let Some(url) = &target.server {
             let token = target.token.clone().unwrap_or_default();
+            let sound = url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+            let mut wrong = Vec::new();
+            if !sound {
+                wrong.push(format!("--server {url:?} is not a URL; give one such as http://192.0.2.1:8053"));
+            }
+            if token.is_empty() {
+                wrong.push("--server needs a token; give it with --token, or in NORTHING_TOKEN".to_owned());
+            } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                wrong.push("the token holds a space or a line feed; give it as nth_… alone".to_owned());
+            }
+            if !wrong.is_empty() {
+                return Err(Failure::wrong(wrong));
+            }
             return running(Local { url: url.trim_end_matches('/').into(), token });
         }
-        let dir = target.data_dir.clone().unwrap_or_else(usual_dir);
-        if let Some(local) = read_local(&dir) {
+        let dirs = target.data_dir.clone().map_or_else(usual_dirs, |dir| vec![dir]);
+        for local in dirs.iter().filter_map(|dir| read_local(dir)) {
             let client = running(local)?;
             if client.call(Method::GET, "/healthz", None).await.is_ok() {
                 return Ok(client);
             }
         }
-        if !dir.exists() {
-            let line = format!(
-                "{} does not exist; name a data directory with --data-dir, or a server with --server",
-                dir.display()
-            );
+        let Some(dir) = dirs.iter().find(|dir| dir.exists()) else {
+            let names: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+            let problem = format!("there is no {}", names.join(" and no "));
+            let line = format!("{problem}; name a data directory with --data-dir, or a server with --server");
             return Err(Failure::wrong(vec![line]));
-        }
-        Ok(Client::Offline(Box::new(Offline::open(&dir)?)))
+        };
+        Ok(Client::Offline(Box::new(Offline::open(dir)?)))
     }
 
     /// Sends `body` to `path`; a refusal becomes a `Failure` with every field error on a line.
     pub async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Failure> {
-        let (status, body) = match self {
-            Client::Running { http, local } => over_http(http, local, method, path, body).await?,
-            Client::Offline(offline) => in_process(offline, method, path, body).await?,
+        let answer = async {
+            match self {
+                Client::Running { http, local } => over_http(http, local, method, path, body).await,
+                Client::Offline(offline) => in_process(offline, method, path, body).await,
+            }
         };
+        let (status, body) = with_progress(answer).await?;
         if status.is_success() { Ok(Reply { body }) } else { Err(refused(status, &body)) }
     }
 
@@ -100,10 +119,10 @@ impl Client {
     }
 }
 
-/// Where a server is likely to keep its data: the demo's directory here, or the package's.
-fn usual_dir() -> PathBuf {
-    let demo = PathBuf::from("northing-demo");
-    if demo.exists() { demo } else { crate::config::Config::default().data_dir }
+/// Where a server is likely to keep its data: as the package does, or as the demo does here. A demo that
+/// was tried here once must not take what is meant for the machine's own server.
+fn usual_dirs() -> Vec<PathBuf> {
+    vec![crate::config::Config::default().data_dir, "northing-demo".into()]
 }
 
 fn read_local(dir: &Path) -> Option<Local> {
@@ -111,9 +130,16 @@ fn read_local(dir: &Path) -> Option<Local> {
 }
 
 fn running(local: Local) -> Result<Client, Failure> {
-    let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build();
+    let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).tls_backend_preconfigured(trust()).build();
     let http = http.map_err(|error| Failure::new(format!("no HTTP client could be made: {error}")))?;
     Ok(Client::Running { http, local })
+}
+
+/// This machine's certificate authorities. Where it has none only https fails: the server here speaks http.
+fn trust() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
 async fn over_http(
@@ -124,7 +150,11 @@ async fn over_http(
     body: Option<Vec<u8>>,
 ) -> Result<(StatusCode, Vec<u8>), Failure> {
     let unreachable = |error: reqwest::Error| {
-        let reason = std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string);
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let reason = cause.to_string();
         Failure::new(format!("{} does not answer: {reason}; is northing running there?", local.url))
     };
     let request = http.request(method, format!("{}{path}", local.url)).bearer_auth(&local.token);
@@ -157,6 +187,28 @@ async fn in_process(
     let body = to_bytes(response.into_body(), MAX_RESPONSE).await;
     let body = body.map_err(|error| Failure::new(format!("the answer broke off: {error}")))?;
     Ok((status, body.to_vec()))
+}
+
+/// Waits for `work`; somebody who looks on sees every second that it goes on.
+async fn with_progress<T>(work: impl Future<Output = T>) -> T {
+    let begin = Instant::now();
+    let mut err = std::io::stderr();
+    let mut shown = false;
+    tokio::pin!(work);
+    let result = loop {
+        tokio::select! {
+            result = &mut work => break result,
+            () = tokio::time::sleep(TICK) => {}
+        }
+        if err.is_terminal() {
+            shown = true;
+            let _ = write!(err, "\rworking, {} s ", begin.elapsed().as_secs());
+        }
+    };
+    if shown {
+        let _ = write!(err, "\r                    \r");
+    }
+    result
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Failure {

@@ -6,10 +6,10 @@ use std::path::Path;
 use axum::http::Method;
 use serde_json::Value;
 
-use crate::config::{Config, toml_error};
+use crate::config::{self, Config, toml_error};
 use crate::control::Published;
 use crate::control::preview::Preview;
-use crate::model::FieldError;
+use crate::model::{FieldError, read_json};
 
 use super::client::{Client, escape};
 use super::{Failure, Target, print};
@@ -19,14 +19,14 @@ const MAX_DOCUMENT: u64 = 64 << 20;
 
 /// Shows the plan, then makes it so; with `plan` it stops before.
 pub async fn apply(file: &Path, plan: bool, message: &str, target: &Target) -> Result<(), Failure> {
-    let document = read_document(file)?;
+    let document = parse_document(file, &read_text(file)?)?;
     let client = Client::connect(target).await?;
     let preview: Preview = client.send(Method::POST, "/api/v1/document/preview", &document).await?.json()?;
-    print(&preview.to_string());
+    print(&preview.to_string())?;
     if !plan && !preview.sentences.is_empty() {
         let path = format!("/api/v1/document?message={}&expect_revision={}", escape(message), preview.revision);
         let published: Published = client.send(Method::PUT, &path, &document).await?.json()?;
-        print(&format!("Published as revision {}.", published.revision));
+        print(&format!("Published as revision {}.", published.revision))?;
     }
     client.close().await;
     Ok(())
@@ -37,10 +37,10 @@ pub async fn check(file: &Path, target: &Target) -> Result<(), Failure> {
     let text = read_text(file)?;
     if is_boot_file(&text) {
         Config::read(&text).map_err(|errors| located(file, &errors))?;
-        print(&format!("{}: a sound boot file.", file.display()));
+        print(&format!("{}: a sound boot file.", file.display()))?;
         return Ok(());
     }
-    let document = read_document(file)?;
+    let document = parse_document(file, &text)?;
     let preview: Preview = if target.data_dir.is_none() && target.server.is_none() {
         crate::control::preview::check_alone(&document).map_err(|errors| located(file, &errors))?
     } else {
@@ -50,9 +50,9 @@ pub async fn check(file: &Path, target: &Target) -> Result<(), Failure> {
         preview
     };
     for warning in &preview.warnings {
-        print(&format!("warning: {warning}"));
+        print(&format!("warning: {warning}"))?;
     }
-    print(&format!("{}: a sound document.", file.display()));
+    print(&format!("{}: a sound document.", file.display()))?;
     Ok(())
 }
 
@@ -61,22 +61,18 @@ pub fn read_boot(file: &Path) -> Result<Config, Failure> {
     Config::read(&read_text(file)?).map_err(|errors| located(file, &errors))
 }
 
-/// A boot file has none of a document's collections.
+/// A boot file sets something that only a boot file can.
 fn is_boot_file(text: &str) -> bool {
-    let collections = ["zones", "records", "regions", "monitors", "endpoints", "pools", "policies"];
-    match text.parse::<toml::Table>() {
-        Ok(table) => !table.is_empty() && !table.keys().any(|key| collections.contains(&key.as_str())),
-        Err(_) => false,
-    }
+    let Ok(table) = text.parse::<toml::Table>() else { return false };
+    table.keys().any(|key| config::FIELDS.contains(&key.as_str()))
 }
 
-fn read_document(file: &Path) -> Result<Value, Failure> {
-    let text = read_text(file)?;
+fn parse_document(file: &Path, text: &str) -> Result<Value, Failure> {
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(&text)
+        return read_json(text.as_bytes())
             .map_err(|error| Failure::wrong(vec![format!("{}: not JSON: {error}", file.display())]));
     }
-    let table: toml::Table = text.parse().map_err(|error| located(file, &[toml_error(&text, &error)]))?;
+    let table: toml::Table = text.parse().map_err(|error| located(file, &[toml_error(text, &error)]))?;
     serde_json::to_value(table).map_err(|error| Failure::wrong(vec![format!("{}: {error}", file.display())]))
 }
 

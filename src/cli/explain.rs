@@ -13,9 +13,9 @@ pub async fn explain(asked: &Explain) -> Result<(), Failure> {
     let trace: Value = client.get(&path).await?.json()?;
     client.close().await;
     if asked.json {
-        print(&serde_json::to_string_pretty(&trace).unwrap_or_default());
+        print(&serde_json::to_string_pretty(&trace).unwrap_or_default())?;
     } else {
-        print(&told(&trace));
+        print(&told(&trace))?;
     }
     Ok(())
 }
@@ -45,9 +45,9 @@ fn told(trace: &Value) -> String {
             text.push_str(&format!("  {} {} {} {}\n", field("name"), record["ttl"], field("type"), field("value")));
         }
     }
-    let ttl = items(&trace["answer"]).first().map_or("-".to_owned(), |record| record["ttl"].to_string());
+    let ttl = items(&trace["answer"]).first().map_or(String::new(), |record| format!(", TTL {} s", record["ttl"]));
     let rcode = trace["rcode"].as_str().unwrap_or_default();
-    text.push_str(&format!("  {rcode}, TTL {ttl} s, scope /{}\n", trace["scope"]));
+    text.push_str(&format!("  {rcode}{ttl}, scope /{}\n", trace["scope"]));
     text
 }
 

@@ -12,7 +12,7 @@ mod zone;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -23,9 +23,19 @@ use crate::control::token::Role;
 
 pub use client::{LOCAL_FILE, Local};
 
+/// The part of the help and the man page that no single command or option can hold.
+const AFTER_HELP: &str = "\
+Files of the packaged service:
+  /etc/northing/northing.toml   the boot file: sockets and paths
+  /var/lib/northing             everything else: the data directory
+
+Commands on the server's machine need no token, only the right to read the data directory:
+run them as root or as the user northing. Everybody else needs a token:
+  sudo northing token create NAME --role admin";
+
 /// GeoDNS and global server load balancing: every client gets the right, living server.
 #[derive(Debug, Parser)]
-#[command(name = "northing", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "northing", version, arg_required_else_help = true, max_term_width = 100, after_long_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -56,9 +66,15 @@ enum Command {
     #[command(subcommand)]
     Token(TokenCommand),
     /// Write completions for a shell
-    Completions { shell: Shell },
-    /// Write the man page
-    Man,
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages, one for each command
+    Man {
+        /// An existing directory
+        dir: PathBuf,
+    },
 }
 
 /// Which server, or which data directory.
@@ -70,7 +86,7 @@ pub struct Target {
     /// A server elsewhere, such as http://192.0.2.1:8053
     #[arg(long, env = "NORTHING_SERVER", value_name = "URL", conflicts_with = "data_dir")]
     server: Option<String>,
-    /// A token for it
+    /// A token for that server; `northing token create` makes one there
     #[arg(long, env = "NORTHING_TOKEN", value_name = "TOKEN", hide_env_values = true, requires = "server")]
     token: Option<String>,
 }
@@ -89,8 +105,8 @@ struct Serve {
     /// Serve the API on this address [default: 127.0.0.1:8053]
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
-    /// This machine's name in events and NSID answers
-    #[arg(long, value_name = "NAME")]
+    /// This machine's name in events and NSID answers, at most 63 characters
+    #[arg(long, value_name = "NAME", value_parser = node_name)]
     node: Option<String>,
     /// A country or city database in MMDB form [default: the bundled country database]
     #[arg(long, value_name = "FILE")]
@@ -132,6 +148,7 @@ struct Apply {
 struct Export {
     /// The zone's name or id
     zone: String,
+    /// A zone file, or JSON
     #[arg(long, default_value = "bind")]
     format: ExportFormat,
     /// Write here instead of to standard output
@@ -145,6 +162,7 @@ struct Export {
 enum ExportFormat {
     /// A zone file; steered names as comments with what everyone else gets now
     Bind,
+    /// The zone and its record sets, as the API has them
     Json,
 }
 
@@ -177,7 +195,7 @@ struct Explain {
     /// The resolver's address, for clients whose resolver sends no subnet
     #[arg(long, value_name = "ADDR")]
     resolver: Option<String>,
-    /// For machines
+    /// Write JSON, for machines
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -186,7 +204,7 @@ struct Explain {
 
 #[derive(Debug, Args)]
 struct Backup {
-    /// The file to write
+    /// The file to write; an older backup there is replaced; - is standard output
     file: PathBuf,
     /// Take the hashes of API tokens along
     #[arg(long)]
@@ -213,7 +231,8 @@ enum Audit {
     },
     /// Show the newest entries
     List {
-        #[arg(long, default_value_t = 50)]
+        /// How many, 1 to 1000
+        #[arg(long, default_value_t = 50, value_name = "COUNT")]
         limit: usize,
         #[command(flatten)]
         target: Target,
@@ -226,10 +245,11 @@ enum TokenCommand {
     Create {
         /// Its name, such as ci-pipeline
         id: String,
+        /// What it may do
         #[arg(long, default_value = "viewer")]
         role: Role,
         /// Days until it ends; 0 is never
-        #[arg(long, default_value_t = 90)]
+        #[arg(long, default_value_t = 90, value_name = "DAYS")]
         expires_days: u32,
         /// A network it may be used from; may be repeated
         #[arg(long, value_name = "CIDR")]
@@ -237,11 +257,14 @@ enum TokenCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// List tokens: id, role, and when each ends
     List {
         #[command(flatten)]
         target: Target,
     },
+    /// Delete a token; it opens nothing from then on
     Delete {
+        /// Its name, as the list shows it
         id: String,
         #[command(flatten)]
         target: Target,
@@ -288,10 +311,11 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(serve) => crate::app::serve(serve.config()?, crate::app::Start::new(serve.demo)),
         Command::Restore(Restore { file, data_dir }) => backup::restore(&file, &data_dir),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "northing", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "northing", &mut script);
+            print(&String::from_utf8_lossy(&script))
         }
-        Command::Man => man(),
+        Command::Man { dir } => man(&dir),
         other => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             let runtime = runtime.map_err(|error| Failure::new(format!("threads could not be started: {error}")))?;
@@ -311,7 +335,7 @@ async fn ask(command: Command) -> Result<(), Failure> {
         Command::Backup(Backup { file, secrets, target }) => backup::backup(&file, secrets, &target).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Token(command) => token::run(command).await,
-        Command::Serve(_) | Command::Restore(_) | Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Serve(_) | Command::Restore(_) | Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }
 
@@ -340,20 +364,28 @@ impl Serve {
     }
 }
 
-fn man() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    let written = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    written
-        .and_then(|()| std::io::stdout().write_all(&page))
-        .map_err(|error| Failure::new(format!("the man page could not be written: {error}")))
+fn node_name(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=63 if !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err("use 1 to 63 characters such as dns-1".to_owned()),
+    }
+}
+
+fn man(dir: &Path) -> Result<(), Failure> {
+    clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+        Failure::new(format!("{} cannot take the man pages: {error}; name a directory", dir.display()))
+    })
 }
 
 /// Prints a result; a closed pipe is no error.
-fn print(text: &str) {
+pub fn print(text: &str) -> Result<(), Failure> {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

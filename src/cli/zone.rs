@@ -18,7 +18,7 @@ pub async fn export(export: &Export) -> Result<(), Failure> {
     let text = client.get(&format!("/api/v1/export/{}?format={format}", escape(&export.zone))).await?.text();
     client.close().await;
     match &export.output {
-        None => print(&text),
+        None => print(&text)?,
         Some(file) => std::fs::write(file, text)
             .map_err(|error| Failure::new(format!("{} cannot be written: {error}", file.display())))?,
     }
@@ -31,13 +31,13 @@ pub async fn import(import: &Import) -> Result<(), Failure> {
     let zone = import.zone.as_deref().map_or(String::new(), |zone| format!("&zone={}", escape(zone)));
     let path = format!("/api/v1/import?plan=true{zone}");
     let preview: Preview = client.call(Method::POST, &path, Some(text.clone().into_bytes())).await?.json()?;
-    print(&preview.to_string());
+    print(&preview.to_string())?;
     if !import.plan && !preview.sentences.is_empty() {
         let path = format!("/api/v1/import?message={}{zone}", escape(&import.message));
         let reply = client.call(Method::POST, &path, Some(text.into_bytes())).await?;
         let published: Published = serde_json::from_value(reply.json::<Value>()?)
             .map_err(|error| Failure::new(format!("the server's answer was not understood: {error}")))?;
-        print(&format!("Published as revision {}.", published.revision));
+        print(&format!("Published as revision {}.", published.revision))?;
     }
     client.close().await;
     Ok(())

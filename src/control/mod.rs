@@ -7,9 +7,9 @@
 mod keeper;
 mod passage;
 pub mod preview;
+mod retired;
 pub mod token;
 pub mod traffic;
-mod retired;
 mod writer;
 
 use std::net::IpAddr;

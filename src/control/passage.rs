@@ -62,7 +62,8 @@ impl Passage {
         let stored = Revision { changes, ..revision.clone() };
         self.keeper.run(move |kept| kept.commit(&stored, draft)).await?;
         let (before, health) = (self.before, self.health);
-        let snapshot = beside(move || Snapshot::compile(&Arc::new(model), before.geo(), &health, Some(&before))).await?;
+        let snapshot =
+            beside(move || Snapshot::compile(&Arc::new(model), before.geo(), &health, Some(&before))).await?;
         Ok(Passed::Stored(Box::new(Stored { snapshot, warnings, revision })))
     }
 }

@@ -173,10 +173,12 @@ impl Writer {
         }
         for event in &mut events {
             event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
-            let Event { subject, from, to, cause, .. } = &*event;
+            let Event { kind, subject, from, to, cause, .. } = &*event;
             // The first verdict after a start is no news.
             if from == "unknown" {
                 tracing::debug!("{subject}: {from} → {to}: {cause}");
+            } else if *kind == EventKind::System {
+                tracing::warn!("{subject}: {from} → {to}: {cause}");
             } else {
                 tracing::info!("{subject}: {from} → {to}: {cause}");
             }
@@ -305,9 +307,7 @@ impl Writer {
     fn finish(&mut self, result: Result<Passed, Refusal>) {
         let Some(Storing { reply, .. }) = self.storing.take() else { return };
         let _ = reply.send(result.map(|passed| match passed {
-            Passed::Nothing(warnings) => {
-                Published { revision: self.model.revision, sentences: Vec::new(), warnings }
-            }
+            Passed::Nothing(warnings) => Published { revision: self.model.revision, sentences: Vec::new(), warnings },
             Passed::Stored(stored) => self.show(*stored),
         }));
         self.publish_next();
@@ -400,7 +400,7 @@ fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
 }
 
 fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
-    Refusal::NotFound(format!("there is no {}/{id}", kind.as_str()))
+    Refusal::NotFound(format!("There is no {} {id}; GET /api/v1/{} lists all.", kind.singular(), kind.as_str()))
 }
 
 /// An event of the system itself.

@@ -61,6 +61,10 @@ pub struct Counters<E> {
     pub silent: AtomicU64,
     /// Packets that the general path answered.
     pub general: AtomicU64,
+    /// Queries over their network's rate that got no reply.
+    pub dropped: AtomicU64,
+    /// Queries over their network's rate that got an empty truncated reply.
+    pub slipped: AtomicU64,
     /// Replies that the kernel did not take.
     pub unsent: AtomicU64,
     /// Batches or connections given up because of a fault of ours.
@@ -86,22 +90,24 @@ impl<E: Engine> Counters<E> {
             subnets: AtomicU64::new(0),
             silent: AtomicU64::new(0),
             general: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            slipped: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             credits: Mutex::default(),
         }
     }
 
-    /// Counts one reply.
+    /// Counts one reply. Only the thread that owns the counters may call this.
     pub fn count(&self, said: &Said) {
         let rtype = TYPES.iter().position(|&known| known == said.rtype).unwrap_or(TYPES.len());
         let code = CODES.iter().position(|&known| known == said.code).unwrap_or(CODES.len());
-        self.replies[rtype][code].fetch_add(1, Relaxed);
+        bump(&self.replies[rtype][code]);
         if said.truncated {
-            self.truncated.fetch_add(1, Relaxed);
+            bump(&self.truncated);
         }
         if said.subnet {
-            self.subnets.fetch_add(1, Relaxed);
+            bump(&self.subnets);
         }
     }
 
@@ -138,6 +144,11 @@ impl<E: Engine> Counters<E> {
         }
         unread.retain(|credits| Arc::strong_count(credits) > 1);
     }
+}
+
+/// Adds one where there is no other writer, which spares a locked instruction for each reply.
+fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
 impl<E> Credits<E> {

@@ -176,7 +176,12 @@ impl<E: Engine> Connection<E> {
                 () = sleep_until(deadline) => return,
             };
             match self.answer(&mut begun).await {
-                Some(Pause::Over) | None => break,
+                Some(Pause::Over) => break,
+                None => {
+                    // The kernel must not keep for minutes what nobody takes.
+                    let _ = self.stream.set_zero_linger();
+                    return;
+                }
                 Some(_) if stopped => break,
                 Some(_) => {}
             }

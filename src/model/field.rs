@@ -23,13 +23,27 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(at: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        FieldError { at: at.into(), problem: problem.into(), remedy: remedy.into() }
+        FieldError { at: short(at.into()), problem: short(problem.into()), remedy: short(remedy.into()) }
     }
+}
+
+/// The longest part of an error, in bytes: it may repeat what was sent, which may be megabytes.
+const MAX_PART: usize = 600;
+
+fn short(mut text: String) -> String {
+    if text.len() > MAX_PART {
+        text.truncate(text.floor_char_boundary(MAX_PART));
+        text.push('…');
+    }
+    text
 }
 
 impl Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.at, self.problem, self.remedy)
+        if !self.at.is_empty() {
+            write!(f, "{}: ", self.at)?;
+        }
+        write!(f, "{}; {}", self.problem, self.remedy)
     }
 }
 
@@ -88,6 +102,17 @@ impl<'a> Fields<'a> {
 
     /// A text of at most `max` characters without control characters.
     pub fn text(&mut self, name: &'static str, max: usize) -> Option<String> {
+        let text = self.verbatim(name, max)?;
+        if text.chars().any(|c| c.is_control() && c != '\n') {
+            self.error(name, "contains a control character", "use plain text");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A text of at most `max` characters that goes over the wire as it is: a protocol's line ends with
+    /// a carriage return.
+    pub fn verbatim(&mut self, name: &'static str, max: usize) -> Option<String> {
         let value = self.raw(name)?;
         let Some(text) = value.as_str() else {
             self.error(name, format!("{} is not text", brief(value)), "put it in quotes");
@@ -95,10 +120,6 @@ impl<'a> Fields<'a> {
         };
         if text.chars().count() > max {
             self.error(name, format!("{} characters are too many", text.chars().count()), format!("use at most {max}"));
-            return None;
-        }
-        if text.chars().any(|c| c.is_control() && c != '\n') {
-            self.error(name, "contains a control character", "use plain text");
             return None;
         }
         Some(text.to_owned())
@@ -170,6 +191,10 @@ impl<'a> Fields<'a> {
     /// As `word`, `None` when absent.
     pub fn word_if<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         let value = self.raw(name)?;
+        if !value.is_string() {
+            self.error(name, format!("{} is not text", brief(value)), "put it in quotes");
+            return None;
+        }
         match serde_json::from_value(value.clone()) {
             Ok(word) => Some(word),
             Err(error) => {
@@ -305,6 +330,13 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_error_repeats_no_more_than_a_few_lines_of_what_was_sent() {
+        let error = FieldError::new("é".repeat(5000), "é".repeat(5000), "use less");
+        assert!(error.to_string().len() < 2 * MAX_PART + 40);
+        assert_eq!(FieldError::new("", "is empty", "fill it").to_string(), "is empty; fill it");
+    }
 
     #[test]
     fn every_error_is_reported_at_once_with_its_place_and_remedy() {

@@ -173,7 +173,10 @@ fn lines(file: &Path, mut visit: impl FnMut(&str) -> Result<(), String>) -> Resu
     loop {
         line.clear();
         let mut limited = io::Read::take(&mut reader, MAX_LINE_BYTES);
-        let length = limited.read_line(&mut line).map_err(|error| error.to_string())?;
+        let length = limited.read_line(&mut line).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => "it is not a backup of northing".to_owned(),
+            _ => error.to_string(),
+        })?;
         if length == 0 {
             break;
         }
@@ -186,6 +189,9 @@ fn lines(file: &Path, mut visit: impl FnMut(&str) -> Result<(), String>) -> Resu
         }
         std::mem::swap(&mut previous, &mut line);
         count += 1;
+    }
+    if count == 0 {
+        return Err("the file is empty".into());
     }
     let seal: Seal =
         serde_json::from_str(&previous).map_err(|_| "the file is cut: its last line is missing".to_owned())?;

@@ -22,6 +22,10 @@ use super::{Fault, files};
 const OPEN_WITHIN: Duration = Duration::from_secs(120);
 /// Below this, a database that cannot be opened is put down to the full disk and left alone.
 pub const ROOM_TO_OPEN_BYTES: u64 = 16 << 20;
+/// Any of them tells a data directory from others.
+const OURS: [&str; 7] = ["lock", "format", "journal", "sled", "sled.new", "exports", "secrets.json"];
+/// How many names are read to find one that is not ours.
+const MAX_LOOK: usize = 16;
 /// The key of `Head`.
 pub const HEAD: &[u8] = b"head";
 pub const EVERYTHING: Keys = (Bound::Unbounded, Bound::Unbounded);
@@ -53,8 +57,24 @@ pub fn journal_path(dir: &Path) -> PathBuf {
     dir.join("journal")
 }
 
+/// A directory that holds only other people's files is a slip: taking it would close it to its owner.
+fn refuse_foreign(dir: &Path) -> Result<(), Fault> {
+    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+    let names: Vec<String> =
+        entries.take(MAX_LOOK).flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let known = OURS.iter().any(|name| dir.join(name).exists());
+    match names.iter().find(|name| *name != "lost+found") {
+        Some(other) if !known => {
+            let problem = format!("it holds {other:?} and no data of northing");
+            Err(Fault::new(dir, problem, "name an empty directory, a new one, or one that northing made"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Takes the lock of `dir`, and creates both if need be.
 pub fn lock(dir: &Path) -> Result<File, Fault> {
+    refuse_foreign(dir)?;
     files::private_directory(dir)?;
     let path = dir.join("lock");
     let cannot = |error: std::io::Error| Fault::disk(&path, "open the lock file", error);

@@ -107,8 +107,7 @@ fn hash(model: &BTreeMap<String, Value>) -> String {
 
 /// The model loaded is exactly that of the revision it claims to be.
 fn assert_right(loaded: &Loaded, store: &Store) {
-    let model =
-        loaded.entities.iter().map(|(kind, id, text)| (layout::entity_key(*kind, id), value(text))).collect();
+    let model = loaded.entities.iter().map(|(kind, id, text)| (layout::entity_key(*kind, id), value(text))).collect();
     if loaded.revision > 0 {
         assert_eq!(
             store.revision(loaded.revision).unwrap().unwrap().sha256,

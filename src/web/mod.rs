@@ -3,9 +3,11 @@
 
 mod access;
 mod api;
+mod extract;
 mod ops;
 mod page;
 mod problem;
+mod route;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,18 +20,17 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::control::Control;
-use crate::control::token::{Role, Token};
+use crate::control::token::Token;
 use crate::metrics::Metrics;
 
 pub use api::{make_token, openapi};
 pub use problem::Problem;
+use route::Route;
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -50,30 +51,21 @@ pub struct Web {
     pub ready: Arc<AtomicBool>,
 }
 
-/// One route: the router, its guard and the OpenAPI document are made from the same line.
-struct Route {
-    method: &'static str,
-    path: String,
-    /// `None` is open to everybody.
-    role: Option<Role>,
-    summary: String,
-    parameters: &'static [(&'static str, &'static str)],
-    /// Schema names.
-    request: Option<&'static str>,
-    response: &'static str,
-    handler: MethodRouter<Web>,
-}
-
 /// The whole of HTTP as one service.
 pub fn router(web: Web) -> Router {
     let mut router = Router::new();
-    for Route { method, path, role, handler, request, .. } in api::routes().into_iter().chain(ops::routes()) {
-        let limit = if matches!(request, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
+    for Route { method, path, role, handler, takes, parameters, .. } in api::routes().into_iter().chain(ops::routes()) {
+        let limit = if matches!(takes, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
         let handler = handler.layer::<_, Infallible>(middleware::from_fn(arrive));
         let handler = handler.layer(DefaultBodyLimit::max(limit));
         let handler = match method {
-            "get" => handler.layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE)),
+            "get" => handler.layer(middleware::from_fn(in_time)),
             _ => handler,
+        };
+        let handler = match role {
+            // Those who watch us may add what they like.
+            None => handler,
+            Some(_) => handler.layer(middleware::from_fn_with_state(parameters, extract::only_known)),
         };
         let handler = match role {
             None => handler,
@@ -99,7 +91,20 @@ pub fn router(web: Web) -> Router {
         .layer(header_layer("referrer-policy", "no-referrer"))
         .layer(header_layer("cache-control", "no-store"))
         .layer(header_layer("content-security-policy", PAGE_POLICY))
-        .layer(CatchPanicLayer::new())
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            let detail =
+                "A fault of ours, with its place in the log; look whether the request took effect, and report it.";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+        }))
+}
+
+/// Ends a request that only reads and takes too long.
+async fn in_time(request: Request, next: Next) -> Response {
+    let late = || {
+        let detail = format!("The answer took longer than {} s to make; ask for less.", DEADLINE.as_secs());
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+    };
+    tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
 }
 
 /// No script, no inline style, no frame; what the page shows comes from here.

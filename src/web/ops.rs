@@ -1,41 +1,32 @@
 //! For machines that watch us: liveness, readiness, metrics; and backups for those who may.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::control::Author;
 use crate::control::token::Role;
 use crate::store::Secrets;
 
+use super::extract::Query;
 use super::{Problem, Route, Web};
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |path: &str, role, summary: &str, response, handler| Route {
-        method: "get",
-        path: path.to_owned(),
-        role,
-        summary: summary.to_owned(),
-        parameters: &[],
-        request: None,
-        response,
-        handler,
-    };
+    let alive = get(|| async { Json(json!({ "alive": true })) });
     vec![
-        route("/healthz", None, "The process runs", "Ready", get(|| async { Json(json!({ "alive": true })) })),
-        route("/readyz", None, "DNS answers; 503 while it does not", "Ready", get(ready)),
-        route("/metrics", None, "Prometheus metrics", "Text", get(metrics)),
-        Route {
-            parameters: &[("secrets", "true to take token hashes along.")],
-            ..route("/api/v1/backup", Some(Role::Admin), "One file for `northing restore`", "Backup", get(backup))
-        },
+        Route::new("get", "/healthz", None, "The process runs", alive).gives("Ready"),
+        Route::new("get", "/readyz", None, "DNS answers; 503 while it does not", get(ready)).gives("Ready"),
+        Route::new("get", "/metrics", None, "Prometheus metrics", get(metrics)).gives("Text"),
+        Route::new("get", "/api/v1/backup", Role::Admin, "One file for `northing restore`", get(backup))
+            .parameters(&[("secrets", "true to take token hashes along.")])
+            .gives("Backup"),
     ]
 }
 
@@ -57,12 +48,18 @@ async fn metrics(State(web): State<Web>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
+#[derive(Deserialize)]
+struct BackingUp {
+    #[serde(default)]
+    secrets: bool,
+}
+
 async fn backup(
     State(web): State<Web>,
     Extension(author): Extension<Author>,
-    Query(query): Query<HashMap<String, String>>,
+    Query(query): Query<BackingUp>,
 ) -> Result<Response, Problem> {
-    let secrets = if query.get("secrets").is_some_and(|v| v == "true") { Secrets::Include } else { Secrets::LeaveOut };
+    let secrets = if query.secrets { Secrets::Include } else { Secrets::LeaveOut };
     let fault = |error: std::io::Error| {
         let detail = format!("The backup could not be written to the temporary directory: {error}.");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)

@@ -3,8 +3,11 @@
 
 mod api;
 mod backend;
+mod bad_input;
 mod command_line;
 mod demo;
+mod differential;
 mod failover;
 mod kill;
+mod practices;
 mod server;

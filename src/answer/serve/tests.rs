@@ -378,7 +378,8 @@ fn ttls_end_when_what_could_change_this_answer_could_change() {
     world.edit_pool("eu").members.truncate(2);
     let server = |world: &mut World, id: &str, state, seconds: Option<u64>| {
         world.endpoint_is(id, state);
-        for family in Arc::make_mut(world.health.endpoints.get_mut(&id.parse().unwrap()).unwrap()).families.values_mut() {
+        for family in Arc::make_mut(world.health.endpoints.get_mut(&id.parse().unwrap()).unwrap()).families.values_mut()
+        {
             family.earliest_change_ms = seconds.map(|seconds| NOW_MS + seconds * 1000);
         }
     };

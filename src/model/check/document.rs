@@ -19,6 +19,11 @@ impl Model {
         let Some(sections) = document.as_object() else {
             return Err(vec![FieldError::new("document", "is not an object", format!("give the sections {known}"))]);
         };
+        if sections.is_empty() {
+            // An empty file is a slip far more often than the wish to delete everything.
+            let remedy = "name at least one section; zones = {} alone deletes everything";
+            return Err(vec![FieldError::new("document", "declares nothing", remedy)]);
+        }
         let mut errors = Vec::new();
         for name in sections.keys().filter(|name| !Kind::ALL.iter().any(|kind| kind.as_str() == *name)) {
             errors.push(FieldError::new("document", format!("has no section {name:?}"), format!("known are: {known}")));

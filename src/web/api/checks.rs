@@ -1,8 +1,8 @@
 //! The checks of one endpoint: what each found, and checking at once.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::routing::{MethodRouter, get, post};
+use axum::extract::State;
+use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -10,36 +10,15 @@ use crate::control::Refusal;
 use crate::control::token::Role;
 use crate::health::{CheckHealth, EndpointHealth};
 use crate::model::{Endpoint, Id};
+use crate::web::extract::Path;
 use crate::web::{Problem, Route, Web};
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |method, path: &str, role, summary: &str, response, handler: MethodRouter<Web>| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(role),
-        summary: summary.to_owned(),
-        parameters: &[],
-        request: None,
-        response,
-        handler,
-    };
+    let found = "What every check of an endpoint found last, and why some cannot run here";
+    let now = "Check an endpoint now, without waiting for the interval";
     vec![
-        route(
-            "get",
-            "/api/v1/endpoints/{id}/health",
-            Role::Viewer,
-            "What every check of an endpoint found last, and why some cannot run here",
-            "EndpointChecks",
-            get(health),
-        ),
-        route(
-            "post",
-            "/api/v1/endpoints/{id}/check",
-            Role::Operator,
-            "Check an endpoint now, without waiting for the interval",
-            "Done",
-            post(check_now),
-        ),
+        Route::new("get", "/api/v1/endpoints/{id}/health", Role::Viewer, found, get(health)).gives("EndpointChecks"),
+        Route::new("post", "/api/v1/endpoints/{id}/check", Role::Operator, now, post(check_now)),
     ]
 }
 

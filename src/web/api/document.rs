@@ -1,7 +1,7 @@
 //! Everything at once: the whole configuration as one document, and publications of many edits.
 
-use axum::extract::{Query, State};
-use axum::routing::{get, post};
+use axum::extract::State;
+use axum::routing::{get, post, put};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,54 +12,34 @@ use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, Published};
 use crate::model::field::Fields;
 use crate::model::{Edit, Kind};
+use crate::web::extract::Query;
 use crate::web::{Problem, Route, Web};
 
 /// The longest message of a revision, in characters.
 const MAX_MESSAGE: usize = 1000;
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |method, path: &str, role, summary: &str, request, response, handler| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(role),
-        summary: summary.to_owned(),
-        parameters: &[],
-        request,
-        response,
-        handler,
-    };
+    let replaced = "Make the configuration be what the document says, all or nothing; what it does not name is deleted";
+    let compared = "Say what putting the document would change, and who would get other answers";
     vec![
-        route("get", "/api/v1/document", Role::Viewer, "Read the whole configuration", None, "Document", get(document)),
-        Route {
-            parameters: &[
+        Route::new("get", "/api/v1/document", Role::Viewer, "Read the whole configuration", get(document))
+            .gives("Document"),
+        Route::new("put", "/api/v1/document", Role::Editor, replaced, put(replace))
+            .parameters(&[
                 ("message", "Why, for the history."),
                 ("expect_revision", "Refuse unless this is the newest."),
-            ],
-            ..route(
-                "put",
-                "/api/v1/document",
-                Role::Editor,
-                "Make the configuration be what the document says, all or nothing; what it does not name is deleted",
-                Some("Document"),
-                "Published",
-                axum::routing::put(replace),
-            )
-        },
-        route(
-            "post",
-            "/api/v1/document/preview",
-            Role::Viewer,
-            "Say what putting the document would change, and who would get other answers",
-            Some("Document"),
-            "Preview",
-            post(preview_document),
-        ),
-        route("post", "/api/v1/preview", Role::Viewer, "Say what the edits would change", Some("Draft"), "Preview", {
-            post(preview)
-        }),
-        route("post", "/api/v1/publish", Role::Editor, "Publish several edits together", Some("Draft"), "Published", {
-            post(publish)
-        }),
+            ])
+            .takes("Document")
+            .gives("Published"),
+        Route::new("post", "/api/v1/document/preview", Role::Viewer, compared, post(preview_document))
+            .takes("Document")
+            .gives("Preview"),
+        Route::new("post", "/api/v1/preview", Role::Viewer, "Say what the edits would change", post(preview))
+            .takes("Draft")
+            .gives("Preview"),
+        Route::new("post", "/api/v1/publish", Role::Editor, "Publish several edits together", post(publish))
+            .takes("Draft")
+            .gives("Published"),
     ]
 }
 

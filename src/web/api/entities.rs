@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use super::json::{Body, if_match};
 use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication};
 use crate::model::{Edit, FieldError, Kind};
+use crate::web::extract::{Path, Query};
 use crate::web::{Problem, Route, Web};
 
 /// Entities on one page of a list.
@@ -33,80 +34,47 @@ pub(super) fn routes() -> Vec<Route> {
 
 fn of_kind(kind: Kind) -> Vec<Route> {
     let word = kind.as_str();
-    let one = kind.singular();
     let list_path = format!("/api/v1/{word}");
     let item_path = match kind {
         Kind::Records => "/api/v1/records/{zone}/{name}/{type}".to_owned(),
         _ => format!("/api/v1/{word}/{{id}}"),
     };
     let schema = schema_of(kind);
-    let route = |method, path: &str, role, summary: String, parameters, request, response, handler| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(role),
-        summary,
-        parameters,
-        request,
-        response,
-        handler,
+    let listed = get(move |State(web): State<Web>, Query(query): Query<HashMap<String, String>>| async move {
+        list(&web, kind, &query)
+    });
+    let created = post(
+        move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
+            create(&web, kind, author, &query, body).await
+        },
+    );
+    let shown =
+        get(move |State(web): State<Web>, Path(path): Path<Vec<String>>| async move { read(&web, kind, &path) });
+    let changed = put(
+        move |State(web): State<Web>,
+              Extension(author),
+              Path(path): Path<Vec<String>>,
+              Query(query),
+              headers,
+              body: Body| async move { change(&web, kind, author, &path, &query, &headers, Some(body.0)).await },
+    );
+    let deleted = delete(
+        move |State(web): State<Web>, Extension(author), Path(path): Path<Vec<String>>, Query(query), headers| async move {
+            change(&web, kind, author, &path, &query, &headers, None).await
+        },
+    );
+    let changes = |method, path: &str, word: &str, handler| {
+        let summary = format!("{word} a {}", kind.singular());
+        Route::new(method, path, Role::Editor, summary, handler).parameters(CHANGE_PARAMETERS).gives("Published")
     };
     vec![
-        route("get", &list_path, Role::Viewer, format!("List {word}"), LIST_PARAMETERS, None, "Page", {
-            get(move |State(web): State<Web>, Query(query): Query<HashMap<String, String>>| async move {
-                list(&web, kind, &query)
-            })
-        }),
-        route(
-            "post",
-            &list_path,
-            Role::Editor,
-            format!("Create a {one}"),
-            CHANGE_PARAMETERS,
-            Some(schema),
-            "Published",
-            {
-                post(
-                    move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
-                        create(&web, kind, author, &query, body).await
-                    },
-                )
-            },
-        ),
-        route("get", &item_path, Role::Viewer, format!("Read a {one}"), &[], None, schema, {
-            get(move |State(web): State<Web>, Path(path): Path<Vec<String>>| async move { read(&web, kind, &path) })
-        }),
-        route(
-            "put",
-            &item_path,
-            Role::Editor,
-            format!("Change a {one}"),
-            CHANGE_PARAMETERS,
-            Some(schema),
-            "Published",
-            {
-                axum::routing::put(
-                    move |State(web): State<Web>,
-                          Extension(author): Extension<Author>,
-                          Path(path): Path<Vec<String>>,
-                          Query(query),
-                          headers: HeaderMap,
-                          body: Body| async move {
-                        change(&web, kind, author, &path, &query, &headers, Some(body.0)).await
-                    },
-                )
-            },
-        ),
-        route("delete", &item_path, Role::Editor, format!("Delete a {one}"), CHANGE_PARAMETERS, None, "Published", {
-            axum::routing::delete(
-                move |State(web): State<Web>,
-                      Extension(author): Extension<Author>,
-                      Path(path): Path<Vec<String>>,
-                      Query(query),
-                      headers: HeaderMap| async move {
-                    change(&web, kind, author, &path, &query, &headers, None).await
-                },
-            )
-        }),
+        Route::new("get", &*list_path, Role::Viewer, format!("List {word}"), listed)
+            .parameters(LIST_PARAMETERS)
+            .gives("Page"),
+        changes("post", &list_path, "Create", created).takes(schema),
+        Route::new("get", &*item_path, Role::Viewer, format!("Read a {}", kind.singular()), shown).gives(schema),
+        changes("put", &item_path, "Change", changed).takes(schema),
+        changes("delete", &item_path, "Delete", deleted),
     ]
 }
 
@@ -127,7 +95,11 @@ fn list(web: &Web, kind: Kind, query: &HashMap<String, String>) -> Result<Json<V
     let limit = match query.get("limit") {
         None => DEFAULT_PAGE,
         Some(text) => text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n)).ok_or_else(|| {
-            let error = FieldError::new("limit", format!("{text:?} is out of range"), format!("use 1 to {MAX_PAGE}"));
+            let error = FieldError::new(
+                "limit",
+                format!("{text:?} is out of range"),
+                format!("use a whole number from 1 to {MAX_PAGE}"),
+            );
             Problem::fields(vec![error])
         })?,
     };
@@ -158,6 +130,9 @@ async fn create(
         Kind::Records => record_id(web, &value),
         _ => value.get("id").and_then(Value::as_str).map(str::to_owned),
     };
+    if let Some(other) = value.get("id").filter(|other| id.is_none() && !other.is_null()) {
+        return Err(Problem::fields(vec![FieldError::new("id", format!("{other} is not text"), "put it in quotes")]));
+    }
     let Some(id) = id else {
         let needed = match kind {
             Kind::Records => ("zone, name and type", "give all three, such as \"example-com\", \"www\" and \"A\""),
@@ -238,5 +213,5 @@ fn etag(entity: &Value) -> HeaderValue {
 }
 
 fn missing(kind: Kind, id: &str) -> Problem {
-    Problem::not_found(format!("There is no {}/{id}; GET /api/v1/{} lists all.", kind.as_str(), kind.as_str()))
+    Problem::not_found(format!("There is no {} {id}; GET /api/v1/{} lists all.", kind.singular(), kind.as_str()))
 }

@@ -1,13 +1,13 @@
 //! Reads bodies and preconditions; what is malformed gets a `Problem`, never axum's plain text.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
-use crate::model::FieldError;
 use crate::model::field::Fields;
+use crate::model::{FieldError, read_json};
 use crate::web::Problem;
+use crate::web::extract::whole_body;
 
 /// A JSON body of any shape; fields are read by `read` or by the model.
 pub struct Body(pub Value);
@@ -16,13 +16,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| Problem::new(rejection.status(), format!("{}; send less", rejection.body_text())))?;
+        let bytes = whole_body(request, state).await?;
         if bytes.is_empty() {
             return Ok(Body(Value::Object(serde_json::Map::new())));
         }
-        serde_json::from_slice(&bytes)
+        read_json(&bytes)
             .map(Body)
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))
     }

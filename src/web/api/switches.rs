@@ -1,6 +1,6 @@
 //! Operational switches: they act at once, are events with a reason, and need no publication.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::post;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
@@ -11,39 +11,27 @@ use crate::control::{Author, subject};
 use crate::health::{EndpointState, Family, Switch};
 use crate::model::field::Fields;
 use crate::model::{Admin, Id};
+use crate::web::extract::Path;
 use crate::web::{Problem, Route, Web};
 
 /// The longest reason, in characters.
 const MAX_REASON: usize = 500;
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |path: &str, summary: &str, request, handler| Route {
-        method: "post",
-        path: path.to_owned(),
-        role: Some(Role::Operator),
-        summary: summary.to_owned(),
-        parameters: &[],
-        request: Some(request),
-        response: "Acted",
-        handler,
+    let route = |path: &str, summary: &str, takes, handler| {
+        Route::new("post", path, Role::Operator, summary, handler).takes(takes).gives("Acted")
     };
+    let drain = post(|s, e, p, b| admin(s, e, p, b, Admin::Drain));
+    let off = post(|s, e, p, b| admin(s, e, p, b, Admin::Off));
+    let on = post(|s, e, p, b| admin(s, e, p, b, Admin::On));
+    let forced = "Hold an endpoint up or down whatever its checks say, or stop that";
     vec![
-        route(
-            "/api/v1/pools/{id}/drain",
-            "Send no new clients to a pool",
-            "Reason",
-            post(|s, e, p, b| admin(s, e, p, b, Admin::Drain)),
-        ),
-        route("/api/v1/pools/{id}/off", "Take a pool out", "Reason", post(|s, e, p, b| admin(s, e, p, b, Admin::Off))),
-        route("/api/v1/pools/{id}/on", "Put a pool back in", "Reason", post(|s, e, p, b| admin(s, e, p, b, Admin::On))),
+        route("/api/v1/pools/{id}/drain", "Send no new clients to a pool", "Reason", drain),
+        route("/api/v1/pools/{id}/off", "Take a pool out", "Reason", off),
+        route("/api/v1/pools/{id}/on", "Put a pool back in", "Reason", on),
         route("/api/v1/pools/{id}/approve", "Let a held pool serve again", "Reason", post(approve)),
         route("/api/v1/pools/{id}/load", "Report a pool's load in percent, for shedding", "Load", post(load)),
-        route(
-            "/api/v1/endpoints/{id}/force",
-            "Hold an endpoint up or down whatever its checks say, or stop that",
-            "Force",
-            { post(force) },
-        ),
+        route("/api/v1/endpoints/{id}/force", forced, "Force", post(force)),
     ]
 }
 
@@ -118,7 +106,10 @@ async fn act(web: &Web, switch: Switch, author: Author, reason: String) -> Resul
         Switch::Force { endpoint, .. } => model.endpoints.contains_key(endpoint),
     };
     if !known {
-        return Err(Problem::not_found(format!("There is no {}.", subject(&switch))));
+        return Err(Problem::not_found(format!(
+            "There is no {}; GET /api/v1/pools and /api/v1/endpoints list all.",
+            subject(&switch)
+        )));
     }
     let events = web.control.act(switch, author, reason).await?;
     Ok(Json(json!({ "events": events })))

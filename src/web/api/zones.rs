@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::extract::State;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json};
+use serde::Deserialize;
 
 use crate::answer::{Client, Entropy, Question, Snapshot, answer};
 use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, unix_ms};
 use crate::model::zonefile::{self, Now};
 use crate::model::{FieldError, Id, MAX_ID, Model, Name, Rdata, RecordType, Zone};
+use crate::web::extract::{Path, Query, Text};
 use crate::web::{Problem, Route, Web};
 
 /// The client that an export stands for: a documentation address (RFC 5737), which no geo database
@@ -21,31 +22,20 @@ use crate::web::{Problem, Route, Web};
 const EVERYONE_ELSE: [u8; 4] = [192, 0, 2, 1];
 
 pub(super) fn routes() -> Vec<Route> {
+    let exported = "A zone as a zone file or as JSON, the same bytes for the same revision and health";
+    let imported = "Take a zone file in: its zone becomes what the file says; steered names stay";
     vec![
-        Route {
-            method: "get",
-            path: "/api/v1/export/{zone}".to_owned(),
-            role: Some(Role::Viewer),
-            summary: "A zone as a zone file or as JSON, the same bytes for the same revision and health".to_owned(),
-            parameters: &[("format", "bind (a zone file) or json; bind where not given.")],
-            request: None,
-            response: "ZoneFile",
-            handler: get(export),
-        },
-        Route {
-            method: "post",
-            path: "/api/v1/import".to_owned(),
-            role: Some(Role::Editor),
-            summary: "Take a zone file in: its zone becomes what the file says; steered names stay".to_owned(),
-            parameters: &[
+        Route::new("get", "/api/v1/export/{zone}", Role::Viewer, exported, get(export))
+            .parameters(&[("format", "bind (a zone file) or json; bind where not given.")])
+            .gives("ZoneFile"),
+        Route::new("post", "/api/v1/import", Role::Editor, imported, post(import))
+            .parameters(&[
                 ("zone", "The zone's name, where the file has no $ORIGIN."),
                 ("plan", "true: only say what would change."),
                 ("message", "Why, for the history."),
-            ],
-            request: Some("ZoneFile"),
-            response: "Published",
-            handler: post(import),
-        },
+            ])
+            .takes("ZoneFile")
+            .gives("Published"),
     ]
 }
 
@@ -94,36 +84,43 @@ fn find(model: &Model, text: &str) -> Option<Id<Zone>> {
     })
 }
 
+#[derive(Deserialize)]
+struct Importing {
+    zone: Option<String>,
+    #[serde(default)]
+    plan: bool,
+    message: Option<String>,
+}
+
 async fn import(
     State(web): State<Web>,
     Extension(author): Extension<Author>,
-    Query(query): Query<HashMap<String, String>>,
-    body: Bytes,
+    Query(query): Query<Importing>,
+    Text(text): Text,
 ) -> Result<Response, Problem> {
-    let text = std::str::from_utf8(&body).map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "The zone file is not UTF-8 text; escape bytes as \\DDD.")
-    })?;
+    let text = text.as_str();
     let model = web.control.model();
-    let named = query.get("zone").map(String::as_str).or_else(|| origin(text));
+    let named = query.zone.as_deref().or_else(|| origin(text));
     let Some(named) = named else {
         let remedy = "begin the file with one such as $ORIGIN example.com. or name the zone";
         return Err(Problem::fields(vec![FieldError::new("line 1", "the file has no $ORIGIN", remedy)]));
     };
-    let apex: Name = named.parse().map_err(|text: String| {
-        let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
-        Problem::fields(vec![FieldError::new("zone", problem, remedy)])
-    })?;
-    let id = match find(&model, named) {
-        Some(id) => id,
-        None => new_id(&apex),
+    let known = find(&model, named);
+    let apex: Name = match known.as_ref().and_then(|id| model.zones.get(id)) {
+        Some(zone) => zone.fqdn.clone(),
+        None => named.parse().map_err(|text: String| {
+            let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
+            Problem::fields(vec![FieldError::new("zone", problem, remedy)])
+        })?,
     };
+    let id = known.unwrap_or_else(|| new_id(&model, &apex));
     // A million records take seconds, which this thread owes to other requests.
     let edits = tokio::task::block_in_place(|| Ok(zonefile::import(text, &id, Some(&apex))?.edits(&model)));
     let edits = edits.map_err(Problem::fields)?;
-    if query.get("plan").is_some_and(|plan| plan == "true") {
+    if query.plan {
         return Ok(Json(web.control.preview(edits).await?).into_response());
     }
-    let message = query.get("message").filter(|text| !text.is_empty()).cloned();
+    let message = query.message.filter(|text| !text.is_empty());
     let message = message.unwrap_or_else(|| format!("Import {apex}"));
     let expect = vec![Expect::Revision(model.revision)];
     Ok(Json(web.control.publish(Publication { edits, message, author, expect }).await?).into_response())
@@ -134,14 +131,19 @@ fn origin(text: &str) -> Option<&str> {
     line.split_whitespace().nth(1)
 }
 
-/// An id for a zone that is new: its name with dashes.
-fn new_id(apex: &Name) -> Id<Zone> {
+/// An id for a zone that is new: its name with dashes, and a number where another zone has that id.
+fn new_id(model: &Model, apex: &Name) -> Id<Zone> {
     let slug: String = apex
         .to_string()
         .trim_end_matches('.')
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    let slug = slug.get(..MAX_ID).unwrap_or(&slug);
-    slug.parse().unwrap_or_else(|_| "root".parse().expect("a literal id"))
+    let slug = if slug.is_empty() { "root".to_owned() } else { slug };
+    let numbered = (2..).map(|number| format!("-{number}"));
+    let mut ids = std::iter::once(String::new()).chain(numbered).map(|end| -> Id<Zone> {
+        let start = slug.get(..MAX_ID.saturating_sub(end.len())).unwrap_or(&slug);
+        format!("{start}{end}").parse().expect("letters, digits and dashes, short enough")
+    });
+    ids.find(|id| !model.zones.contains_key(id)).expect("there are more numbers than zones")
 }
