@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::dns::{DEFAULT_RATE, MAX_RATE};
 use crate::model::field::{FieldError, Fields};
 
 /// The most sockets to answer on.
@@ -22,6 +23,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// This machine's name in events and in NSID answers.
     pub node: String,
+    /// UDP replies a second for each client network; 0 for no limit.
+    pub rate_limit: u32,
     /// A country or city database in MMDB form; the bundled one where not set.
     pub geo_location: Option<PathBuf>,
     /// An AS number database in MMDB form.
@@ -41,6 +44,7 @@ impl Default for Config {
             dns: vec![socket("0.0.0.0:53"), socket("[::]:53")],
             http: socket("127.0.0.1:8053"),
             node: "northing".into(),
+            rate_limit: DEFAULT_RATE,
             geo_location: None,
             geo_asn: None,
             log: "info".into(),
@@ -63,6 +67,9 @@ impl Config {
             dns: if fields.has("dns") { dns.into_iter().map(|socket| socket.0).collect() } else { defaults.dns },
             http: fields.parse::<Socket>("http").map_or(defaults.http, |socket| socket.0),
             node: fields.text("node", 63).unwrap_or(defaults.node),
+            rate_limit: fields
+                .number_if("rate_limit", 0..=i64::from(MAX_RATE))
+                .map_or(defaults.rate_limit, |rate| rate as u32),
             geo_location: fields.text("geo_location", MAX_TEXT).map(PathBuf::from),
             geo_asn: fields.text("geo_asn", MAX_TEXT).map(PathBuf::from),
             log: fields.text("log", MAX_TEXT).unwrap_or(defaults.log),

@@ -129,6 +129,8 @@ fn dns(page: &mut Page, edge: &Edge<Snapshot>) -> fmt::Result {
         ("northing_dns_client_subnets", "Queries that carried a client subnet.", sum(|c| &c.subnets)),
         ("northing_dns_silent", "Packets without a reply, by their own fault.", sum(|c| &c.silent)),
         ("northing_dns_general_path", "Packets that the fast path does not speak.", sum(|c| &c.general)),
+        ("northing_dns_rate_dropped", "Queries over their network's rate, not answered.", sum(|c| &c.dropped)),
+        ("northing_dns_rate_slipped", "Queries over their network's rate, told to use TCP.", sum(|c| &c.slipped)),
         ("northing_dns_unsent", "Replies that the kernel did not take.", sum(|c| &c.unsent)),
         ("northing_dns_faults", "Batches or connections given up by a fault here.", sum(|c| &c.faults)),
     ];

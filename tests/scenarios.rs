@@ -128,12 +128,12 @@ fn read_health(place: &str, text: &str) -> HealthTable {
         let state = |word: &str| serde_json::Value::String(word.to_owned());
         match words[..] {
             ["pool", id, word] => {
-                table.pools.entry(id.parse().unwrap()).or_default().state =
+                Arc::make_mut(table.pools.entry(id.parse().unwrap()).or_default()).state =
                     serde_json::from_value(state(word)).unwrap();
             }
             ["endpoint", id, word] => {
                 let verdict: EndpointState = serde_json::from_value(state(word)).unwrap();
-                let families = &mut table.endpoints.entry(id.parse().unwrap()).or_default().families;
+                let families = &mut Arc::make_mut(table.endpoints.entry(id.parse().unwrap()).or_default()).families;
                 for family in [Family::Ipv4, Family::Ipv6, Family::Name] {
                     families.entry(family).or_default().state = verdict;
                 }

@@ -38,7 +38,7 @@ impl Publisher {
     fn new(opened: Opened) -> Publisher {
         let key = |kind: Kind, id: &str| format!("{}/{id}", json!(kind).as_str().unwrap());
         let entities = opened.loaded.entities.into_iter();
-        let model = entities.map(|(kind, id, value)| (key(kind, &id), value)).collect();
+        let model = entities.map(|(kind, id, text)| (key(kind, &id), serde_json::from_str(&text).unwrap())).collect();
         Publisher { store: opened.store, audit: opened.loaded.last_audit, revision: opened.loaded.revision, model }
     }
 

@@ -358,7 +358,7 @@ fn records(sets: &[Set], question: &Question) -> Vec<RecordTrace> {
             name: name.clone(),
             rtype: set.rtype.to_string(),
             ttl: set.ttl,
-            value: Rdata::from_wire(data).present(set.rtype),
+            value: Rdata::from_wire(&[set.kept(question.name), data].concat()).present(set.rtype),
         };
         set.data.iter().map(record).collect::<Vec<_>>()
     };
@@ -367,6 +367,8 @@ fn records(sets: &[Set], question: &Question) -> Vec<RecordTrace> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::fixture::{NOW_MS, World, client, name, rule};
     use super::*;
     use crate::model::RecordType;
@@ -392,7 +394,8 @@ mod tests {
     fn every_decision_is_said_in_a_sentence() {
         let mut world = world();
         world.pool_is("main", PoolState::Down);
-        world.health.pools.get_mut(&"main".parse().unwrap()).unwrap().reason = "1 of 1 down: HTTP 503".into();
+        Arc::make_mut(world.health.pools.get_mut(&"main".parse().unwrap()).unwrap()).reason =
+            "1 of 1 down: HTTP 503".into();
         let trace = explain_to(&world, Some(("203.0.113.0", 24)));
         assert_eq!(
             trace.sentences,

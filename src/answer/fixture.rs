@@ -174,18 +174,18 @@ impl World {
     }
 
     pub fn pool_is(&mut self, id: &str, state: PoolState) -> &mut Self {
-        self.health.pools.entry(id.parse().unwrap()).or_default().state = state;
+        Arc::make_mut(self.health.pools.entry(id.parse().unwrap()).or_default()).state = state;
         self
     }
 
     pub fn load(&mut self, id: &str, load: f64) -> &mut Self {
-        self.health.pools.entry(id.parse().unwrap()).or_default().load = Some(load);
+        Arc::make_mut(self.health.pools.entry(id.parse().unwrap()).or_default()).load = Some(load);
         self
     }
 
     /// Both families of an endpoint.
     pub fn endpoint_is(&mut self, id: &str, state: EndpointState) -> &mut Self {
-        let families = &mut self.health.endpoints.entry(id.parse().unwrap()).or_default().families;
+        let families = &mut Arc::make_mut(self.health.endpoints.entry(id.parse().unwrap()).or_default()).families;
         for family in [Family::Ipv4, Family::Ipv6, Family::Name] {
             families.entry(family).or_default().state = state;
         }

@@ -1,6 +1,8 @@
 //! Pools as they are now: who in them can be answered, and how much of their traffic moves on. Made anew
 //! from the model and the health table on each change of either.
 
+use std::sync::Arc;
+
 use crate::health::{EndpointHealth, EndpointState, Family, HealthTable, PoolHealth, PoolState};
 use crate::model::{Admin, Endpoint, Id, Member, Model, Name, Pool, RecordType, Serve, Shed};
 
@@ -32,6 +34,15 @@ pub struct LivePool {
     ipv4: Choices,
     ipv6: Choices,
     names: Choices,
+    made_of: Source,
+}
+
+/// What a pool was made of, in the order of its members: the same parts make the same pool.
+#[derive(Debug, Clone, PartialEq)]
+struct Source {
+    pool: Arc<Pool>,
+    health: Option<Arc<PoolHealth>>,
+    members: Vec<(Option<Arc<Endpoint>>, Option<Arc<EndpointHealth>>)>,
 }
 
 /// One address or name of a member.
@@ -70,10 +81,10 @@ pub struct Choices {
 }
 
 impl LivePool {
-    pub fn new(pool: &Pool, id: &Id<Pool>, model: &Model, table: &HealthTable) -> LivePool {
+    pub fn new(pool: &Arc<Pool>, id: &Id<Pool>, model: &Model, table: &HealthTable) -> LivePool {
         let unknown = PoolHealth::default();
         let known = table.pools.get(id);
-        let health = known.unwrap_or(&unknown);
+        let health = known.map_or(&unknown, |known| &**known);
         let state = match (known, pool.admin) {
             (Some(health), _) => health.state,
             (None, Admin::On) => PoolState::Ok,
@@ -85,7 +96,13 @@ impl LivePool {
             let endpoint = model.endpoints.get(&member.endpoint);
             servers.extend(endpoint.into_iter().flat_map(|endpoint| {
                 data(endpoint).map(|(family, data)| {
-                    Server::new(member, endpoint, family, data, table.endpoints.get(&member.endpoint))
+                    Server::new(
+                        member,
+                        endpoint,
+                        family,
+                        data,
+                        table.endpoints.get(&member.endpoint).map(|known| &**known),
+                    )
                 })
             }));
         }
@@ -104,7 +121,22 @@ impl LivePool {
             ipv6: Choices::of(&servers, Family::Ipv6),
             names: Choices::of(&servers, Family::Name),
             servers,
+            made_of: Source {
+                pool: pool.clone(),
+                health: known.cloned(),
+                members: parts(pool, model, table).map(|(e, health)| (e.cloned(), health.cloned())).collect(),
+            },
         }
+    }
+
+    /// True when `new` would make the same again. Looks at identities only, so that ten thousand servers cost
+    /// little on each change of one.
+    pub fn is_current(&self, pool: &Arc<Pool>, model: &Model, table: &HealthTable) -> bool {
+        let Source { pool: of, health, members } = &self.made_of;
+        Arc::ptr_eq(of, pool)
+            && same(health.as_ref(), table.pools.get(&self.id))
+            && (members.iter().zip(parts(pool, model, table)))
+                .all(|((e, health), now)| same(e.as_ref(), now.0) && same(health.as_ref(), now.1))
     }
 
     /// Who is answered for a record type.
@@ -158,6 +190,23 @@ impl Server {
             reason: health.map(|health| health.reason.clone()).unwrap_or_default(),
             earliest_change_ms: health.and_then(|health| health.earliest_change_ms),
         }
+    }
+}
+
+/// The members' endpoints with what is known of them.
+fn parts<'m>(
+    pool: &'m Pool,
+    model: &'m Model,
+    table: &'m HealthTable,
+) -> impl Iterator<Item = (Option<&'m Arc<Endpoint>>, Option<&'m Arc<EndpointHealth>>)> {
+    let ids = pool.members.iter().map(|member| &member.endpoint);
+    ids.map(|id| (model.endpoints.get(id), table.endpoints.get(id)))
+}
+
+fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (a, b) => a.is_none() && b.is_none(),
     }
 }
 

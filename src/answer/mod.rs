@@ -71,6 +71,8 @@ pub enum Rcode {
     ServFail = 2,
     NxDomain = 3,
     Refused = 5,
+    /// A DNAME makes the name too long (RFC 6672 section 2.2).
+    YxDomain = 6,
 }
 
 /// Whose records they are.
@@ -88,8 +90,17 @@ pub struct Set<'s> {
     pub owner: Owner<'s>,
     pub rtype: RecordType,
     pub ttl: u32,
+    /// How many bytes of the question's name stand before the data: what a DNAME keeps of it (RFC 6672 section 2.2).
+    pub kept: u8,
     /// Uncompressed wire-form data of each record.
     pub data: SmallVec<[&'s [u8]; 4]>,
+}
+
+impl Set<'_> {
+    /// The bytes that stand before each data.
+    pub fn kept<'q>(&self, question: &'q [u8]) -> &'q [u8] {
+        question.get(..usize::from(self.kept)).unwrap_or_default()
+    }
 }
 
 pub type Section<'s> = SmallVec<[Set<'s>; 2]>;

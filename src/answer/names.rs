@@ -44,6 +44,11 @@ impl<'n> Suffixes<'n> {
         Some(Suffixes { name, list })
     }
 
+    /// Bytes of the whole name.
+    pub fn len(&self) -> usize {
+        self.name.len()
+    }
+
     /// The number of labels, the root not counted.
     pub fn labels(&self) -> usize {
         self.list.len() - 1

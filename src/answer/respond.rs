@@ -96,6 +96,13 @@ fn step<'s>(
             refer(zone, node, answer);
             return Outcome::Done;
         }
+        Found::Renamed { node } => {
+            // Further down a chain, the resolver asks for the new name itself.
+            if owner == Owner::Question {
+                rename(zone, node, name, answer);
+            }
+            return Outcome::Done;
+        }
         Found::Nothing => {
             answer.rcode = Rcode::NxDomain;
             deny(zone, MAX_TTL, answer);
@@ -103,10 +110,12 @@ fn step<'s>(
         }
     };
     let entries = zone.entries(node);
-    let cname = entries.iter().find(|entry| entry.rtype == RecordType::CNAME);
+    // Signatures and denials of an alias stand beside it (RFC 4035 section 2.5).
+    let aliased = ![RecordType::RRSIG, RecordType::NSEC].contains(&rtype);
+    let cname = entries.iter().find(|entry| aliased && entry.rtype == RecordType::CNAME);
     if rtype == RecordType::ANY && !entries.is_empty() {
         let data = SmallVec::from_slice(&[ANY_ANSWER]);
-        answer.answer.push(Set { owner, rtype: RecordType::HINFO, ttl: ANY_TTL, data });
+        answer.answer.push(Set { owner, rtype: RecordType::HINFO, ttl: ANY_TTL, kept: 0, data });
         return Outcome::Done;
     }
     let Some(entry) = zone.entry(node, rtype).or(cname) else {
@@ -118,7 +127,7 @@ fn step<'s>(
         Content::Fixed { ttl, at, count } => {
             let data: SmallVec<[&[u8]; 4]> = zone.values(at, count).collect();
             let target = data.first().copied().unwrap_or_default();
-            answer.answer.push(Set { owner, rtype: entry.rtype, ttl, data });
+            answer.answer.push(Set { owner, rtype: entry.rtype, ttl, kept: 0, data });
             if entry.rtype == RecordType::CNAME && rtype != RecordType::CNAME {
                 return Outcome::Follow(target);
             }
@@ -154,6 +163,21 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question, first: &'s [u8], answ
     }
 }
 
+/// Answers below a DNAME: the DNAME, and the CNAME that follows from it (RFC 6672 section 3.2).
+fn rename<'s>(zone: &'s ZoneTable, node: &'s Node, name: &Suffixes, answer: &mut Answer<'s>) {
+    push(zone, node, RecordType::DNAME, &mut answer.answer);
+    let Some(mut alias) = answer.answer.last().cloned() else { return };
+    let kept = name.len().saturating_sub(zone.name(node).len());
+    let longest = alias.data.first().map_or(0, |target| kept + target.len());
+    match u8::try_from(kept) {
+        Ok(kept) if longest <= MAX_NAME => {
+            alias = Set { owner: Owner::Question, rtype: RecordType::CNAME, kept, ..alias };
+            answer.answer.push(alias);
+        }
+        _ => answer.rcode = Rcode::YxDomain,
+    }
+}
+
 /// No such name, or no such type: the SOA, with the time that resolvers may keep that (RFC 2308 section 3),
 /// at most `ttl`.
 fn deny<'s>(zone: &'s ZoneTable, ttl: u32, answer: &mut Answer<'s>) {
@@ -184,7 +208,8 @@ fn add_targets<'s>(zone: &'s ZoneTable, entry: &'s Entry, answer: &mut Answer<'s
 /// Adds the fixed set of a type at a name, if there is one.
 fn push<'s>(zone: &'s ZoneTable, node: &'s Node, rtype: RecordType, section: &mut Section<'s>) {
     if let Some(&Entry { content: Content::Fixed { ttl, at, count }, .. }) = zone.entry(node, rtype) {
-        section.push(Set { owner: Owner::Name(zone.name(node)), rtype, ttl, data: zone.values(at, count).collect() });
+        let data = zone.values(at, count).collect();
+        section.push(Set { owner: Owner::Name(zone.name(node)), rtype, ttl, kept: 0, data });
     }
 }
 

@@ -76,7 +76,7 @@ pub fn serve<'s>(
         return Some(ttl);
     }
     let data = picked.iter().map(|&at| pool.servers[usize::from(at)].data.as_wire()).collect();
-    answer.answer.push(Set { owner: Owner::Question, rtype, ttl, data });
+    answer.answer.push(Set { owner: Owner::Question, rtype, ttl, kept: 0, data });
     answer.scope = scope(plan, &located, leaf);
     None
 }

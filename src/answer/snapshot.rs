@@ -12,7 +12,7 @@ use super::steer::Pools;
 use super::zone::{Steered, ZoneSource, ZoneTable};
 use crate::geo;
 use crate::health::HealthTable;
-use crate::model::{Id, Model, Policy, Pool, RecordSet, RecordType, Zone};
+use crate::model::{Id, Model, Policy, Pool, RecordType, Zone};
 
 /// What we say, at one moment.
 #[derive(Debug)]
@@ -106,9 +106,10 @@ fn live_pools(
     previous: &[Option<Arc<LivePool>>],
 ) -> Vec<Option<Arc<LivePool>>> {
     let live = ids.iter().enumerate().map(|(number, id)| {
-        let now = LivePool::new(model.pools.get(id)?, id, model, health);
-        let before = previous.get(number).and_then(Option::as_ref).filter(|before| ***before == now);
-        Some(before.cloned().unwrap_or_else(|| Arc::new(now)))
+        let pool = model.pools.get(id)?;
+        let before = previous.get(number).and_then(Option::as_ref);
+        let current = before.filter(|before| before.is_current(pool, model, health));
+        Some(current.cloned().unwrap_or_else(|| Arc::new(LivePool::new(pool, id, model, health))))
     });
     live.collect()
 }
@@ -117,24 +118,19 @@ impl Zones {
     /// `steered` holds the names that enabled policies answer, by zone.
     fn compile(model: &Model, mut steered: BTreeMap<Id<Zone>, Vec<Steered>>, previous: Option<&Zones>) -> Zones {
         let seed = previous.map_or_else(|| RandomState::new().hash_one(0), |zones| zones.seed);
-        let mut records: BTreeMap<&Id<Zone>, Vec<Arc<RecordSet>>> = BTreeMap::new();
-        for set in model.records.values() {
-            // Sets come in order of their zone, so that this looks up once for each zone.
-            match records.last_entry() {
-                Some(mut last) if **last.key() == set.zone => last.get_mut().push(set.clone()),
-                _ => records.entry(&set.zone).or_default().push(set.clone()),
-            }
-        }
         let mut zones = Zones { seed, index: HashIndex::default(), tables: Vec::new(), deepest_labels: 0 };
         for (id, zone) in &model.zones {
             let steered = steered.remove(id).unwrap_or_default();
-            let source = ZoneSource { zone: zone.clone(), records: records.remove(id).unwrap_or_default(), steered };
+            let source = ZoneSource { zone: zone.clone(), steered };
             let apex = zone.fqdn.as_wire();
             let Some(suffixes) = Suffixes::of(apex, seed) else { continue };
             let known = previous.and_then(|previous| previous.exact(&suffixes, suffixes.labels()));
             let table = match known.filter(|known| known.source().same(&source)) {
                 Some(known) => known.clone(),
-                None => Arc::new(ZoneTable::compile(source, seed)),
+                None => {
+                    let records = model.records_of(id).map(|(_, set)| &**set);
+                    Arc::new(ZoneTable::compile(source, records, seed))
+                }
             };
             zones.index.insert(suffixes.hash(suffixes.labels()), zones.tables.len() as u32);
             zones.tables.push(table);

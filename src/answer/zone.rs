@@ -26,12 +26,11 @@ pub struct ZoneTable {
     deepest_labels: usize,
 }
 
-/// What a table was compiled from; equal sources make equal tables.
+/// What a table was compiled from, beside record sets; the same sources make equal tables.
 #[derive(Debug)]
 pub struct ZoneSource {
+    /// Its serial moves with every change of its record sets, so that it stands for them, too.
     pub zone: Arc<Zone>,
-    /// All record sets of the zone, disabled ones included.
-    pub records: Vec<Arc<RecordSet>>,
     /// Names that enabled policies answer, sorted.
     pub steered: Vec<Steered>,
 }
@@ -86,21 +85,23 @@ pub enum Found<'s> {
         node: &'s Node,
         at: bool,
     },
+    /// Below a DNAME, where nothing else is (RFC 6672 section 2.4).
+    Renamed {
+        node: &'s Node,
+    },
     Nothing,
 }
 
 impl ZoneSource {
     pub fn same(&self, other: &ZoneSource) -> bool {
-        Arc::ptr_eq(&self.zone, &other.zone)
-            && self.records.len() == other.records.len()
-            && self.records.iter().zip(&other.records).all(|(a, b)| Arc::ptr_eq(a, b))
-            && self.steered == other.steered
+        Arc::ptr_eq(&self.zone, &other.zone) && self.steered == other.steered
     }
 }
 
 impl ZoneTable {
-    pub fn compile(source: ZoneSource, seed: u64) -> ZoneTable {
-        Builder::new(seed, &source.zone.fqdn).build(source)
+    /// `records` are all of the zone, disabled ones included.
+    pub fn compile<'r>(source: ZoneSource, records: impl Iterator<Item = &'r RecordSet>, seed: u64) -> ZoneTable {
+        Builder::new(seed, &source.zone.fqdn).build(source, records)
     }
 
     pub fn source(&self) -> &ZoneSource {
@@ -139,6 +140,7 @@ impl ZoneTable {
         };
         match (encloser.cut, encloser.wildcard) {
             (Some(cut), _) => Found::Cut { node: &self.nodes[cut as usize], at: false },
+            _ if self.entry(encloser, RecordType::DNAME).is_some() => Found::Renamed { node: encloser },
             (None, Some(wildcard)) => Found::Name(&self.nodes[wildcard as usize]),
             (None, None) => Found::Nothing,
         }
@@ -215,7 +217,7 @@ impl Builder {
         builder
     }
 
-    fn build(mut self, source: ZoneSource) -> ZoneTable {
+    fn build<'r>(mut self, source: ZoneSource, records: impl Iterator<Item = &'r RecordSet>) -> ZoneTable {
         let apex = &source.zone.fqdn;
         self.add_apex(&source.zone);
         let mut steered: HashMap<&Name, Vec<RecordType>> = HashMap::new();
@@ -224,7 +226,7 @@ impl Builder {
             self.add(&one.name, one.rtype, content);
             steered.entry(&one.name).or_default().push(one.rtype);
         }
-        for set in source.records.iter().filter(|set| set.enabled && set.name.is_under(apex)) {
+        for set in records.filter(|set| set.enabled && set.name.is_under(apex)) {
             let made_by_the_zone = set.name == *apex && [RecordType::SOA, RecordType::NS].contains(&set.rtype);
             if made_by_the_zone || stands_by(set.rtype, steered.get(&set.name)) {
                 continue;

@@ -33,11 +33,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens the data directory; the writer runs until `stop`. Also returns what is to be probed.
-    pub fn open(dir: &Path, geo: Base, stop: CancellationToken) -> Result<(Core, Wanted), Failure> {
-        let Opened { store, loaded, repairs } = Store::open(dir).map_err(failure)?;
+    /// Goes on with a data directory; the writer runs until `stop`. Also returns what is to be probed.
+    pub fn start(opened: Opened, geo: Base, stop: CancellationToken) -> Result<(Core, Wanted), Failure> {
+        let Opened { store, loaded, repairs } = opened;
         let is_new = loaded.revision == 0 && loaded.secrets.is_empty();
-        let newest = store.revision(loaded.revision).map_err(failure)?;
+        // Without its changes, of which there can be a million.
+        let newest = store.revisions(None, 1).map_err(failure)?.pop();
         let last_sha256 = newest.map(|revision| revision.sha256).unwrap_or_default();
         let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
         let (reports, reports_in) = mpsc::channel(MAX_REPORTS);
@@ -56,6 +57,11 @@ impl Core {
         drop(control);
         let _ = tokio::task::spawn_blocking(move || store_thread.join()).await;
     }
+}
+
+/// Opens a data directory. Takes seconds where there is a lot in it.
+pub fn open(dir: &Path) -> Result<Opened, Failure> {
+    Store::open(dir).map_err(failure)
 }
 
 fn failure(fault: crate::store::Fault) -> Failure {

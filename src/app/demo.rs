@@ -150,15 +150,16 @@ pub fn document(port: u16) -> Value {
     })
 }
 
-/// What to try, one line each, with the sockets as they really are.
-pub fn five_lines(dns: SocketAddr, port: u16, data_dir: &str) -> [String; 5] {
+/// What to try, a comment and a command each, with the sockets and the program as they really are.
+pub fn five_lines(dns: SocketAddr, port: u16, data_dir: &str) -> [(&'static str, String); 5] {
     let dig = format!("dig @{} -p {} +short", dns.ip(), dns.port());
+    let northing = std::env::args().next().unwrap_or_else(|| "northing".into());
     let zone = ZONE.trim_end_matches('.');
     [
-        format!("{dig} +subnet=81.2.69.0/24 geo.{zone}      # a client in Britain gets a server in Europe"),
-        format!("{dig} +subnet=8.8.8.0/24 geo.{zone}        # one in America another"),
-        format!("northing explain geo.{zone} 81.2.69.160 --data-dir {data_dir}   # and why"),
-        format!("curl -X POST http://127.0.40.1:{port}/stop                # stop the primary of failover.{zone}"),
-        format!("{dig} failover.{zone}                        # within 5 seconds the standby answers"),
+        ("a client in Britain gets a server in Europe,", format!("{dig} +subnet=81.2.69.0/24 geo.{zone}")),
+        ("one in America another,", format!("{dig} +subnet=8.8.8.0/24 geo.{zone}")),
+        ("and this is why", format!("{northing} explain geo.{zone} 81.2.69.160 --data-dir {data_dir}")),
+        ("stop a server, and within 5 seconds", format!("curl -X POST http://127.0.40.1:{port}/stop")),
+        ("another one answers", format!("{dig} failover.{zone}")),
     ]
 }

@@ -39,7 +39,8 @@ impl DnsService {
         };
         let bind = |address: &SocketAddr| Sockets::bind(*address, threads).map_err(|error| failure(address, error));
         let sockets = config.dns.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-        let settings = Settings::new(&config.node, Secret::new(rand::random()));
+        let mut settings = Settings::new(&config.node, Secret::new(rand::random()));
+        settings.rate = config.rate_limit;
         let (edge, releases) = Edge::new(control.shared().snapshot.clone(), settings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let listeners = Listeners::start(&edge, sockets, Limits::default(), &stop);
@@ -91,7 +92,8 @@ fn look(edge: &Edge<Snapshot>, before: u64) -> (Slice, u64) {
     for counters in edge.counters() {
         total += counters.replies().map(|(_, _, count)| count).sum::<u64>();
         counters.take_credits(|credits: &dns::Credits<Snapshot>| {
-            let (policy_ids, pool_ids) = (credits.snapshot.policy_ids(), credits.snapshot.pool_ids());
+            let snapshot = credits.snapshot.load();
+            let (policy_ids, pool_ids) = (snapshot.policy_ids(), snapshot.pool_ids());
             for (index, count) in credits.take_policies() {
                 policy_ids.get(index).into_iter().for_each(|id| *policies.entry(id.clone()).or_default() += count);
             }

@@ -64,11 +64,13 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_files = GeoFiles::of(&config);
-    let loading = geo_files.clone();
-    let loaded = tokio::task::spawn_blocking(move || loading.load_or_bundled()).await;
-    let (geo, geo_trouble) = loaded.map_err(|_| Failure::new("the geo database could not be decoded"))?;
+    let (loading, dir) = (geo_files.clone(), config.data_dir.clone());
+    let geo = tokio::task::spawn_blocking(move || loading.load_or_bundled());
+    let opened = tokio::task::spawn_blocking(move || core::open(&dir)).await;
+    let opened = opened.map_err(|_| Failure::new("the data directory could not be opened"))??;
+    let (geo, geo_trouble) = geo.await.map_err(|_| Failure::new("the geo database could not be decoded"))?;
     let stop = CancellationToken::new();
-    let (core, wanted) = Core::open(&config.data_dir, geo, stop.clone())?;
+    let (core, wanted) = Core::start(opened, geo, stop.clone())?;
     let control = core.control.clone();
 
     // Sockets before anything else can fail or take time: an occupied port is said at once.
@@ -87,7 +89,6 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
-        tracing::warn!("{sentence}");
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
     let dns_address = dns.addresses()[0];
@@ -129,7 +130,7 @@ impl Offline {
     pub fn open(dir: &Path) -> Result<Offline, Failure> {
         let (geo, _) = GeoFiles::of(&Config::default()).load_or_bundled();
         let stop = CancellationToken::new();
-        let (core, _) = Core::open(dir, geo, stop.clone())?;
+        let (core, _) = Core::start(core::open(dir)?, geo, stop.clone())?;
         core.repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
         let (local, token) = local_access(SocketAddr::from(([127, 0, 0, 1], 0)));
         let web = Web {
@@ -197,8 +198,13 @@ fn write_local(dir: &Path, local: &Local) -> Result<(), Failure> {
     store::write_private(&dir.join(LOCAL_FILE), &text).map_err(|fault| Failure::new(fault.to_string()))
 }
 
-/// Prints the secret once; only its hash is kept.
+/// Prints the secret once; only its hash is kept. What a service prints is kept in a log, which many may
+/// read: there the operator makes a token, as the data directory's owner can without one.
 async fn first_token(control: &Control) -> Result<(), Failure> {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        println!("There is no API token yet; make one with: sudo northing token create NAME --role admin");
+        return Ok(());
+    }
     let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
     let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
     made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
@@ -226,8 +232,8 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
     say(&format!("The demo zone {} is served. Five lines to try:\n", demo::ZONE));
-    for line in demo::five_lines(dns, port, &data_dir.display().to_string()) {
-        say(&format!("  {line}"));
+    for (comment, line) in demo::five_lines(dns, port, &data_dir.display().to_string()) {
+        say(&format!("  {line:<76} # {comment}"));
     }
     say("");
     Ok(())

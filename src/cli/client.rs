@@ -19,8 +19,8 @@ use super::{Failure, Target};
 pub const LOCAL_FILE: &str = "local.json";
 /// The largest response read into memory: an export of a million records.
 const MAX_RESPONSE: usize = 512 << 20;
-/// How long a server may take for anything but a backup.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// How long a server may take: a million records on a slow disk take minutes.
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// How commands on the same machine reach the server that runs on a data directory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,21 +75,20 @@ impl Client {
             }
             return running(Local { url: url.trim_end_matches('/').into(), token });
         }
-        let dir = target.data_dir.clone().unwrap_or_else(usual_dir);
-        if let Some(local) = read_local(&dir) {
+        let dirs = target.data_dir.clone().map_or_else(usual_dirs, |dir| vec![dir]);
+        for local in dirs.iter().filter_map(|dir| read_local(dir)) {
             let client = running(local)?;
             if client.call(Method::GET, "/healthz", None).await.is_ok() {
                 return Ok(client);
             }
         }
-        if !dir.exists() {
-            let line = format!(
-                "{} does not exist; name a data directory with --data-dir, or a server with --server",
-                dir.display()
-            );
+        let Some(dir) = dirs.iter().find(|dir| dir.exists()) else {
+            let names: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+            let problem = format!("there is no {}", names.join(" and no "));
+            let line = format!("{problem}; name a data directory with --data-dir, or a server with --server");
             return Err(Failure::wrong(vec![line]));
-        }
-        Ok(Client::Offline(Box::new(Offline::open(&dir)?)))
+        };
+        Ok(Client::Offline(Box::new(Offline::open(dir)?)))
     }
 
     /// Sends `body` to `path`; a refusal becomes a `Failure` with every field error on a line.
@@ -120,10 +119,10 @@ impl Client {
     }
 }
 
-/// Where a server is likely to keep its data: the demo's directory here, or the package's.
-fn usual_dir() -> PathBuf {
-    let demo = PathBuf::from("northing-demo");
-    if demo.exists() { demo } else { crate::config::Config::default().data_dir }
+/// Where a server is likely to keep its data: as the package does, or as the demo does here. A demo that
+/// was tried here once must not take what is meant for the machine's own server.
+fn usual_dirs() -> Vec<PathBuf> {
+    vec![crate::config::Config::default().data_dir, "northing-demo".into()]
 }
 
 fn read_local(dir: &Path) -> Option<Local> {
@@ -131,9 +130,16 @@ fn read_local(dir: &Path) -> Option<Local> {
 }
 
 fn running(local: Local) -> Result<Client, Failure> {
-    let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build();
+    let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).tls_backend_preconfigured(trust()).build();
     let http = http.map_err(|error| Failure::new(format!("no HTTP client could be made: {error}")))?;
     Ok(Client::Running { http, local })
+}
+
+/// This machine's certificate authorities. Where it has none only https fails: the server here speaks http.
+fn trust() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
 async fn over_http(

@@ -12,7 +12,7 @@ mod zone;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -23,9 +23,19 @@ use crate::control::token::Role;
 
 pub use client::{LOCAL_FILE, Local};
 
+/// The part of the help and the man page that no single command or option can hold.
+const AFTER_HELP: &str = "\
+Files of the packaged service:
+  /etc/northing/northing.toml   the boot file: sockets and paths
+  /var/lib/northing             everything else: the data directory
+
+Commands on the server's machine need no token, only the right to read the data directory:
+run them as root or as the user northing. Everybody else needs a token:
+  sudo northing token create NAME --role admin";
+
 /// GeoDNS and global server load balancing: every client gets the right, living server.
 #[derive(Debug, Parser)]
-#[command(name = "northing", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "northing", version, arg_required_else_help = true, max_term_width = 100, after_long_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -60,8 +70,11 @@ enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Write the man page
-    Man,
+    /// Write the man pages, one for each command
+    Man {
+        /// An existing directory
+        dir: PathBuf,
+    },
 }
 
 /// Which server, or which data directory.
@@ -302,7 +315,7 @@ fn run(command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "northing", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
-        Command::Man => man(),
+        Command::Man { dir } => man(&dir),
         other => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             let runtime = runtime.map_err(|error| Failure::new(format!("threads could not be started: {error}")))?;
@@ -322,7 +335,7 @@ async fn ask(command: Command) -> Result<(), Failure> {
         Command::Backup(Backup { file, secrets, target }) => backup::backup(&file, secrets, &target).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Token(command) => token::run(command).await,
-        Command::Serve(_) | Command::Restore(_) | Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Serve(_) | Command::Restore(_) | Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }
 
@@ -358,11 +371,10 @@ fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn man() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    let written = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    written.map_err(|error| Failure::new(format!("the man page could not be made: {error}")))?;
-    print(&String::from_utf8_lossy(&page))
+fn man(dir: &Path) -> Result<(), Failure> {
+    clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+        Failure::new(format!("{} cannot take the man pages: {error}; name a directory", dir.display()))
+    })
 }
 
 /// Prints a result; a closed pipe is no error.

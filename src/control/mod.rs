@@ -5,7 +5,9 @@
 //! Edits are durable before they are visible; health is visible before it is durable.
 
 mod keeper;
+mod passage;
 pub mod preview;
+mod retired;
 pub mod token;
 pub mod traffic;
 mod writer;

@@ -190,3 +190,69 @@ fn listed(codes: &[String]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geo::Base;
+    use crate::model::Kind;
+    use serde_json::json;
+
+    /// Two pools; Europe gets `eu`, everyone else `us`.
+    fn snapshot() -> Snapshot {
+        let step = |pool: &str| json!({ "pools": [{ "pool": pool }] });
+        let document = json!({
+            "zones": { "z": { "fqdn": "z.test.", "ns": ["a.other.test.", "b.other.test."] } },
+            "endpoints": { "one": { "ipv4": "192.0.2.1" }, "two": { "ipv4": "192.0.2.2" } },
+            "pools": {
+                "eu": { "country": "DE", "members": [{ "endpoint": "one" }] },
+                "us": { "country": "US", "members": [{ "endpoint": "two" }] },
+            },
+            "policies": { "app": {
+                "attach": [{ "zone": "z", "name": "app.z.test.", "types": ["A"] }],
+                "rules": [
+                    { "name": "Europe", "regions": ["europe"], "steps": [step("eu")] },
+                    { "name": "Everyone else", "steps": [step("us")] },
+                ],
+            } },
+        });
+        let empty = Model::empty();
+        let model = empty.check(&empty.edits_to(&document).unwrap()).unwrap().model;
+        let geo = Base::from_mmdb(include_bytes!("../../geo-data/country.mmdb").to_vec(), None).unwrap();
+        Snapshot::compile(&Arc::new(model), &Arc::new(geo), &HealthTable::default(), None)
+    }
+
+    #[test]
+    fn a_rule_for_one_country_moves_that_country_only() {
+        let snapshot = snapshot();
+        let mut document = snapshot.model().document();
+        let rule = json!({ "name": "Poland", "regions": ["poland"], "steps": [{ "pools": [{ "pool": "us" }] }] });
+        document["regions"]["poland"] = json!({ "include": ["country:PL"] });
+        document["policies"]["app"]["rules"].as_array_mut().unwrap().insert(0, rule);
+        let edits = snapshot.model().edits_to(&document).unwrap();
+        let preview = preview(&snapshot, &HealthTable::default(), &edits, 0).unwrap();
+        assert_eq!(preview.moves.len(), 1, "{preview:?}");
+        let Move { name, from, to, countries, share, .. } = &preview.moves[0];
+        assert_eq!((name.as_str(), from.as_str(), to.as_str()), ("app.z.test.", "eu 100 %", "us 100 %"));
+        assert_eq!(countries, &["PL"]);
+        assert!(*share > 0.0 && *share < 0.05, "{share}");
+        let text = preview.to_string();
+        assert!(text.contains("eu 100 % → us 100 %: Poland ("), "{text}");
+    }
+
+    #[test]
+    fn the_same_document_changes_nothing() {
+        let snapshot = snapshot();
+        let edits = snapshot.model().edits_to(&snapshot.model().document()).unwrap();
+        let preview = preview(&snapshot, &HealthTable::default(), &edits, 0).unwrap();
+        assert_eq!((preview.sentences.len(), preview.moves.len()), (0, 0));
+        assert!(preview.to_string().contains("Nothing would change"));
+    }
+
+    #[test]
+    fn a_wrong_draft_has_no_preview_but_every_error() {
+        let edit = |id: &str| Edit { kind: Kind::Pools, id: id.into(), value: Some(json!({ "members": [] })) };
+        let errors = preview(&snapshot(), &HealthTable::default(), &[edit("a"), edit("b")], 0).unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+    }
+}

@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
 use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch};
-use crate::model::{Admin, Checked, Endpoint, FieldError, Id, Model, Pool, Revision, sentences};
-use crate::store::{Fault, Loaded};
+use crate::model::{Admin, Endpoint, FieldError, Id, Model, Pool, Revision};
+use crate::store::Loaded;
 
 use super::keeper::lost;
+use super::passage::{Passage, Passed, Stored};
+use super::retired;
 use super::token::Token;
 use super::{
     Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
@@ -62,14 +63,13 @@ pub struct Writer {
     /// The SHA-256 that the next revision is linked to.
     last_sha256: String,
     storing: Option<Storing>,
+    retired: mpsc::Sender<Arc<Snapshot>>,
     waiting: VecDeque<(Publication, Reply<Published>)>,
 }
 
-/// A publication that passed every check and is on its way to the disk.
+/// The publication that is on its way; others wait for it.
 struct Storing {
-    done: oneshot::Receiver<Result<(), Fault>>,
-    checked: Checked,
-    revision: Revision,
+    done: oneshot::Receiver<Result<Passed, Refusal>>,
     reply: Reply<Published>,
 }
 
@@ -116,6 +116,7 @@ impl Writer {
             health,
             last_sha256,
             storing: None,
+            retired: retired::start(),
             waiting: VecDeque::new(),
         };
         writer.happened(at_start);
@@ -141,6 +142,8 @@ impl Writer {
                 }
             }
         }
+        // Whoever waits still is told that northing is stopping.
+        self.waiting.clear();
         if self.storing.is_some() {
             let result = stored(&mut self.storing).await;
             self.finish(result);
@@ -162,21 +165,20 @@ impl Writer {
     /// Shows the new health, then tells: first the answer, then the record of it.
     fn happened(&mut self, mut events: Vec<Event>) {
         if self.health.generation() != self.shown {
-            let table = self.health.table();
-            let current = self.shared.snapshot.load();
-            self.shared.snapshot.store(Arc::new(current.with_health(table)));
-            self.shared.health.store(Arc::new(table.clone()));
-            self.shown = self.health.generation();
+            let current = self.shared.snapshot.load_full();
+            self.swap(current.with_health(self.health.table()));
         }
         if events.is_empty() {
             return;
         }
         for event in &mut events {
             event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
-            let Event { subject, from, to, cause, .. } = &*event;
+            let Event { kind, subject, from, to, cause, .. } = &*event;
             // The first verdict after a start is no news.
             if from == "unknown" {
                 tracing::debug!("{subject}: {from} → {to}: {cause}");
+            } else if *kind == EventKind::System {
+                tracing::warn!("{subject}: {from} → {to}: {cause}");
             } else {
                 tracing::info!("{subject}: {from} → {to}: {cause}");
             }
@@ -268,91 +270,72 @@ impl Writer {
         let current = self.shared.snapshot.load_full();
         let compile = || Snapshot::compile(&self.model, &self.geo, self.health.table(), Some(&current));
         let snapshot = tokio::task::block_in_place(compile);
-        self.shared.snapshot.store(Arc::new(snapshot));
+        self.swap(snapshot);
+    }
+
+    fn swap(&mut self, snapshot: Snapshot) {
+        let old = self.shared.snapshot.swap(Arc::new(snapshot));
+        let _ = self.retired.try_send(old);
         self.shared.health.store(Arc::new(self.health.table().clone()));
         self.shown = self.health.generation();
     }
 
+    /// Sets the next publication on its way, unless one is.
     fn publish_next(&mut self) {
         while self.storing.is_none() {
             let Some((publication, reply)) = self.waiting.pop_front() else { return };
-            match tokio::task::block_in_place(|| self.check(&publication)) {
-                Err(refusal) => {
-                    let _ = reply.send(Err(refusal));
-                }
-                Ok(checked) if checked.changes.is_empty() => {
-                    let nothing =
-                        Published { revision: self.model.revision, sentences: Vec::new(), warnings: checked.warnings };
-                    let _ = reply.send(Ok(nothing));
-                }
-                Ok(checked) => self.store(publication, checked, reply),
+            if let Some(refusal) = publication.expect.iter().find_map(|expect| unmet(&self.model, expect)) {
+                let _ = reply.send(Err(refusal));
+                continue;
             }
-        }
-    }
-
-    fn check(&self, publication: &Publication) -> Result<Checked, Refusal> {
-        for expect in &publication.expect {
-            unmet(&self.model, expect).map_or(Ok(()), Err)?;
-        }
-        self.model.check(&publication.edits).map_err(Refusal::Invalid)
-    }
-
-    fn store(&mut self, publication: Publication, checked: Checked, reply: Reply<Published>) {
-        let sentences = sentences(&self.model, &checked.model, &checked.changes);
-        let revision = Revision {
-            number: checked.model.revision,
-            at: now(),
-            author: publication.author.actor.clone(),
-            message: publication.message.clone(),
-            sentences,
-            sha256: chained_sha256(&self.last_sha256, &checked),
-            changes: checked.changes.clone(),
-        };
-        let mut draft = publication.author.act("publish", format!("revision {}", revision.number));
-        draft.reason = publication.message;
-        draft.revision = Some(revision.number);
-        draft.after = serde_json::to_value(&revision.sentences).ok();
-        let (sender, done) = oneshot::channel();
-        let stored = revision.clone();
-        let handed_over = self.keeper.post(move |kept| {
-            let _ = sender.send(kept.commit(&stored, draft));
-            Ok(())
-        });
-        if handed_over {
-            self.storing = Some(Storing { done, checked, revision, reply });
-        } else {
-            let _ = reply.send(Err(Refusal::Busy));
+            let passage = Passage {
+                before: self.shared.snapshot.load_full(),
+                health: self.health.table().clone(),
+                keeper: self.keeper.clone(),
+                last_sha256: self.last_sha256.clone(),
+            };
+            let (sender, done) = oneshot::channel();
+            tokio::spawn(async move {
+                // The writer waits for it even while it stops.
+                let _ = sender.send(passage.publish(publication).await);
+            });
+            self.storing = Some(Storing { done, reply });
         }
     }
 
     /// The disk has spoken: show the new model, or leave everything as it was.
-    fn finish(&mut self, result: Result<(), Fault>) {
-        let Some(Storing { checked, revision, reply, .. }) = self.storing.take() else { return };
-        match result {
-            Err(fault) => {
-                let _ = reply.send(Err(fault.into()));
-            }
-            Ok(()) => {
-                self.model = Arc::new(checked.model);
-                self.last_sha256 = revision.sha256;
-                let mut events = self.health.reconfigure(&self.model, unix_ms());
-                self.recompile();
-                self.watched.send_replace(Arc::new(self.health.targets()));
-                let cause = if revision.message.is_empty() { revision.sentences.join(" ") } else { revision.message };
-                events.push(Event {
-                    from: format!("revision {}", revision.number - 1),
-                    actor: revision.author,
-                    ..system_event(EventKind::Publish, "configuration", &format!("revision {}", revision.number), cause)
-                });
-                self.happened(events);
-                let _ = reply.send(Ok(Published {
-                    revision: revision.number,
-                    sentences: revision.sentences,
-                    warnings: checked.warnings,
-                }));
-            }
-        }
+    fn finish(&mut self, result: Result<Passed, Refusal>) {
+        let Some(Storing { reply, .. }) = self.storing.take() else { return };
+        let _ = reply.send(result.map(|passed| match passed {
+            Passed::Nothing(warnings) => Published { revision: self.model.revision, sentences: Vec::new(), warnings },
+            Passed::Stored(stored) => self.show(*stored),
+        }));
         self.publish_next();
+    }
+
+    fn show(&mut self, Stored { snapshot, warnings, revision }: Stored) -> Published {
+        let is_steered_anew = !self.model.steers_like(snapshot.model());
+        self.model = snapshot.model().clone();
+        self.last_sha256 = revision.sha256;
+        let mut events = self.health.reconfigure(&self.model, unix_ms());
+        // Health, and even the geo database, went on while this was checked and stored.
+        if Arc::ptr_eq(snapshot.geo(), &self.geo) {
+            self.swap(snapshot.with_health(self.health.table()));
+        } else {
+            self.recompile();
+        }
+        if is_steered_anew {
+            self.watched.send_replace(Arc::new(self.health.targets()));
+        }
+        let Revision { number, author, message, sentences, .. } = revision;
+        let cause = if message.is_empty() { sentences.join(" ") } else { message };
+        events.push(Event {
+            from: format!("revision {}", number - 1),
+            actor: author,
+            ..system_event(EventKind::Publish, "configuration", &format!("revision {number}"), cause)
+        });
+        self.happened(events);
+        Published { revision: number, sentences, warnings }
     }
 }
 
@@ -383,12 +366,12 @@ fn action(switch: &Switch) -> &'static str {
 pub(super) const TOKEN_KEY: &str = "token/";
 
 /// Waits for the publication that is being stored; for ever when there is none.
-async fn stored(storing: &mut Option<Storing>) -> Result<(), Fault> {
+async fn stored(storing: &mut Option<Storing>) -> Result<Passed, Refusal> {
     match storing {
         None => std::future::pending().await,
         Some(storing) => match (&mut storing.done).await {
             Ok(result) => result,
-            Err(_) => Err(lost("the store could not finish this")),
+            Err(_) => Err(lost("the store could not finish this").into()),
         },
     }
 }
@@ -418,14 +401,6 @@ fn unmet(model: &Model, expect: &Expect) -> Option<Refusal> {
 
 fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
     Refusal::NotFound(format!("There is no {} {id}; GET /api/v1/{} lists all.", kind.singular(), kind.as_str()))
-}
-
-/// A revision's hash covers the hash before it and its own changes, so that it stands for the whole
-/// history and costs only what changed.
-fn chained_sha256(previous: &str, checked: &Checked) -> String {
-    let changes = serde_json::to_vec(&checked.changes).unwrap_or_default();
-    let digest = Sha256::new().chain_update(previous).chain_update(changes).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An event of the system itself.

@@ -45,7 +45,13 @@ impl World {
     }
 
     fn addresses<'s>(&'s self, owner: Owner<'s>, count: usize) -> Set<'s> {
-        Set { owner, rtype: RecordType::A, ttl: 30, data: self.data.iter().take(count).map(Vec::as_slice).collect() }
+        Set {
+            owner,
+            rtype: RecordType::A,
+            ttl: 30,
+            kept: 0,
+            data: self.data.iter().take(count).map(Vec::as_slice).collect(),
+        }
     }
 
     fn referral(&self, glue: usize, siblings: usize) -> Answer<'_> {
@@ -55,11 +61,18 @@ impl World {
             owner: Owner::Name(self.cut.as_wire()),
             rtype: RecordType::NS,
             ttl: 300,
+            kept: 0,
             data: [self.server.as_wire(), self.sibling.as_wire()].into_iter().collect(),
         });
         for (owner, count) in [(&self.glue_owner, glue), (&self.sibling_owner, siblings)] {
             let data = self.glue.iter().take(count).map(Vec::as_slice).collect();
-            answer.additional.push(Set { owner: Owner::Name(owner.as_wire()), rtype: RecordType::A, ttl: 300, data });
+            answer.additional.push(Set {
+                owner: Owner::Name(owner.as_wire()),
+                rtype: RecordType::A,
+                ttl: 300,
+                kept: 0,
+                data,
+            });
         }
         answer
     }
@@ -70,6 +83,7 @@ impl World {
             owner: Owner::Name(self.apex.as_wire()),
             rtype: RecordType::SOA,
             ttl: 60,
+            kept: 0,
             data: std::iter::once(self.soa.as_slice()).collect(),
         });
         answer
@@ -99,7 +113,7 @@ impl World {
                 let rtype = RecordType(65_280 + kind as u16);
                 let count = 1 + entropy.below(longest) as usize;
                 let data = self.data.iter().take(count).map(Vec::as_slice).collect();
-                sets.push(Set { owner, rtype, ttl: 1 + entropy.below(600) as u32, data });
+                sets.push(Set { owner, rtype, ttl: 1 + entropy.below(600) as u32, kept: 0, data });
             }
             sets
         };

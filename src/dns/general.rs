@@ -166,7 +166,7 @@ impl<E: Engine> Handler<E> {
         metadata.response_code = ResponseCode::from(0, answer.rcode as u8);
         metadata.authoritative = answer.authoritative;
         let asked = request.queries.queries().first().map(|query| query.original().name().clone()).unwrap_or_default();
-        let records = Records::of(&answer, &asked);
+        let records = Records::of(&answer, &asked, query.name());
         let mut last = nothing_sent(request);
         // hickory cuts a message wherever it is full; whole sets are left out instead, extras first.
         for part in [records.all(), records.without_extras(), records.answer_only(), Some(Parts::default())] {
@@ -205,8 +205,8 @@ struct Parts<'r> {
 }
 
 impl Records {
-    fn of(answer: &Answer, asked: &Name) -> Self {
-        let all = |section: &[Set]| section.iter().flat_map(|set| records(set, asked)).collect();
+    fn of(answer: &Answer, asked: &Name, question: &[u8]) -> Self {
+        let all = |section: &[Set]| section.iter().flat_map(|set| records(set, asked, question)).collect();
         let (glue, extras): (Vec<Set>, Vec<Set>) =
             answer.additional.iter().cloned().partition(|set| is_needed_glue(set, answer));
         Records {
@@ -237,13 +237,14 @@ impl Records {
     }
 }
 
-fn records(set: &Set, asked: &Name) -> Vec<Record> {
+fn records(set: &Set, asked: &Name, question: &[u8]) -> Vec<Record> {
     let owner = match set.owner {
         Owner::Question => Some(asked.clone()),
         Owner::Name(wire) => Name::read(&mut BinDecoder::new(wire)).ok(),
     };
     let Some(owner) = owner else { return Vec::new() };
-    set.data.iter().map(|data| Record::from_rdata(owner.clone(), set.ttl, record_data(set.rtype.0, data))).collect()
+    let data = set.data.iter().map(|data| [set.kept(question), data].concat());
+    data.map(|data| Record::from_rdata(owner.clone(), set.ttl, record_data(set.rtype.0, &data))).collect()
 }
 
 /// Data that hickory does not know or rejects goes out as it is (RFC 3597).

@@ -56,19 +56,22 @@ impl Default for Batch {
     }
 }
 
-/// Asks the kernel for the local address of each packet, and forbids it to take part in path MTU discovery,
-/// whose forged messages would make us fragment (RFC 9715 appendix A).
+/// Asks the kernel for the local address of each packet where the socket is bound to all of them; one that is
+/// bound to a single address replies from it anyway, and is spared the work. Forbids path MTU discovery, whose
+/// forged messages would make us fragment (RFC 9715 appendix A).
 pub fn prepare(socket: &UdpSocket) -> io::Result<()> {
-    let options: &[(c_int, c_int, c_int)] = match socket.local_addr()? {
-        SocketAddr::V4(_) => &[
-            (libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
-            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
-        ],
-        SocketAddr::V6(_) => &[
+    let address = socket.local_addr()?;
+    let [local, discover] = match address {
+        SocketAddr::V4(_) => {
+            [(libc::IPPROTO_IP, libc::IP_PKTINFO, 1), (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)]
+        }
+        SocketAddr::V6(_) => [
             (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
             (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
         ],
     };
+    let options: &[(c_int, c_int, c_int)] =
+        if address.ip().is_unspecified() { &[local, discover] } else { &[discover] };
     for &(level, name, value) in options {
         // SAFETY: the descriptor is open as long as `socket` is borrowed; the value is a c_int of the given size.
         let result = unsafe {

@@ -2,7 +2,7 @@
 //! carried and counted.
 //!
 //! `query` reads, `reply` writes, `respond` is the hot path between them, `general` the other one through
-//! hickory. `edge` is what the transports share; `udp` and `tcp` carry packets over the sockets of `bind`, and
+//! hickory. `rate` says which network asks too much. `edge` is what the transports share; `udp` and `tcp` carry packets over the sockets of `bind`, and
 //! `listeners` starts and stops them.
 
 #[cfg(test)]
@@ -21,6 +21,7 @@ mod mmsg;
 #[cfg(test)]
 mod mutation;
 mod query;
+mod rate;
 mod reply;
 mod respond;
 mod tcp;
@@ -34,5 +35,6 @@ pub use counters::{Counters, Credits};
 pub use edge::{Edge, Release};
 pub use listeners::Listeners;
 pub use query::Code;
+pub use rate::{DEFAULT_RATE, MAX_RATE};
 pub use respond::{Arrival, Engine, Outcome, Said, Settings, Transport, respond};
 pub use tcp::Limits;

@@ -130,8 +130,9 @@ fn write_set(question: &[u8], set: &Set, limit: usize, counter: usize, out: &mut
         Owner::Name(name) if name == question => Some(POINTER_TO_QUESTION),
         Owner::Name(_) => None,
     };
+    let kept = set.kept(question);
     for data in &set.data {
-        let Ok(length) = u16::try_from(data.len()) else {
+        let Ok(length) = u16::try_from(kept.len() + data.len()) else {
             out.truncate(start);
             return false;
         };
@@ -148,6 +149,7 @@ fn write_set(question: &[u8], set: &Set, limit: usize, counter: usize, out: &mut
         let [s0, s1, s2, s3] = set.ttl.to_be_bytes();
         let [l0, l1] = length.to_be_bytes();
         out.extend_from_slice(&[t0, t1, 0, 1, s0, s1, s2, s3, l0, l1]);
+        out.extend_from_slice(kept);
         out.extend_from_slice(data);
         if out.len() > limit {
             out.truncate(start);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cookie::Secret;
 use super::query::{Code, Edns, Query, Verdict};
+use super::rate::DEFAULT_RATE;
 use super::reply::{self, Fit, MAX_NSID, MAX_STREAM, MAX_UDP, MIN_UDP, ReplyEdns};
 use crate::answer::{self, Answer, Client, Credit, Entropy, Question, Snapshot};
 use crate::model::RecordType;
@@ -38,7 +39,8 @@ impl Engine for Snapshot {
     }
 
     fn same_indices(&self, other: &Self) -> bool {
-        self.policy_ids() == other.policy_ids() && self.pool_ids() == other.pool_ids()
+        // Numbers are given once and never again, so that more of them is all that can differ.
+        (self.policies(), self.pools()) == (other.policies(), other.pools())
     }
 }
 
@@ -47,13 +49,15 @@ impl Engine for Snapshot {
 pub struct Settings {
     nsid: Box<[u8]>,
     secret: Secret,
+    /// UDP replies a second for each client network; 0 for no limit.
+    pub rate: u32,
 }
 
 impl Settings {
     /// The node's name, cut after `MAX_NSID` bytes, is told to whoever asks for it (RFC 5001).
     pub fn new(node: &str, secret: Secret) -> Self {
         let name = node.as_bytes();
-        Settings { nsid: name[..name.len().min(MAX_NSID)].into(), secret }
+        Settings { nsid: name[..name.len().min(MAX_NSID)].into(), secret, rate: DEFAULT_RATE }
     }
 }
 
@@ -129,6 +133,19 @@ pub fn respond<E: Engine>(
             Outcome::Reply(said(&query, Code(answer.rcode as u16), fit, answer.credit))
         }
     }
+}
+
+/// True when the query returns a fresh cookie of ours: its sender is not forged.
+pub(super) fn is_proven(query: &Query, arrival: &Arrival, settings: &Settings) -> bool {
+    let cookie = query.edns.as_ref().and_then(|edns| edns.cookie);
+    cookie.is_some_and(|cookie| settings.secret.recognises(cookie, arrival.client, arrival.now_ms))
+}
+
+/// Writes an empty truncated reply: ask again over TCP, or with the cookie that comes along.
+pub(super) fn slip(query: &Query, arrival: &Arrival, settings: &Settings, out: &mut Vec<u8>) {
+    let edns = query.edns.as_ref().map(|edns| prepare(edns, arrival, settings));
+    reply::refuse(query, Code::NOERROR, edns.as_ref(), out);
+    out[2] |= 0x02;
 }
 
 /// The most bytes that a reply to the query may have.

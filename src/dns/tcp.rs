@@ -62,6 +62,8 @@ const WRITE: usize = 64 * 1024;
 const MAX_READS: usize = 16;
 /// How long connections have to take their last replies when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long a desk without queries may keep an old snapshot, which can hold a lot of memory.
+const REFRESH: Duration = Duration::from_secs(1);
 /// Desks that connections share, so that threads seldom meet at one.
 const DESKS: usize = 8;
 
@@ -91,6 +93,10 @@ impl<E: Engine> Server<E> {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                () = sleep(REFRESH) => {
+                    self.refresh_desks();
+                    continue;
+                }
                 () = self.stop.cancelled() => break,
             };
             match accepted {
@@ -117,6 +123,11 @@ impl<E: Engine> Server<E> {
         if timeout(DRAIN, tracker.wait()).await.is_err() {
             warn!("some TCP clients did not take their last replies in {} s; closing them", DRAIN.as_secs());
         }
+    }
+
+    /// Desks that nobody comes to let go of old snapshots, too; one in use does so itself.
+    fn refresh_desks(&self) {
+        self.desks.iter().filter_map(Mutex::try_lock).for_each(|mut desk| desk.refresh());
     }
 
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tracker: &TaskTracker) {
@@ -165,7 +176,12 @@ impl<E: Engine> Connection<E> {
                 () = sleep_until(deadline) => return,
             };
             match self.answer(&mut begun).await {
-                Some(Pause::Over) | None => break,
+                Some(Pause::Over) => break,
+                None => {
+                    // The kernel must not keep for minutes what nobody takes.
+                    let _ = self.stream.set_zero_linger();
+                    return;
+                }
                 Some(_) if stopped => break,
                 Some(_) => {}
             }

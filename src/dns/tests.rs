@@ -69,6 +69,8 @@ fn what_is_wrong_is_answered_with_its_code_and_no_records() {
     let cases: Vec<(&str, Ask, u16)> = vec![
         ("class CH", Ask::of("version.bind", 16).class(3), 5),
         ("class ANY", www().class(255), 5),
+        ("class HS", www().class(4), 5),
+        ("class NONE", www().class(254), 5),
         ("class 0", www().class(0), 5),
         ("type OPT", Ask::of("www.test", 41), 1),
         ("type TSIG", Ask::of("www.test", 250), 1),
@@ -78,7 +80,13 @@ fn what_is_wrong_is_answered_with_its_code_and_no_records() {
         ("two questions", www().header(5, 2), 1),
         ("question missing", Ask { question: Vec::new(), ..www() }, 1),
         ("pointer in the question", Ask { question: vec![0xc0, 12, 0, 1, 0, 1], ..www() }, 1),
+        ("pointer forward", Ask { question: vec![0xc0, 18, 0, 1, 0, 1, 0], ..www() }, 1),
+        ("pointer into the header", Ask { question: vec![0xc0, 4, 0, 1, 0, 1], ..www() }, 1),
+        ("pointers in a circle", Ask { question: vec![1, b'a', 0xc0, 12, 0, 1, 0, 1], ..www() }, 1),
+        ("pointer to itself in a record", www().record(&[0xc0, 26], opt, &[]), 1),
+        ("pointer forward in a record", www().record(&[0xc0, 40], opt, &[]), 1),
         ("label type 01", Ask { question: vec![0x41, 0, 0, 1, 0, 1], ..www() }, 1),
+        ("label type 10", Ask { question: vec![0x81, 0, 0, 1, 0, 1], ..www() }, 1),
         ("name of 257 bytes", Ask { question: [vec![1; 256], vec![0, 0, 1, 0, 1]].concat(), ..www() }, 1),
         ("record missing", www().header(11, 1), 1),
         ("OPT below a name", www().record(b"\x01x\x00", opt, &[]), 1),
@@ -119,6 +127,93 @@ fn a_malformed_option_is_refused_with_question_and_opt() {
 }
 
 #[test]
+fn an_unknown_version_is_told_the_version_that_we_speak() {
+    let options: &[u8] = &[0, 100, 0, 2, 9, 9, 0, 3, 0, 0];
+    for flags in [[0, 0], [0x80, 0], [0x7f, 0xff]] {
+        let ask = Ask::of("www.test", 1).record(&[0], &[0, 41, 16, 0, 0, 1, flags[0], flags[1]], options);
+        let bytes = reply(&ask);
+        let opt = [0, 0, 41, 4, 208, 1, 0, flags[0] & 0x80, 0, 0, 0];
+        assert!(bytes.ends_with(&opt), "BADVERS, version 0, DO as it was, no options: {bytes:x?}");
+        assert_eq!((bytes[3] & 15, bytes[7]), (0, 0));
+    }
+}
+
+#[test]
+fn every_opcode_but_three_is_not_implemented() {
+    for opcode in (0..16u8).filter(|opcode| ![0, 4, 5].contains(opcode)) {
+        for ask in [Ask::of("www.test", 1), Ask::of("www.test", 1).edns(1232, &[])] {
+            let bytes = reply(&ask.clone().header(2, opcode << 3));
+            assert_eq!((code(&bytes), bytes[2] >> 3 & 15, bytes[5]), (4, opcode, 0), "opcode {opcode}");
+            assert_eq!(bytes[11], ask.header[11], "EDNS only for those who speak it");
+        }
+    }
+}
+
+#[test]
+fn a_query_cut_anywhere_is_malformed_and_keeps_its_question_when_that_was_whole() {
+    let options: &[(u16, &[u8])] = &[(3, &[]), (8, &[0, 1, 24, 0, 192, 0, 2]), (10, &[1; 8])];
+    let ask = Ask::of("www.test", 1).edns(1232, options);
+    let packet = ask.bytes();
+    for length in 0..packet.len() {
+        let (outcome, bytes) = outcome(&packet[..length], Transport::Udp);
+        if length < 12 {
+            assert_eq!((outcome, bytes.len()), (Outcome::Silence, 0));
+            continue;
+        }
+        let questions = u8::from(length >= 12 + ask.question.len());
+        assert_eq!((&bytes[..2], code(&bytes), bytes[5]), (&packet[..2], 1, questions), "{length} bytes");
+    }
+}
+
+#[test]
+fn subnets_come_back_as_they_were_sent() {
+    let cases: &[(&[u8], u8)] = &[
+        (&[0, 1, 24, 0, 192, 0, 2], 20),
+        (&[0, 1, 32, 0, 192, 0, 2, 77], 20),
+        (&[0, 2, 56, 0, 0x20, 1, 13, 184, 0, 0, 1], 20),
+        (&[0, 2, 128, 0, 0x20, 1, 13, 184, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 20),
+        (&[0, 1, 0, 0], 0),
+        (&[0, 2, 0, 0], 0),
+        (&[0, 0, 0, 0], 0),
+    ];
+    for (data, scope) in cases {
+        for (name, code, scope) in [("www.test", 0, *scope), ("nothing.test", 3, 0)] {
+            let bytes = reply(&Ask::of(name, 1).edns(1232, &[(8, data)]));
+            let mut expected = [&[0, 8, 0, data.len() as u8], *data].concat();
+            expected[7] = scope;
+            // Compared by its bytes, because hickory knows no family 0.
+            assert_eq!(bytes[3] & 15, code, "{name} {data:?}");
+            assert!(bytes.ends_with(&expected), "{name} {data:?}: {bytes:x?}");
+        }
+    }
+}
+
+#[test]
+fn every_malformed_subnet_is_refused_with_question_and_opt() {
+    let kinds: &[&[u8]] = &[
+        &[],
+        &[0],
+        &[0, 1, 24],
+        &[0, 0, 24, 0, 192, 0, 2],
+        &[0, 0, 0, 0, 1],
+        &[0, 3, 24, 0, 192, 0, 2],
+        &[0, 1, 33, 0, 192, 0, 2, 1, 128],
+        &[0, 2, 129, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 128],
+        &[0, 1, 24, 8, 192, 0, 2],
+        &[0, 1, 24, 0, 192, 0],
+        &[0, 1, 24, 0, 192, 0, 2, 0],
+        &[0, 1, 0, 0, 192],
+        &[0, 1, 20, 0, 192, 0, 8],
+        &[0, 2, 33, 0, 0x20, 1, 0xd, 0xb8, 0x40],
+    ];
+    for data in kinds {
+        let message = Message::from_vec(&reply(&Ask::of("www.test", 1).edns(1232, &[(8, data)]))).unwrap();
+        assert_eq!(u16::from(message.metadata.response_code), 1, "{data:?}");
+        assert_eq!((message.queries.len(), message.edns.map(|edns| edns.max_payload())), (1, Some(1232)), "{data:?}");
+    }
+}
+
+#[test]
 fn what_need_not_be_understood_is_answered_all_the_same() {
     let www = || Ask::of("www.test", 1);
     let trailing = Ask { rest: vec![1, 2, 3], ..www() };
@@ -132,6 +227,7 @@ fn what_need_not_be_understood_is_answered_all_the_same() {
         ("EDNS rcode", www().record(&[0], &[0, 41, 4, 208, 9, 0, 0, 0], &[])),
         ("other record beside", www().record(&[0xc0, 12], &[0, 1, 0, 1, 0, 0, 0, 0], &[1, 2, 3, 4])),
         ("payload 0", www().edns(0, &[])),
+        ("EDNS padding, of which plain transports have none", www().edns(1232, &[(12, &[0; 40])])),
     ];
     for (what, ask) in cases {
         let bytes = reply(&ask);
@@ -139,6 +235,7 @@ fn what_need_not_be_understood_is_answered_all_the_same() {
         assert_eq!((bytes[2], bytes[3]), (0x84, 0), "{what}: flags");
         let flags = Message::from_vec(&bytes).unwrap().edns.map(|edns| u16::from(*edns.flags()));
         assert!(matches!(flags, None | Some(0)), "{what}: EDNS flags");
+        assert!([100, 12].iter().all(|&code| option(&bytes, code).is_none()), "{what}: options");
     }
 }
 

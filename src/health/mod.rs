@@ -76,13 +76,21 @@ impl Health {
         for (key, value) in stored {
             health.restore(key, value, now_ms);
         }
-        let events = health.reconfigure(model, now_ms);
+        let events = health.adopt(model, now_ms);
         (health, events)
     }
 
     /// Takes over a new revision. What is still configured keeps its state, an endpoint whose address
     /// changed starts anew, and what is gone is forgotten. A published `admin` ends a pool's switch.
     pub fn reconfigure(&mut self, model: &Arc<Model>, now_ms: u64) -> Vec<Event> {
+        if self.model.steers_like(model) {
+            self.model = model.clone();
+            return Vec::new();
+        }
+        self.adopt(model, now_ms)
+    }
+
+    fn adopt(&mut self, model: &Arc<Model>, now_ms: u64) -> Vec<Event> {
         let old = std::mem::replace(&mut self.model, model.clone());
         self.index = Index::build(model);
         self.adopt_streams(&old);

@@ -1,5 +1,7 @@
 //! Pools: counts healthy members, moves the pool on, opens and closes incidents.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::recovery::{Serving, hold_ends_ms, needed, ramp};
@@ -128,9 +130,9 @@ impl Health {
             self.wakes.remove(&(at_ms, id.clone()));
         }
         self.wakes.extend(wake_ms.map(|at_ms| (at_ms, id.clone())));
-        if self.table.pools.get(id) != Some(&health) {
+        if self.table.pools.get(id).is_none_or(|known| **known != health) {
             self.generation += 1;
-            self.table.pools.insert(id.clone(), health);
+            self.table.pools.insert(id.clone(), Arc::new(health));
         }
         (from != to).then_some(PoolChange { from, to, incident })
     }

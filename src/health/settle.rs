@@ -2,6 +2,7 @@
 //! nothing moves any more; then pools move on what is settled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::stored::Key;
 use super::tell;
@@ -74,7 +75,8 @@ impl Health {
                 }
                 settled.touched.insert(id.clone());
                 self.generation += 1;
-                let EndpointHealth { families } = self.table.endpoints.entry(id.clone()).or_default();
+                let entry = self.table.endpoints.entry(id.clone()).or_default();
+                let EndpointHealth { families } = Arc::make_mut(entry);
                 families.insert(family, next);
             }
         }

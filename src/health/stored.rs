@@ -2,6 +2,7 @@
 //! incidents. Streaks, measurements and load begin anew.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -125,7 +126,9 @@ impl Health {
         self.table.pools.retain(|pool, _| model.pools.contains_key(pool));
         self.table.endpoints.retain(|endpoint, _| model.endpoints.contains_key(endpoint));
         for (endpoint, health) in &mut self.table.endpoints {
-            health.families.retain(|family, _| has(endpoint, *family));
+            if health.families.keys().any(|family| !has(endpoint, *family)) {
+                Arc::make_mut(health).families.retain(|family, _| has(endpoint, *family));
+            }
         }
         if (endpoints, pools) != (self.table.endpoints.len(), self.table.pools.len()) {
             self.generation += 1;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,13 +94,15 @@ impl Default for PoolHealth {
     }
 }
 
-/// An entity that is missing here has its default: usable, nothing known against it.
+/// An entity that is missing here has its default: usable, nothing known against it. What did not change
+/// is shared from table to table, so that a copy of ten thousand costs little, and `Arc::ptr_eq` tells
+/// what changed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HealthTable {
     #[schema(value_type = std::collections::BTreeMap<String, EndpointHealth>)]
-    pub endpoints: BTreeMap<Id<Endpoint>, EndpointHealth>,
+    pub endpoints: BTreeMap<Id<Endpoint>, Arc<EndpointHealth>>,
     #[schema(value_type = std::collections::BTreeMap<String, PoolHealth>)]
-    pub pools: BTreeMap<Id<Pool>, PoolHealth>,
+    pub pools: BTreeMap<Id<Pool>, Arc<PoolHealth>>,
 }
 
 /// The word of each state, as in JSON.

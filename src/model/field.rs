@@ -102,6 +102,17 @@ impl<'a> Fields<'a> {
 
     /// A text of at most `max` characters without control characters.
     pub fn text(&mut self, name: &'static str, max: usize) -> Option<String> {
+        let text = self.verbatim(name, max)?;
+        if text.chars().any(|c| c.is_control() && c != '\n') {
+            self.error(name, "contains a control character", "use plain text");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A text of at most `max` characters that goes over the wire as it is: a protocol's line ends with
+    /// a carriage return.
+    pub fn verbatim(&mut self, name: &'static str, max: usize) -> Option<String> {
         let value = self.raw(name)?;
         let Some(text) = value.as_str() else {
             self.error(name, format!("{} is not text", brief(value)), "put it in quotes");
@@ -109,10 +120,6 @@ impl<'a> Fields<'a> {
         };
         if text.chars().count() > max {
             self.error(name, format!("{} characters are too many", text.chars().count()), format!("use at most {max}"));
-            return None;
-        }
-        if text.chars().any(|c| c.is_control() && c != '\n') {
-            self.error(name, "contains a control character", "use plain text");
             return None;
         }
         Some(text.to_owned())

@@ -78,6 +78,25 @@ pub struct Model {
 }
 
 impl Model {
+    /// True when the two differ in nothing but zones and record sets. Compares identities, so that it costs
+    /// little however much there is.
+    pub fn steers_like(&self, other: &Model) -> bool {
+        fn same<T>(a: &Table<T>, b: &Table<T>) -> bool {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1))
+        }
+        same(&self.regions, &other.regions)
+            && same(&self.endpoints, &other.endpoints)
+            && same(&self.pools, &other.pools)
+            && same(&self.monitors, &other.monitors)
+            && same(&self.policies, &other.policies)
+    }
+
+    /// The record sets of a zone, in export order.
+    pub fn records_of<'m>(&'m self, zone: &'m Id<Zone>) -> impl Iterator<Item = (&'m RecordKey, &'m Arc<RecordSet>)> {
+        let first = RecordKey { zone: zone.clone(), name: Name::root(), rtype: RecordType(0) };
+        self.records.range(first..).take_while(move |(key, _)| key.zone == *zone)
+    }
+
     /// How many entities of a kind there are, the built-in ones included.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {

@@ -183,8 +183,8 @@ impl Check {
                 let port = fields.number("port", 1..=65_535, 0) as u16;
                 Some(Check::Tcp(TcpCheck {
                     port,
-                    send: fields.text("send", MAX_TEXT),
-                    expect: fields.text("expect", MAX_TEXT),
+                    send: fields.verbatim("send", MAX_TEXT),
+                    expect: fields.verbatim("expect", MAX_TEXT),
                 }))
             }
             Some("icmp") => {

@@ -17,6 +17,8 @@ pub(super) async fn check(check: &TcpCheck, ip: IpAddr, trace: &mut Trace) -> Re
     }
     let Some(expect) = &check.expect else { return Ok(()) };
     let mut search = Search::new(expect);
+    // Reasons are single lines.
+    let expect = expect.escape_debug();
     let mut chunk = vec![0; 4096];
     loop {
         let length = stream.read(&mut chunk).await?;

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ const KEPT_AT_LEAST: usize = 2;
 const WAITING: usize = 256;
 /// How long after a failure the same export is tried again.
 const RETRY: Duration = Duration::from_secs(15);
+/// After an export the thread rests for several times as long as it took: changes in a row to a large model
+/// then cost a part of one processor and of the disk, not all of them. The journal has what is not exported.
+const REST_FACTOR: u32 = 4;
+const MAX_REST: Duration = Duration::from_secs(10);
 const DAY: u64 = 86_400;
 
 /// Entities by `kind/id`, each as JSON text.
@@ -143,9 +147,11 @@ struct Follower {
 impl Follower {
     fn run(mut self, steps: Receiver<Step>) {
         let newest = self.world.revision.as_ref().map(|revision| revision.number);
-        self.exported = newest.filter(|&number| read(&self.dir, number).is_ok());
-        let mut written = self.write();
+        self.exported = newest.filter(|&number| is_whole(&self.dir, number));
         loop {
+            let began = Instant::now();
+            let written = self.write();
+            let rest_until = Instant::now() + (began.elapsed() * REST_FACTOR).min(MAX_REST);
             let step = if written {
                 steps.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
@@ -156,10 +162,9 @@ impl Follower {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            while let Ok(step) = steps.try_recv() {
+            while let Ok(step) = steps.recv_timeout(rest_until.saturating_duration_since(Instant::now())) {
                 self.take(step);
             }
-            written = self.write();
         }
     }
 
@@ -260,6 +265,22 @@ pub fn read(dir: &Path, revision: u64) -> Result<Export, String> {
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }
 
+/// Whether the export of `revision` is there and fits its hash; cheaper than to read it.
+fn is_whole(dir: &Path, revision: u64) -> bool {
+    let hash = || -> io::Result<bool> {
+        let mut file = fs::File::open(path(dir, revision))?;
+        let seal_length = (SEAL.len() + 64 + SEAL_END.len()) as u64;
+        let Some(body_length) = file.metadata()?.len().checked_sub(seal_length) else { return Ok(false) };
+        let mut body = Sealed { out: &mut io::sink(), hasher: Sha256::new() };
+        io::copy(&mut (&mut file).take(body_length), &mut body)?;
+        let hasher = body.hasher;
+        let mut seal = Vec::new();
+        file.read_to_end(&mut seal)?;
+        Ok(seal == sealed(hasher))
+    };
+    hash().unwrap_or(false)
+}
+
 /// The secrets as last written; none where there is no file.
 pub fn read_secrets(dir: &Path) -> Result<Secrets, String> {
     let bytes = match fs::read(secrets_path(dir)) {
@@ -307,7 +328,7 @@ fn write_secrets(dir: &Path, secrets: &Secrets) -> Result<(), Fault> {
 
 /// One entity a line, in order: two exports can be compared with `diff`.
 fn write_model(out: &mut dyn Write, world: &World, revision: &Revision) -> io::Result<()> {
-    let mut out = Sealed { out, hasher: Sha256::new() };
+    let mut out = BufWriter::new(Sealed { out, hasher: Sha256::new() });
     write!(out, "{{\"format\":{FORMAT},\"transaction\":{},\n\"revision\":", world.transaction)?;
     serde_json::to_writer(&mut out, revision)?;
     write!(out, ",\n\"audit\":")?;
@@ -326,8 +347,15 @@ fn write_model(out: &mut dyn Write, world: &World, revision: &Revision) -> io::R
         write!(out, ":{text}")?;
     }
     write!(out, "{}", if kind.is_empty() { "}" } else { "}}" })?;
-    let hash = out.hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    out.out.write_all(&[SEAL, hash.as_bytes(), SEAL_END].concat())
+    out.flush()?;
+    let Sealed { out, hasher } = out.get_mut();
+    out.write_all(&sealed(hasher.clone()))
+}
+
+/// The end of an export whose beginning `hasher` has seen.
+fn sealed(hasher: Sha256) -> Vec<u8> {
+    let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    [SEAL, hash.as_bytes(), SEAL_END].concat()
 }
 
 /// Hashes what passes.

@@ -81,7 +81,8 @@ pub struct Opened {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Loaded {
     pub revision: u64,
-    pub entities: Vec<(Kind, String, Value)>,
+    /// With their JSON text, shared with the exports.
+    pub entities: Vec<(Kind, String, Arc<str>)>,
     pub health: Vec<(String, Value)>,
     pub secrets: Vec<(String, Value)>,
     pub last_event: u64,
@@ -382,16 +383,15 @@ fn forget(engine: &Engine, batch: &mut Batch, tree: Tree, newest: u64, kept: u64
 fn before(engine: &Engine, batch: &Batch) -> Result<Batch, Trouble> {
     let old = |write: &Write| {
         let value = engine.stored(write.tree, &write.key)?;
-        Ok(Write { value, ..write.clone() })
+        Ok(Write { tree: write.tree, key: write.key.clone(), value })
     };
     Ok(Batch(batch.0.iter().map(old).collect::<Result<_, Trouble>>()?))
 }
 
-fn entities(stored: &export::Entities) -> Result<Vec<(Kind, String, Value)>, String> {
+fn entities(stored: &export::Entities) -> Result<Vec<(Kind, String, Arc<str>)>, String> {
     let entity = |(key, text): (&String, &Arc<str>)| {
         let (kind, id) = layout::entity_of_key(key).ok_or_else(|| format!("{key} is of a kind unknown here"))?;
-        let value = serde_json::from_str(text).map_err(|error| format!("{key} cannot be read: {error}"))?;
-        Ok((kind, id.to_owned(), value))
+        Ok((kind, id.to_owned(), text.clone()))
     };
     stored.iter().map(entity).collect()
 }

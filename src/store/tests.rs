@@ -26,7 +26,7 @@ impl Publisher {
     fn open(dir: &Path) -> (Publisher, Reopened) {
         let Opened { store, loaded, repairs } = Store::open(dir).unwrap();
         let model =
-            loaded.entities.iter().map(|(kind, id, value)| (layout::entity_key(*kind, id), value.clone())).collect();
+            loaded.entities.iter().map(|(kind, id, text)| (layout::entity_key(*kind, id), value(text))).collect();
         let publisher = Publisher { store, audit: loaded.last_audit.clone(), revision: loaded.revision, model };
         (publisher, Reopened { loaded, repairs })
     }
@@ -97,14 +97,17 @@ struct Reopened {
     repairs: Vec<String>,
 }
 
+fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
 fn hash(model: &BTreeMap<String, Value>) -> String {
     crate::model::sha256(&serde_json::to_vec(model).unwrap())
 }
 
 /// The model loaded is exactly that of the revision it claims to be.
 fn assert_right(loaded: &Loaded, store: &Store) {
-    let model =
-        loaded.entities.iter().map(|(kind, id, value)| (layout::entity_key(*kind, id), value.clone())).collect();
+    let model = loaded.entities.iter().map(|(kind, id, text)| (layout::entity_key(*kind, id), value(text))).collect();
     if loaded.revision > 0 {
         assert_eq!(
             store.revision(loaded.revision).unwrap().unwrap().sha256,

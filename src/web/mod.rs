@@ -7,33 +7,37 @@ mod extract;
 mod ops;
 mod page;
 mod problem;
+mod route;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::control::Control;
-use crate::control::token::{Role, Token};
+use crate::control::token::Token;
 use crate::metrics::Metrics;
 
 pub use api::{make_token, openapi};
 pub use problem::Problem;
+use route::Route;
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
 /// The largest zone file or document: about a million records.
 const MAX_DOCUMENT: usize = 64 << 20;
-/// Whole-request deadline. A publication of 100,000 names takes a few seconds on a slow disk.
+/// How long a request may take to arrive, and one that only reads to be answered. A publication is not cut
+/// off: it happens whether or not somebody still waits for the answer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What every handler can reach. Cheap to clone.
@@ -47,26 +51,17 @@ pub struct Web {
     pub ready: Arc<AtomicBool>,
 }
 
-/// One route: the router, its guard and the OpenAPI document are made from the same line.
-struct Route {
-    method: &'static str,
-    path: String,
-    /// `None` is open to everybody.
-    role: Option<Role>,
-    summary: String,
-    parameters: &'static [(&'static str, &'static str)],
-    /// Schema names.
-    request: Option<&'static str>,
-    response: &'static str,
-    handler: MethodRouter<Web>,
-}
-
 /// The whole of HTTP as one service.
 pub fn router(web: Web) -> Router {
     let mut router = Router::new();
-    for Route { path, role, handler, request, parameters, .. } in api::routes().into_iter().chain(ops::routes()) {
-        let limit = if matches!(request, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
+    for Route { method, path, role, handler, takes, parameters, .. } in api::routes().into_iter().chain(ops::routes()) {
+        let limit = if matches!(takes, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
+        let handler = handler.layer::<_, Infallible>(middleware::from_fn(arrive));
         let handler = handler.layer(DefaultBodyLimit::max(limit));
+        let handler = match method {
+            "get" => handler.layer(middleware::from_fn(in_time)),
+            _ => handler,
+        };
         let handler = match role {
             // Those who watch us may add what they like.
             None => handler,
@@ -91,7 +86,6 @@ pub fn router(web: Web) -> Router {
             )
         })
         .with_state(web)
-        .layer(middleware::from_fn(in_time))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
         .layer(header_layer("referrer-policy", "no-referrer"))
@@ -104,13 +98,10 @@ pub fn router(web: Web) -> Router {
         }))
 }
 
-/// Ends a request that takes too long, most often one whose body never comes.
+/// Ends a request that only reads and takes too long.
 async fn in_time(request: Request, next: Next) -> Response {
     let late = || {
-        let detail = format!(
-            "The request took longer than {} s; look whether it took effect, then try again.",
-            DEADLINE.as_secs()
-        );
+        let detail = format!("The answer took longer than {} s to make; ask for less.", DEADLINE.as_secs());
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
     };
     tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
@@ -119,6 +110,22 @@ async fn in_time(request: Request, next: Next) -> Response {
 /// No script, no inline style, no frame; what the page shows comes from here.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Takes the whole body before the handler begins.
+async fn arrive(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    match tokio::time::timeout(DEADLINE, whole).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(rejection)) => {
+            Problem::new(rejection.status(), format!("{}; send less", rejection.body_text())).into_response()
+        }
+        Err(_) => {
+            let detail = format!("The body did not arrive within {} s; send it faster.", DEADLINE.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()
+        }
+    }
+}
 
 fn header_layer(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))

@@ -19,24 +19,14 @@ use super::extract::Query;
 use super::{Problem, Route, Web};
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |path: &str, role, summary: &str, response, handler| Route {
-        method: "get",
-        path: path.to_owned(),
-        role,
-        summary: summary.to_owned(),
-        parameters: &[],
-        request: None,
-        response,
-        handler,
-    };
+    let alive = get(|| async { Json(json!({ "alive": true })) });
     vec![
-        route("/healthz", None, "The process runs", "Ready", get(|| async { Json(json!({ "alive": true })) })),
-        route("/readyz", None, "DNS answers; 503 while it does not", "Ready", get(ready)),
-        route("/metrics", None, "Prometheus metrics", "Text", get(metrics)),
-        Route {
-            parameters: &[("secrets", "true to take token hashes along.")],
-            ..route("/api/v1/backup", Some(Role::Admin), "One file for `northing restore`", "Backup", get(backup))
-        },
+        Route::new("get", "/healthz", None, "The process runs", alive).gives("Ready"),
+        Route::new("get", "/readyz", None, "DNS answers; 503 while it does not", get(ready)).gives("Ready"),
+        Route::new("get", "/metrics", None, "Prometheus metrics", get(metrics)).gives("Text"),
+        Route::new("get", "/api/v1/backup", Role::Admin, "One file for `northing restore`", get(backup))
+            .parameters(&[("secrets", "true to take token hashes along.")])
+            .gives("Backup"),
     ]
 }
 

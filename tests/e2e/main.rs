@@ -6,6 +6,8 @@ mod backend;
 mod bad_input;
 mod command_line;
 mod demo;
+mod differential;
 mod failover;
 mod kill;
+mod practices;
 mod server;

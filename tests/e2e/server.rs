@@ -33,10 +33,29 @@ impl Server {
 
     /// As `start`; the error is what stood on standard error.
     pub fn try_start(dir: &Path, more: &[&str]) -> Result<Server, String> {
-        let mut child = Command::new(BINARY)
-            .args(["serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "warn", "--data-dir"])
+        let mut command = Command::new(BINARY);
+        command.arg("serve").args(["--dns", "127.0.0.1:0"]).args(more);
+        Server::run(command, dir)
+    }
+
+    /// On `address` instead of the usual one, so that servers can be told apart.
+    pub fn start_at(dir: &Path, address: &str) -> Server {
+        let mut command = Command::new(BINARY);
+        command.arg("serve").args(["--dns", &format!("{address}:0")]);
+        Server::run(command, dir).expect("the server prints its ready line")
+    }
+
+    /// Trusts the certificate authorities in `file` instead of the machine's.
+    pub fn start_trusting(dir: &Path, file: &Path) -> Server {
+        let mut command = Command::new(BINARY);
+        command.arg("serve").args(["--dns", "127.0.0.1:0"]).env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
+        Server::run(command, dir).expect("the server prints its ready line")
+    }
+
+    fn run(mut command: Command, dir: &Path) -> Result<Server, String> {
+        let mut child = command
+            .args(["--http", "127.0.0.1:0", "--log", "warn", "--data-dir"])
             .arg(dir)
-            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,6 +1,7 @@
 //! Policies from client to record: the worked examples of the model, shares, TTLs and scopes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::fixture::{NOW_MS, World, ask, ask_from, client, line, rule};
 use super::super::{Rcode, Snapshot};
@@ -117,7 +118,7 @@ fn example_c_sheds_to_the_next_fastest_but_never_into_nothing() {
     world.policy("web", WWW, vec![rule(&[], &["fastest ap=100 us=100 eu=100"], "serve_anyway")]);
     for (pool, ms) in [("eu", 20.0), ("us", 90.0), ("ap", 200.0)] {
         world.edit_pool(pool).shed = Shed { low: Some(70.0), high: Some(90.0), ..Shed::default() };
-        world.health.pools.entry(pool.parse().unwrap()).or_default().round_trip_ms = Some(ms);
+        Arc::make_mut(world.health.pools.entry(pool.parse().unwrap()).or_default()).round_trip_ms = Some(ms);
     }
     for sticky in [Sticky::None, Sticky::Client] {
         world.edit_policy("web").sticky = sticky;
@@ -138,7 +139,7 @@ fn pools_about_as_fast_as_the_fastest_share_and_unmeasured_ones_come_in_listed_o
     assert_shares(world.pool_is("a", PoolState::Down), &[("b", 100.0)]);
     world.pool_is("a", PoolState::Ok);
     let mut measure = |pool: &str, ms| {
-        world.health.pools.entry(pool.parse().unwrap()).or_default().round_trip_ms = Some(ms);
+        Arc::make_mut(world.health.pools.entry(pool.parse().unwrap()).or_default()).round_trip_ms = Some(ms);
         shares(&world).into_keys().collect::<Vec<_>>()
     };
     assert_eq!(measure("c", 200.0), ["c"]);
@@ -154,7 +155,7 @@ fn pools_about_as_fast_as_the_fastest_share_and_unmeasured_ones_come_in_listed_o
 fn a_pool_that_ramps_up_gets_that_part_of_its_share_also_when_it_is_alone_in_its_step() {
     let mut world = world(&["primary", "standby"]);
     world.policy("web", WWW, vec![rule(&[], &["weighted primary=1", "weighted standby=1"], "serve_anyway")]);
-    world.health.pools.entry("primary".parse().unwrap()).or_default().ramp_percent = 20;
+    Arc::make_mut(world.health.pools.entry("primary".parse().unwrap()).or_default()).ramp_percent = 20;
     assert_shares(&world, &[("primary", 20.0), ("standby", 80.0)]);
     world.edit_policy("web").rules[0].steps[0].pools[0].weight = 100;
     let beside = world.edit_policy("web").rules[0].steps.pop().unwrap();
@@ -337,7 +338,7 @@ fn aaaa_never_leads_to_another_pool_than_a() {
     // With one family down the pool still answers, by the other.
     let mut world = servers();
     for n in ["web-1", "web-2", "web-3", "web-4"] {
-        let families = &mut world.health.endpoints.entry(n.parse().unwrap()).or_default().families;
+        let families = &mut Arc::make_mut(world.health.endpoints.entry(n.parse().unwrap()).or_default()).families;
         families.entry(Family::Ipv6).or_default().state = EndpointState::Down;
         families.entry(Family::Ipv4).or_default().state = EndpointState::Up;
     }
@@ -355,7 +356,7 @@ fn ttls_end_when_what_could_change_this_answer_could_change() {
     );
     let ttl = |world: &World| ask(&world.snapshot(), WWW, RecordType::A).answer[0].ttl;
     let change = |world: &mut World, pool: &str, seconds: Option<u64>| {
-        let health = world.health.pools.entry(pool.parse().unwrap()).or_default();
+        let health = Arc::make_mut(world.health.pools.entry(pool.parse().unwrap()).or_default());
         health.earliest_change_ms = seconds.map(|seconds| NOW_MS + seconds * 1000);
     };
     assert_eq!(ttl(&world), 30);
@@ -377,7 +378,8 @@ fn ttls_end_when_what_could_change_this_answer_could_change() {
     world.edit_pool("eu").members.truncate(2);
     let server = |world: &mut World, id: &str, state, seconds: Option<u64>| {
         world.endpoint_is(id, state);
-        for family in world.health.endpoints.get_mut(&id.parse().unwrap()).unwrap().families.values_mut() {
+        for family in Arc::make_mut(world.health.endpoints.get_mut(&id.parse().unwrap()).unwrap()).families.values_mut()
+        {
             family.earliest_change_ms = seconds.map(|seconds| NOW_MS + seconds * 1000);
         }
     };

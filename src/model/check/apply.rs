@@ -245,12 +245,20 @@ impl<'m> Draft<'m> {
         self.error(at, problem, remedy);
     }
 
-    /// Takes entities as a store kept them, `rev` included.
-    pub fn load(&mut self, entities: impl IntoIterator<Item = (Kind, String, Value)>) {
-        let mut sorted: Vec<(Kind, String, Value)> = entities.into_iter().collect();
+    /// Takes entities as a store kept them, `rev` included. One value at a time is read from its text: all
+    /// at once would need ten times the memory of the model.
+    pub fn load(&mut self, entities: impl IntoIterator<Item = (Kind, String, Arc<str>)>) {
+        let mut sorted: Vec<(Kind, String, Arc<str>)> = entities.into_iter().collect();
         sorted.sort_by_key(|(kind, ..)| *kind);
-        for (kind, id, value) in sorted {
+        for (kind, id, text) in sorted {
             let at = format!("{kind}/{id}");
+            let value: Value = match serde_json::from_str(&text) {
+                Ok(value) => value,
+                Err(error) => {
+                    self.error(at, format!("is not JSON: {error}"), "restore a backup");
+                    continue;
+                }
+            };
             match kind {
                 Kind::Zones => self.load_one::<Zone>(&at, &id, &value),
                 Kind::Regions => self.load_one::<Region>(&at, &id, &value),

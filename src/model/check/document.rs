@@ -1,6 +1,7 @@
 //! The whole model, and single entities, as JSON.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -121,17 +122,35 @@ impl Model {
 
     /// All ids of a kind, in order.
     pub fn ids(&self, kind: Kind) -> Vec<String> {
-        fn of<T: Entity>(model: &Model) -> Vec<String> {
-            T::table(model).keys().map(ToString::to_string).collect()
+        self.ids_after(kind, None).collect()
+    }
+
+    /// The ids of a kind that come after the given one, in order; none where that one is no id. Costs what
+    /// is taken of it.
+    pub fn ids_after<'m>(&'m self, kind: Kind, after: Option<&str>) -> Box<dyn Iterator<Item = String> + 'm> {
+        fn of<'m, T: Entity + 'static>(model: &'m Model, after: Option<&str>) -> Box<dyn Iterator<Item = String> + 'm> {
+            let from = match after.map(str::parse::<Id<T>>) {
+                None => Bound::Unbounded,
+                Some(Ok(id)) => Bound::Excluded(id),
+                Some(Err(_)) => return Box::new(std::iter::empty()),
+            };
+            Box::new(T::table(model).range((from, Bound::Unbounded)).map(|(id, _)| id.to_string()))
         }
         match kind {
-            Kind::Zones => of::<Zone>(self),
-            Kind::Records => self.records.keys().filter_map(|key| self.record_id(key)).collect(),
-            Kind::Regions => of::<Region>(self),
-            Kind::Monitors => of::<Monitor>(self),
-            Kind::Endpoints => of::<Endpoint>(self),
-            Kind::Pools => of::<Pool>(self),
-            Kind::Policies => of::<Policy>(self),
+            Kind::Zones => of::<Zone>(self, after),
+            Kind::Records => {
+                let from = match after.map(|id| self.record_key(id)) {
+                    None => Bound::Unbounded,
+                    Some(Some(key)) => Bound::Excluded(key),
+                    Some(None) => return Box::new(std::iter::empty()),
+                };
+                Box::new(self.records.range((from, Bound::Unbounded)).filter_map(|(key, _)| self.record_id(key)))
+            }
+            Kind::Regions => of::<Region>(self, after),
+            Kind::Monitors => of::<Monitor>(self, after),
+            Kind::Endpoints => of::<Endpoint>(self, after),
+            Kind::Pools => of::<Pool>(self, after),
+            Kind::Policies => of::<Policy>(self, after),
         }
     }
 

@@ -147,11 +147,11 @@ impl Model {
         Ok(Checked { model: draft.model, changes, warnings: draft.warnings })
     }
 
-    /// Rebuilds the model of `revision` from what a store kept. What was checked when it was published
+    /// Rebuilds the model of `revision` from the JSON texts that a store kept. What was checked when it was published
     /// is not checked against newer rules: those apply to the next edit.
     pub fn load(
         revision: u64,
-        entities: impl IntoIterator<Item = (Kind, String, Value)>,
+        entities: impl IntoIterator<Item = (Kind, String, Arc<str>)>,
     ) -> Result<Model, Vec<FieldError>> {
         let empty = Model::default();
         let mut draft = Draft::new(&empty, revision);

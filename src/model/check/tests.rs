@@ -51,7 +51,7 @@ fn what_was_checked_loads_from_its_own_document() {
     let entities = Kind::ALL
         .into_iter()
         .flat_map(|kind| model.ids(kind).into_iter().map(move |id| (kind, id)).collect::<Vec<_>>());
-    let stored = entities.map(|(kind, id)| (kind, id.clone(), model.entity(kind, &id).unwrap()));
+    let stored = entities.map(|(kind, id)| (kind, id.clone(), model.entity(kind, &id).unwrap().to_string().into()));
     let loaded = Model::load(model.revision, stored).unwrap();
     assert_eq!(loaded.document(), model.document());
     assert_eq!(loaded.revision, 1);

@@ -152,7 +152,7 @@ fn disappeared(before: &Model, change: &Change) -> String {
 }
 
 fn records_of(model: &Model, zone: &str) -> usize {
-    model.records.keys().filter(|key| key.zone.as_str() == zone).count()
+    zone.parse().map_or(0, |zone| model.records_of(&zone).count())
 }
 
 fn addresses(endpoint: &Endpoint) -> Vec<String> {

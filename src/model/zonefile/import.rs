@@ -34,7 +34,7 @@ impl Imported {
 
     /// The edits that make the zone what the file says. Record sets that it does not name are deleted;
     /// notes and tags stay.
-    pub fn edits(&self, model: &Model) -> Vec<Edit> {
+    pub fn edits(self, model: &Model) -> Vec<Edit> {
         let id = self.zone.to_string();
         let mut value = model.entity(Kind::Zones, &id).unwrap_or_else(|| json!({}));
         if let (Some(value), Some(fields)) = (value.as_object_mut(), self.fields.as_object()) {
@@ -42,10 +42,10 @@ impl Imported {
         }
         let mut edits = vec![Edit { kind: Kind::Zones, id, value: Some(value) }];
         let named: BTreeSet<&str> = self.sets.iter().map(|edit| edit.id.as_str()).collect();
-        let present = model.records.keys().filter(|key| key.zone == self.zone);
-        let gone = present.filter_map(|key| model.record_id(key)).filter(|id| !named.contains(id.as_str()));
+        let present = model.records_of(&self.zone);
+        let gone = present.filter_map(|(key, _)| model.record_id(key)).filter(|id| !named.contains(id.as_str()));
         edits.extend(gone.map(|id| Edit { kind: Kind::Records, id, value: None }));
-        edits.extend(self.sets.iter().cloned());
+        edits.extend(self.sets);
         edits
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,33 +14,11 @@ use crate::web::extract::Path;
 use crate::web::{Problem, Route, Web};
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |method, path: &str, role, summary: &str, response, handler: MethodRouter<Web>| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(role),
-        summary: summary.to_owned(),
-        parameters: &[],
-        request: None,
-        response,
-        handler,
-    };
+    let found = "What every check of an endpoint found last, and why some cannot run here";
+    let now = "Check an endpoint now, without waiting for the interval";
     vec![
-        route(
-            "get",
-            "/api/v1/endpoints/{id}/health",
-            Role::Viewer,
-            "What every check of an endpoint found last, and why some cannot run here",
-            "EndpointChecks",
-            get(health),
-        ),
-        route(
-            "post",
-            "/api/v1/endpoints/{id}/check",
-            Role::Operator,
-            "Check an endpoint now, without waiting for the interval",
-            "Done",
-            post(check_now),
-        ),
+        Route::new("get", "/api/v1/endpoints/{id}/health", Role::Viewer, found, get(health)).gives("EndpointChecks"),
+        Route::new("post", "/api/v1/endpoints/{id}/check", Role::Operator, now, post(check_now)),
     ]
 }
 
@@ -57,7 +35,7 @@ async fn health(State(web): State<Web>, Path(id): Path<String>) -> Result<Json<E
     let id = known(&web, &id)?;
     let checks = web.control.checks(id.clone()).await?;
     let health = web.control.health().endpoints.get(&id).cloned().unwrap_or_default();
-    Ok(Json(EndpointChecks { health, checks }))
+    Ok(Json(EndpointChecks { health: health.as_ref().clone(), checks }))
 }
 
 async fn check_now(State(web): State<Web>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {

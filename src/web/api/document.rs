@@ -1,7 +1,7 @@
 //! Everything at once: the whole configuration as one document, and publications of many edits.
 
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,53 +19,32 @@ use crate::web::{Problem, Route, Web};
 const MAX_MESSAGE: usize = 1000;
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |method, path: &str, role, summary: &str, request, response, handler| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(role),
-        summary: summary.to_owned(),
-        parameters: &[],
-        request,
-        response,
-        handler,
-    };
+    let replaced = "Make the configuration be what the document says, all or nothing; what it does not name is deleted";
+    let compared = "Say what putting the document would change, and who would get other answers";
     vec![
-        route("get", "/api/v1/document", Role::Viewer, "Read the whole configuration", None, "Document", get(document)),
-        Route {
-            parameters: &[
+        Route::new("get", "/api/v1/document", Role::Viewer, "Read the whole configuration", get(document))
+            .gives("Document"),
+        Route::new("put", "/api/v1/document", Role::Editor, replaced, put(replace))
+            .parameters(&[
                 ("message", "Why, for the history."),
                 ("expect_revision", "Refuse unless this is the newest."),
-            ],
-            ..route(
-                "put",
-                "/api/v1/document",
-                Role::Editor,
-                "Make the configuration be what the document says, all or nothing; what it does not name is deleted",
-                Some("Document"),
-                "Published",
-                axum::routing::put(replace),
-            )
-        },
-        route(
-            "post",
-            "/api/v1/document/preview",
-            Role::Viewer,
-            "Say what putting the document would change, and who would get other answers",
-            Some("Document"),
-            "Preview",
-            post(preview_document),
-        ),
-        route("post", "/api/v1/preview", Role::Viewer, "Say what the edits would change", Some("Draft"), "Preview", {
-            post(preview)
-        }),
-        route("post", "/api/v1/publish", Role::Editor, "Publish several edits together", Some("Draft"), "Published", {
-            post(publish)
-        }),
+            ])
+            .takes("Document")
+            .gives("Published"),
+        Route::new("post", "/api/v1/document/preview", Role::Viewer, compared, post(preview_document))
+            .takes("Document")
+            .gives("Preview"),
+        Route::new("post", "/api/v1/preview", Role::Viewer, "Say what the edits would change", post(preview))
+            .takes("Draft")
+            .gives("Preview"),
+        Route::new("post", "/api/v1/publish", Role::Editor, "Publish several edits together", post(publish))
+            .takes("Draft")
+            .gives("Published"),
     ]
 }
 
 async fn document(State(web): State<Web>) -> Json<Value> {
-    Json(web.control.model().document())
+    tokio::task::block_in_place(|| Json(web.control.model().document()))
 }
 
 #[derive(Deserialize)]
@@ -82,14 +61,16 @@ async fn replace(
     Body(document): Body,
 ) -> Result<Json<Published>, Problem> {
     let model = web.control.model();
-    let edits = model.edits_to(&document).map_err(Problem::fields)?;
+    let edits = tokio::task::block_in_place(|| model.edits_to(&document)).map_err(Problem::fields)?;
+    drop(document);
     // Without a wish of the caller, at least nobody may slip in between the comparison and the change.
     let expect = vec![Expect::Revision(query.expect_revision.unwrap_or(model.revision))];
     Ok(Json(web.control.publish(Publication { edits, message: query.message, author, expect }).await?))
 }
 
 async fn preview_document(State(web): State<Web>, Body(document): Body) -> Result<Json<Preview>, Problem> {
-    let edits = web.control.model().edits_to(&document).map_err(Problem::fields)?;
+    let model = web.control.model();
+    let edits = tokio::task::block_in_place(|| model.edits_to(&document)).map_err(Problem::fields)?;
     Ok(Json(web.control.preview(edits).await?))
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
@@ -34,80 +34,47 @@ pub(super) fn routes() -> Vec<Route> {
 
 fn of_kind(kind: Kind) -> Vec<Route> {
     let word = kind.as_str();
-    let one = kind.singular();
     let list_path = format!("/api/v1/{word}");
     let item_path = match kind {
         Kind::Records => "/api/v1/records/{zone}/{name}/{type}".to_owned(),
         _ => format!("/api/v1/{word}/{{id}}"),
     };
     let schema = schema_of(kind);
-    let route = |method, path: &str, role, summary: String, parameters, request, response, handler| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(role),
-        summary,
-        parameters,
-        request,
-        response,
-        handler,
+    let listed = get(move |State(web): State<Web>, Query(query): Query<HashMap<String, String>>| async move {
+        list(&web, kind, &query)
+    });
+    let created = post(
+        move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
+            create(&web, kind, author, &query, body).await
+        },
+    );
+    let shown =
+        get(move |State(web): State<Web>, Path(path): Path<Vec<String>>| async move { read(&web, kind, &path) });
+    let changed = put(
+        move |State(web): State<Web>,
+              Extension(author),
+              Path(path): Path<Vec<String>>,
+              Query(query),
+              headers,
+              body: Body| async move { change(&web, kind, author, &path, &query, &headers, Some(body.0)).await },
+    );
+    let deleted = delete(
+        move |State(web): State<Web>, Extension(author), Path(path): Path<Vec<String>>, Query(query), headers| async move {
+            change(&web, kind, author, &path, &query, &headers, None).await
+        },
+    );
+    let changes = |method, path: &str, word: &str, handler| {
+        let summary = format!("{word} a {}", kind.singular());
+        Route::new(method, path, Role::Editor, summary, handler).parameters(CHANGE_PARAMETERS).gives("Published")
     };
     vec![
-        route("get", &list_path, Role::Viewer, format!("List {word}"), LIST_PARAMETERS, None, "Page", {
-            get(move |State(web): State<Web>, Query(query): Query<HashMap<String, String>>| async move {
-                list(&web, kind, &query)
-            })
-        }),
-        route(
-            "post",
-            &list_path,
-            Role::Editor,
-            format!("Create a {one}"),
-            CHANGE_PARAMETERS,
-            Some(schema),
-            "Published",
-            {
-                post(
-                    move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
-                        create(&web, kind, author, &query, body).await
-                    },
-                )
-            },
-        ),
-        route("get", &item_path, Role::Viewer, format!("Read a {one}"), &[], None, schema, {
-            get(move |State(web): State<Web>, Path(path): Path<Vec<String>>| async move { read(&web, kind, &path) })
-        }),
-        route(
-            "put",
-            &item_path,
-            Role::Editor,
-            format!("Change a {one}"),
-            CHANGE_PARAMETERS,
-            Some(schema),
-            "Published",
-            {
-                axum::routing::put(
-                    move |State(web): State<Web>,
-                          Extension(author): Extension<Author>,
-                          Path(path): Path<Vec<String>>,
-                          Query(query),
-                          headers: HeaderMap,
-                          body: Body| async move {
-                        change(&web, kind, author, &path, &query, &headers, Some(body.0)).await
-                    },
-                )
-            },
-        ),
-        route("delete", &item_path, Role::Editor, format!("Delete a {one}"), CHANGE_PARAMETERS, None, "Published", {
-            axum::routing::delete(
-                move |State(web): State<Web>,
-                      Extension(author): Extension<Author>,
-                      Path(path): Path<Vec<String>>,
-                      Query(query),
-                      headers: HeaderMap| async move {
-                    change(&web, kind, author, &path, &query, &headers, None).await
-                },
-            )
-        }),
+        Route::new("get", &*list_path, Role::Viewer, format!("List {word}"), listed)
+            .parameters(LIST_PARAMETERS)
+            .gives("Page"),
+        changes("post", &list_path, "Create", created).takes(schema),
+        Route::new("get", &*item_path, Role::Viewer, format!("Read a {}", kind.singular()), shown).gives(schema),
+        changes("put", &item_path, "Change", changed).takes(schema),
+        changes("delete", &item_path, "Delete", deleted),
     ]
 }
 
@@ -138,10 +105,7 @@ fn list(web: &Web, kind: Kind, query: &HashMap<String, String>) -> Result<Json<V
     };
     let model = web.control.model();
     let wanted = |id: &String| query.get("q").is_none_or(|text| id.contains(text.as_str()));
-    let ids = model.ids(kind);
-    let after = query.get("after");
-    let start = after.map_or(0, |after| ids.iter().position(|id| id == after).map_or(ids.len(), |at| at + 1));
-    let mut rest = ids.into_iter().skip(start).filter(wanted);
+    let mut rest = model.ids_after(kind, query.get("after").map(String::as_str)).filter(wanted);
     let page: Vec<String> = rest.by_ref().take(limit).collect();
     let next = rest.next().and_then(|_| page.last().cloned());
     let items: Vec<Value> = page.iter().filter_map(|id| model.entity(kind, id)).collect();

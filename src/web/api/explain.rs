@@ -20,21 +20,15 @@ use crate::web::{Problem, Route, Web};
 const ANY_RESOLVER: &str = "192.0.2.53";
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route {
-        method: "get",
-        path: "/api/v1/explain".to_owned(),
-        role: Some(Role::Viewer),
-        summary: "What a client gets for a name, with every step and its reason".to_owned(),
-        parameters: &[
-            ("name", "The name asked for."),
-            ("client", "The client's address or network, as a resolver would send it with EDNS client subnet."),
-            ("resolver", "The resolver's address; unknown to geo where not given."),
-            ("type", "The record type; A where not given."),
-        ],
-        request: None,
-        response: "Trace",
-        handler: get(explain),
-    }]
+    let summary = "What a client gets for a name, with every step and its reason";
+    let parameters = &[
+        ("name", "The name asked for."),
+        ("client", "The client's address or network, as a resolver would send it with EDNS client subnet."),
+        ("resolver", "The resolver's address; unknown to geo where not given."),
+        ("type", "The record type; A where not given."),
+    ];
+    let route = Route::new("get", "/api/v1/explain", Role::Viewer, summary, get(explain));
+    vec![route.parameters(parameters).gives("Trace")]
 }
 
 #[derive(Deserialize)]

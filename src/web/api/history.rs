@@ -25,62 +25,26 @@ const PAGE_PARAMETERS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |method, path: &str, role, summary: &str, parameters, response, handler| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(role),
-        summary: summary.to_owned(),
-        parameters,
-        request: None,
-        response,
-        handler,
-    };
+    let read =
+        |path: &str, role, summary: &str, gives, handler| Route::new("get", path, role, summary, handler).gives(gives);
+    let known = "What is known of every endpoint and pool";
+    let restored = "Publish the configuration as it was after this revision";
     vec![
-        route("get", "/api/v1/health", Role::Viewer, "What is known of every endpoint and pool", &[], "HealthTable", {
-            get(health)
-        }),
-        route(
-            "get",
-            "/api/v1/events",
-            Role::Viewer,
-            "Events, the newest first",
-            EVENT_PARAMETERS,
-            "Events",
-            get(events),
-        ),
-        route("get", "/api/v1/revisions", Role::Viewer, "Revisions, the newest first", PAGE_PARAMETERS, "Revisions", {
-            get(revisions)
-        }),
-        route("get", "/api/v1/revisions/{number}", Role::Viewer, "One revision with its changes", &[], "Revision", {
-            get(revision)
-        }),
-        Route {
-            request: Some("Reason"),
-            ..route(
-                "post",
-                "/api/v1/revisions/{number}/restore",
-                Role::Editor,
-                "Publish the configuration as it was after this revision",
-                &[],
-                "Published",
-                post(restore),
-            )
-        },
-        route(
-            "get",
-            "/api/v1/audit",
-            Role::Admin,
-            "The audit log, the newest first",
-            PAGE_PARAMETERS,
-            "Audit",
-            get(audit),
-        ),
-        route(
-            "get",
+        read("/api/v1/health", Role::Viewer, known, "HealthTable", get(health)),
+        read("/api/v1/events", Role::Viewer, "Events, the newest first", "Events", get(events))
+            .parameters(EVENT_PARAMETERS),
+        read("/api/v1/revisions", Role::Viewer, "Revisions, the newest first", "Revisions", get(revisions))
+            .parameters(PAGE_PARAMETERS),
+        read("/api/v1/revisions/{number}", Role::Viewer, "One revision with its changes", "Revision", get(revision)),
+        Route::new("post", "/api/v1/revisions/{number}/restore", Role::Editor, restored, post(restore))
+            .takes("Reason")
+            .gives("Published"),
+        read("/api/v1/audit", Role::Admin, "The audit log, the newest first", "Audit", get(audit))
+            .parameters(PAGE_PARAMETERS),
+        read(
             "/api/v1/audit/verify",
             Role::Admin,
             "Recompute the audit log's hash chain",
-            &[],
             "AuditReport",
             get(verify_audit),
         ),

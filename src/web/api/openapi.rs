@@ -44,16 +44,8 @@ pub fn openapi() -> &'static Value {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route {
-        method: "get",
-        path: "/api/v1/openapi.json".to_owned(),
-        role: None,
-        summary: "This document".to_owned(),
-        parameters: &[],
-        request: None,
-        response: "Document",
-        handler: get(|| async { Json(openapi()) }),
-    }]
+    let handler = get(|| async { Json(openapi()) });
+    vec![Route::new("get", "/api/v1/openapi.json", None, "This document", handler).gives("Document")]
 }
 
 fn build() -> Value {
@@ -95,13 +87,13 @@ fn operation(route: &Route) -> Value {
             json!({ "name": "If-Match", "in": "header", "description": description, "schema": { "type": "string" } }),
         );
     }
-    let status = if route.response == "CreatedToken" { "201" } else { "200" };
+    let status = if route.gives == "CreatedToken" { "201" } else { "200" };
     let mut operation = json!({
         "operationId": format!("{} {}", route.method, route.path).replace(['/', '{', '}', ' ', '.'], "_"),
         "summary": route.summary,
         "parameters": parameters,
         "responses": {
-            status: { "description": "Done", "content": content(route.response) },
+            status: { "description": "Done", "content": content(route.gives) },
             "default": { "description": "What is wrong and what to do", "content": content("Problem") },
         },
     });
@@ -109,7 +101,7 @@ fn operation(route: &Route) -> Value {
         operation["security"] = json!([{ "token": [] }]);
         operation["description"] = json!(format!("Needs a token with the role {role} or more."));
     }
-    if let Some(request) = route.request {
+    if let Some(request) = route.takes {
         operation["requestBody"] = json!({ "required": true, "content": content(request) });
     }
     operation

@@ -18,33 +18,20 @@ use crate::web::{Problem, Route, Web};
 const MAX_REASON: usize = 500;
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |path: &str, summary: &str, request, handler| Route {
-        method: "post",
-        path: path.to_owned(),
-        role: Some(Role::Operator),
-        summary: summary.to_owned(),
-        parameters: &[],
-        request: Some(request),
-        response: "Acted",
-        handler,
+    let route = |path: &str, summary: &str, takes, handler| {
+        Route::new("post", path, Role::Operator, summary, handler).takes(takes).gives("Acted")
     };
+    let drain = post(|s, e, p, b| admin(s, e, p, b, Admin::Drain));
+    let off = post(|s, e, p, b| admin(s, e, p, b, Admin::Off));
+    let on = post(|s, e, p, b| admin(s, e, p, b, Admin::On));
+    let forced = "Hold an endpoint up or down whatever its checks say, or stop that";
     vec![
-        route(
-            "/api/v1/pools/{id}/drain",
-            "Send no new clients to a pool",
-            "Reason",
-            post(|s, e, p, b| admin(s, e, p, b, Admin::Drain)),
-        ),
-        route("/api/v1/pools/{id}/off", "Take a pool out", "Reason", post(|s, e, p, b| admin(s, e, p, b, Admin::Off))),
-        route("/api/v1/pools/{id}/on", "Put a pool back in", "Reason", post(|s, e, p, b| admin(s, e, p, b, Admin::On))),
+        route("/api/v1/pools/{id}/drain", "Send no new clients to a pool", "Reason", drain),
+        route("/api/v1/pools/{id}/off", "Take a pool out", "Reason", off),
+        route("/api/v1/pools/{id}/on", "Put a pool back in", "Reason", on),
         route("/api/v1/pools/{id}/approve", "Let a held pool serve again", "Reason", post(approve)),
         route("/api/v1/pools/{id}/load", "Report a pool's load in percent, for shedding", "Load", post(load)),
-        route(
-            "/api/v1/endpoints/{id}/force",
-            "Hold an endpoint up or down whatever its checks say, or stop that",
-            "Force",
-            post(force),
-        ),
+        route("/api/v1/endpoints/{id}/force", forced, "Force", post(force)),
     ]
 }
 

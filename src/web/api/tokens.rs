@@ -21,27 +21,11 @@ const MAX_TOKENS: usize = 1000;
 const DEFAULT_DAYS: i64 = 90;
 
 pub(super) fn routes() -> Vec<Route> {
-    let route = |method, path: &str, summary: &str, request, response, handler| Route {
-        method,
-        path: path.to_owned(),
-        role: Some(Role::Admin),
-        summary: summary.to_owned(),
-        parameters: &[],
-        request,
-        response,
-        handler,
-    };
+    let made = "Create a token; its secret is shown this once";
     vec![
-        route("get", "/api/v1/tokens", "List tokens", None, "Tokens", get(list)),
-        route(
-            "post",
-            "/api/v1/tokens",
-            "Create a token; its secret is shown this once",
-            Some("NewToken"),
-            "CreatedToken",
-            post(create),
-        ),
-        route("delete", "/api/v1/tokens/{id}", "Delete a token", None, "Done", delete(remove)),
+        Route::new("get", "/api/v1/tokens", Role::Admin, "List tokens", get(list)).gives("Tokens"),
+        Route::new("post", "/api/v1/tokens", Role::Admin, made, post(create)).takes("NewToken").gives("CreatedToken"),
+        Route::new("delete", "/api/v1/tokens/{id}", Role::Admin, "Delete a token", delete(remove)),
     ]
 }
 

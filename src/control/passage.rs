@@ -1,0 +1,83 @@
+//! The way of one publication: checked, stored, compiled. All of it beside the writer, which meanwhile goes on
+//! with health: a million records take seconds, and no failover waits for them.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::answer::Snapshot;
+use crate::health::HealthTable;
+use crate::model::{Change, Checked, FieldError, Revision, sentences};
+
+use super::keeper::lost;
+use super::{Keeper, Publication, Refusal, now};
+
+/// What a publication starts from. Only publications change the model, and one goes at a time, so that it
+/// is checked against the newest.
+pub(super) struct Passage {
+    pub before: Arc<Snapshot>,
+    pub health: HealthTable,
+    pub keeper: Keeper,
+    /// The SHA-256 that the revision is linked to.
+    pub last_sha256: String,
+}
+
+/// How it came out.
+pub(super) enum Passed {
+    /// The edits change nothing.
+    Nothing(Vec<FieldError>),
+    Stored(Box<Stored>),
+}
+
+/// Durable, and ready to be shown.
+pub(super) struct Stored {
+    pub snapshot: Snapshot,
+    pub warnings: Vec<FieldError>,
+    /// Without its changes, of which there can be a million.
+    pub revision: Revision,
+}
+
+impl Passage {
+    pub async fn publish(self, publication: Publication) -> Result<Passed, Refusal> {
+        let Publication { edits, message, author, .. } = publication;
+        let (before, last_sha256) = (self.before.clone(), self.last_sha256);
+        let checked = beside(move || {
+            let model = before.model();
+            let checked = model.check(&edits).map_err(Refusal::Invalid)?;
+            let sentences = sentences(model, &checked.model, &checked.changes);
+            let sha256 = chained_sha256(&last_sha256, &checked.changes);
+            Ok::<_, Refusal>((checked, sentences, sha256))
+        });
+        let (Checked { model, changes, warnings }, sentences, sha256) = checked.await??;
+        if changes.is_empty() {
+            return Ok(Passed::Nothing(warnings));
+        }
+        let number = model.revision;
+        let mut draft = author.act("publish", format!("revision {number}"));
+        draft.reason = message.clone();
+        draft.revision = Some(number);
+        draft.after = serde_json::to_value(&sentences).ok();
+        let (at, author) = (now(), author.actor);
+        let revision = Revision { number, at, author, message, sentences, sha256, changes: Vec::new() };
+        let stored = Revision { changes, ..revision.clone() };
+        self.keeper.run(move |kept| kept.commit(&stored, draft)).await?;
+        let (before, health) = (self.before, self.health);
+        let snapshot =
+            beside(move || Snapshot::compile(&Arc::new(model), before.geo(), &health, Some(&before))).await?;
+        Ok(Passed::Stored(Box::new(Stored { snapshot, warnings, revision })))
+    }
+}
+
+/// Runs what takes time on a thread of its own.
+async fn beside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Refusal> {
+    let result = tokio::task::spawn_blocking(work).await;
+    result.map_err(|_| lost("the change met a fault in the server").into())
+}
+
+/// A revision's hash covers the hash before it and its own changes, so that it stands for the whole
+/// history and costs only what changed.
+fn chained_sha256(previous: &str, changes: &[Change]) -> String {
+    let changes = serde_json::to_vec(changes).unwrap_or_default();
+    let digest = Sha256::new().chain_update(previous).chain_update(changes).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
