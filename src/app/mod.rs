@@ -92,6 +92,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
     let dns_address = dns.addresses()[0];
+    let asked_to_stop = asked_to_stop();
     if core.is_new {
         first_token(&control).await?;
     }
@@ -101,7 +102,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     say(&format!("ready dns={dns_address} http={http_address}"));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
-    asked_to_stop().await;
+    asked_to_stop.await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
     ready.store(false, Ordering::Relaxed);
@@ -248,15 +249,16 @@ fn say(line: &str) {
     }
 }
 
-async fn asked_to_stop() {
+/// Listens for SIGTERM and SIGINT from the call on, not from the first poll: whoever reads `ready` may stop us.
+fn asked_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
@@ -272,10 +274,12 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
         Failure::wrong(vec![format!("log {filter:?}: {error}; use info, or info,northing::probe=debug")])
     })?;
+    // A reader of the log that goes away must not take a thread along.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false)
         .try_init();
     Ok(())
 }

@@ -32,7 +32,8 @@ const MAX_PART: usize = 600;
 
 fn short(mut text: String) -> String {
     if text.len() > MAX_PART {
-        text.truncate(text.floor_char_boundary(MAX_PART));
+        let end = (0..=MAX_PART).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
         text.push('…');
     }
     text
