@@ -63,7 +63,7 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_files = GeoFiles::of(&config);
-    let loading = geo_files.clone();
+    let (loading, geo_stamps) = (geo_files.clone(), geo_files.stamps());
     let loaded = tokio::task::spawn_blocking(move || loading.load_or_bundled()).await;
     let (geo, geo_trouble) = loaded.map_err(|_| Failure::new("the geo database could not be decoded"))?;
     let stop = CancellationToken::new();
@@ -83,7 +83,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
-    let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
+    let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
