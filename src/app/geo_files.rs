@@ -33,6 +33,9 @@ pub struct GeoFiles {
     asn: Option<PathBuf>,
 }
 
+/// When a file was changed, and its length; `None` where there is none.
+pub type Stamp = Option<(SystemTime, u64)>;
+
 impl GeoFiles {
     pub fn of(config: &Config) -> Self {
         GeoFiles { location: config.geo_location.clone(), asn: config.geo_asn.clone() }
@@ -68,8 +71,9 @@ impl GeoFiles {
         [self.location.as_deref(), self.asn.as_deref()].into_iter().flatten()
     }
 
-    /// What tells a replaced file from the old one.
-    fn stamps(&self) -> Vec<Option<(SystemTime, u64)>> {
+    /// What tells a replaced file from the old one. Taken before a file is read, so that none is missed
+    /// that is replaced meanwhile.
+    pub fn stamps(&self) -> Vec<Stamp> {
         let stamp = |path: &Path| fs::metadata(path).ok().and_then(|meta| Some((meta.modified().ok()?, meta.len())));
         self.paths().map(stamp).collect()
     }
@@ -85,28 +89,26 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Swaps in each new file until `stop`. Returns at once when only the bundled database is used.
-pub async fn watch(files: GeoFiles, control: Control, stop: CancellationToken) {
+/// Swaps in each file newer than `known` until `stop`. Returns at once when only the bundled database is used.
+pub async fn watch(files: GeoFiles, mut known: Vec<Stamp>, control: Control, stop: CancellationToken) {
     if files.paths().next().is_none() {
         return;
     }
     let (changed, mut changes) = mpsc::channel(1);
     // The watcher lives as long as this task; without one, polling alone finds the change.
     let _watcher = watcher(&files, changed);
-    let mut known = files.stamps();
     loop {
+        let stamps = files.stamps();
+        if stamps != known {
+            known = stamps;
+            replace(&files, &control).await;
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             _ = changes.recv() => tokio::time::sleep(QUIET).await,
             () = tokio::time::sleep(POLL) => {}
         }
         while changes.try_recv().is_ok() {}
-        let stamps = files.stamps();
-        if stamps == known {
-            continue;
-        }
-        known = stamps;
-        replace(&files, &control).await;
     }
 }
 

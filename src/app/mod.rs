@@ -64,6 +64,8 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_files = GeoFiles::of(&config);
+    // Before the files are read: one that is replaced meanwhile is read again.
+    let geo_stamps = geo_files.stamps();
     let (loading, dir) = (geo_files.clone(), config.data_dir.clone());
     let geo = tokio::task::spawn_blocking(move || loading.load_or_bundled());
     let opened = tokio::task::spawn_blocking(move || core::open(&dir)).await;
@@ -86,7 +88,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
-    let geo_watch = tokio::spawn(geo_files::watch(geo_files, control.clone(), stop.clone()));
+    let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
