@@ -537,7 +537,7 @@ fn only_what_differs_changes_and_serials_follow() {
     assert_eq!(ids(&[edit(Kind::Pools, "us", pool)]), ["zones/example", "pools/us"]);
     assert_eq!(ids(&[record("example/www/A", "192.0.2.9")]), ["zones/example", "records/example/www/A"]);
     assert_eq!(ids(&[edit(Kind::Endpoints, "x", json!({"ipv4": "192.0.2.1"}))]), ["endpoints/x"]);
-    let all_gone = model.edits_to(&json!({})).unwrap();
+    let all_gone = model.edits_to(&json!({"zones": {}})).unwrap();
     assert_eq!(model.check(&all_gone).unwrap().model.document(), Model::empty().document());
     let checked = model.check(&[record("example/www/A", "192.0.2.9")]).unwrap();
     let zone = checked.model.zones.values().next().unwrap();
