@@ -74,6 +74,9 @@ impl World {
             values: vec![value],
             enabled: true,
         };
+        // In a real model the serial moves with the record set, which makes another zone of it.
+        let zone = self.model.zones.get_mut(&set.zone).unwrap();
+        *zone = Arc::new(Zone::clone(zone));
         let known = self.model.records.entry(set.key());
         known.and_modify(|known| Arc::make_mut(known).values.extend(set.values.clone())).or_insert(Arc::new(set));
     }
