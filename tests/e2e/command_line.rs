@@ -1,10 +1,11 @@
 //! The command line, against a running server and against a data directory alone.
 
 use std::fs;
+use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::server::{Server, command, stderr, stdout};
+use crate::server::{BINARY, Server, command, stderr, stdout};
 
 const DOCUMENT: &str = r#"
 [zones.example]
@@ -128,12 +129,25 @@ fn wrong_boot_files_and_flags_say_what_would_be_right() {
     let files = TempDir::new().unwrap();
     let boot = files.path().join("northing.toml");
     fs::write(&boot, "dns = [\"53\"]\nhtpp = \"127.0.0.1:1\"\n").unwrap();
-    let output =
-        std::process::Command::new(crate::server::BINARY).args(["serve", "--config"]).arg(&boot).output().unwrap();
+    let output = Command::new(BINARY).args(["serve", "--config"]).arg(&boot).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
     assert!(text.contains("dns[0]") && text.contains("did you mean http?"), "{text}");
-    let output =
-        std::process::Command::new(crate::server::BINARY).args(["serve", "--dns", "localhost"]).output().unwrap();
+    let output = Command::new(BINARY).args(["serve", "--dns", "localhost"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn commands_work_where_no_certificate_authority_is() {
+    let dir = TempDir::new().unwrap();
+    let _server = Server::start(dir.path(), &[]);
+    let nowhere = dir.path().join("nowhere");
+    let listed = Command::new(BINARY)
+        .args(["token", "list", "--data-dir"])
+        .arg(dir.path())
+        .env("SSL_CERT_FILE", &nowhere)
+        .env("SSL_CERT_DIR", &nowhere)
+        .output()
+        .unwrap();
+    assert!(stdout(&listed).starts_with("first "), "{}", stderr(&listed));
 }
