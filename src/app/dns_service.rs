@@ -92,7 +92,7 @@ fn look(edge: &Edge<Snapshot>, before: u64) -> (Slice, u64) {
     for counters in edge.counters() {
         total += counters.replies().map(|(_, _, count)| count).sum::<u64>();
         counters.take_credits(|credits: &dns::Credits<Snapshot>| {
-            let snapshot = credits.snapshot.load();
+            let snapshot = credits.newest.load();
             let (policy_ids, pool_ids) = (snapshot.policy_ids(), snapshot.pool_ids());
             for (index, count) in credits.take_policies() {
                 policy_ids.get(index).into_iter().for_each(|id| *policies.entry(id.clone()).or_default() += count);

@@ -76,7 +76,7 @@ pub struct Counters<E> {
 #[derive(Debug)]
 pub struct Credits<E> {
     /// The newest in which the indices mean the same.
-    pub snapshot: ArcSwap<E>,
+    pub newest: ArcSwap<E>,
     policies: Box<[AtomicU64]>,
     pools: Box<[AtomicU64]>,
 }
@@ -124,7 +124,7 @@ impl<E: Engine> Counters<E> {
     pub fn credit_to(&self, snapshot: &Arc<E>) -> Arc<Credits<E>> {
         let zeroes = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         let credits = Arc::new(Credits {
-            snapshot: ArcSwap::new(snapshot.clone()),
+            newest: ArcSwap::new(snapshot.clone()),
             policies: zeroes(snapshot.policies()),
             pools: zeroes(snapshot.pools()),
         });

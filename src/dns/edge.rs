@@ -79,8 +79,8 @@ impl<E: Engine> Desk<E> {
         let current = self.edge.snapshot.load();
         if !Arc::ptr_eq(&current, &self.snapshot) {
             self.snapshot = Arc::clone(&current);
-            if current.same_indices(&self.credits.snapshot.load()) {
-                self.credits.snapshot.store(Arc::clone(&current));
+            if current.same_indices(&self.credits.newest.load()) {
+                self.credits.newest.store(Arc::clone(&current));
             } else {
                 self.credits = self.counters.credit_to(&current);
             }
