@@ -15,9 +15,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,6 +39,9 @@ const MAX_DOCUMENT: usize = 64 << 20;
 /// How long a request may take to arrive, and one that only reads to be answered. A publication is not cut
 /// off: it happens whether or not somebody still waits for the answer.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Bodies up to this size have arrived by the time that they are refused.
+const READ_ANYWAY: u64 = 16 << 10;
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -86,6 +89,7 @@ pub fn router(web: Web) -> Router {
             )
         })
         .with_state(web)
+        .layer(middleware::from_fn(close_after_refusal))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
         .layer(header_layer("referrer-policy", "no-referrer"))
@@ -105,6 +109,17 @@ async fn in_time(request: Request, next: Next) -> Response {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
     };
     tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
+}
+
+/// Tells a client whose large body was refused, and so was not read, to take another connection next time:
+/// this one ends in the middle of it.
+async fn close_after_refusal(request: Request, next: Next) -> Response {
+    let large = request.body().size_hint().upper().is_none_or(|bytes| bytes > READ_ANYWAY);
+    let mut response = next.run(request).await;
+    if large && response.status().is_client_error() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// No script, no inline style, no frame; what the page shows comes from here.
