@@ -19,7 +19,8 @@ pub struct Revision {
     /// The difference in words.
     pub sentences: Vec<String>,
     pub changes: Vec<Change>,
-    /// SHA-256, in hex, of the canonical JSON of the whole model after this revision.
+    /// SHA-256, in hex, over the previous revision's (empty for the first) and the JSON of this one's changes, so
+    /// that the newest stands for the whole history.
     pub sha256: String,
 }
 
