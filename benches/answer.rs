@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use divan::Bencher;
 use northing::answer::{Answer, Client, Entropy, Question, Snapshot, Subnet, answer};
 use northing::geo::Base;
-use northing::health::HealthTable;
+use northing::health::{HealthTable, PoolHealth, PoolState};
 use northing::model::{Endpoint, Id, Model, Name, Policy, Pool, RecordSet, RecordType, Region, Zone};
 use serde_json::{Value, json};
 
@@ -156,6 +156,10 @@ fn compile_100_000_names(bencher: Bencher) {
 fn compile_one_change_in_the_large_zone(bencher: Bencher) {
     let mut model = LARGE.model().as_ref().clone();
     model.records.pop_last();
+    // As a check does, which moves the serial with every change of the records.
+    for zone in model.zones.values_mut() {
+        Arc::make_mut(zone).serial += 1;
+    }
     let model = Arc::new(model);
     bencher.bench(|| compile(&model, Some(&LARGE)));
 }
@@ -173,5 +177,7 @@ fn compile_a_change_of_a_pool(bencher: Bencher) {
 
 #[divan::bench]
 fn a_change_of_health(bencher: Bencher) {
-    bencher.bench(|| LARGE.with_health(&HealthTable::default()));
+    let mut health = HealthTable::default();
+    health.pools.insert(id("eu"), Arc::new(PoolHealth { state: PoolState::Down, ..PoolHealth::default() }));
+    bencher.bench(|| LARGE.with_health(&health));
 }
