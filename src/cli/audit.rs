@@ -14,7 +14,7 @@ pub async fn run(command: Audit) -> Result<(), Failure> {
             let report: AuditReport = client.get("/api/v1/audit/verify").await?.json()?;
             client.close().await;
             match report.broken {
-                None => print(&format!("The audit log is whole: {} entries.", report.entries))?,
+                None => print(&format!("The audit log is whole; entries checked: {}.", report.entries))?,
                 Some((sequence, problem)) => {
                     return Err(Failure::new(format!("entry {sequence} is broken: {problem}")))?;
                 }
