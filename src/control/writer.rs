@@ -226,10 +226,7 @@ impl Writer {
 
     fn act(&mut self, Act { switch, author, reason }: Act) -> Result<Vec<Event>, Refusal> {
         let result = self.health.act(&switch, &author.actor, &reason, unix_ms());
-        let events = result.map_err(|text| {
-            let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
-            Refusal::Invalid(vec![FieldError::new(subject(&switch), problem, remedy)])
-        })?;
+        let events = result.map_err(|text| Refusal::Invalid(vec![FieldError::told(subject(&switch), &text)]))?;
         self.happened(events.clone());
         // A load feed is a measurement, no administrative act; it would flood the audit log.
         if !matches!(switch, Switch::Load { .. }) {

@@ -22,6 +22,12 @@ pub struct FieldError {
 }
 
 impl FieldError {
+    /// From a text that reads `problem; remedy`, as parsers give it.
+    pub fn told(at: impl Into<String>, text: &str) -> Self {
+        let (problem, remedy) = text.split_once("; ").unwrap_or((text, "correct it"));
+        FieldError::new(at, problem, remedy)
+    }
+
     pub fn new(at: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         FieldError { at: short(at.into()), problem: short(problem.into()), remedy: short(remedy.into()) }
     }
@@ -298,8 +304,7 @@ fn parse_value<T: FromStr<Err = String>>(at: &str, value: &Value, errors: &mut V
         Ok(parsed) => Some(parsed),
         Err(error) => {
             let error: String = error;
-            let (problem, remedy) = error.split_once("; ").unwrap_or((&error, "correct it"));
-            errors.push(FieldError::new(at, problem, remedy));
+            errors.push(FieldError::told(at, &error));
             None
         }
     }

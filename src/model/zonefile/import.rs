@@ -91,8 +91,7 @@ struct Reader {
 
 impl Reader {
     fn error(&mut self, line: u32, error: &str) {
-        let (problem, remedy) = error.split_once("; ").unwrap_or((error, "correct it"));
-        self.errors.push(FieldError::new(format!("line {line}"), problem, remedy));
+        self.errors.push(FieldError::told(format!("line {line}"), error));
     }
 
     fn read(&mut self, text: &str) {

@@ -51,8 +51,7 @@ async fn explain(State(web): State<Web>, Query(asked): Query<Asked>) -> Result<J
 fn read(asked: &Asked) -> Result<(Name, RecordType, Client), Vec<FieldError>> {
     let mut errors = Vec::new();
     let mut wrong = |at: &str, text: String| {
-        let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
-        errors.push(FieldError::new(at, problem, remedy));
+        errors.push(FieldError::told(at, &text));
     };
     let name = match asked.name.as_deref().map(str::parse::<Name>) {
         Some(Ok(name)) => Some(name),

@@ -108,10 +108,7 @@ async fn import(
     let known = find(&model, named);
     let apex: Name = match known.as_ref().and_then(|id| model.zones.get(id)) {
         Some(zone) => zone.fqdn.clone(),
-        None => named.parse().map_err(|text: String| {
-            let (problem, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
-            Problem::fields(vec![FieldError::new("zone", problem, remedy)])
-        })?,
+        None => named.parse().map_err(|text: String| Problem::fields(vec![FieldError::told("zone", &text)]))?,
     };
     let id = known.unwrap_or_else(|| new_id(&model, &apex));
     // A million records take seconds, which this thread owes to other requests.
