@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional, TransactionalTree};
 
@@ -21,6 +21,9 @@ const CACHE_BYTES: u64 = 32 << 20;
 const FLUSH_EVERY_MS: u64 = 250;
 /// sled waits without end for a thread of its own that died; closing takes milliseconds otherwise.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a database that this process has just closed may still hold its file: threads of sled end late.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+const CLOSED_CHECKED_EVERY: Duration = Duration::from_millis(10);
 /// What sled writes while it starts. A kill then leaves it torn, and sled would take it for its newest
 /// snapshot and refuse the database for good; the older snapshot is still there.
 const TORN_SNAPSHOT: (&str, &str) = ("snap.", ".generating");
@@ -109,13 +112,7 @@ impl Engine {
         files::private_directory(dir).map_err(|fault| Trouble::Disk(fault.to_string()))?;
         remove_torn_snapshots(dir)?;
         caught(|| {
-            let sled = sled::Config::new()
-                .path(dir)
-                .mode(sled::Mode::HighThroughput)
-                .cache_capacity(CACHE_BYTES)
-                .flush_every_ms(Some(FLUSH_EVERY_MS))
-                .use_compression(false)
-                .open()?;
+            let sled = open_when_free(dir)?;
             let open = |tree: Tree| sled.open_tree(tree.name());
             let trees = Tree::ALL.into_iter().map(open).collect::<Result<_, _>>()?;
             let log = File::open(dir.join("db"))?;
@@ -236,6 +233,32 @@ pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Sen
     };
     thread::Builder::new().name("store".into()).spawn(run).ok()?;
     receiver.recv_timeout(limit).ok()
+}
+
+/// Opens sled, waiting for a database of this process that is still being closed: its threads may hold the
+/// file, and with it sled's lock, for a moment after it was dropped. No other process can hold it, because
+/// the directory's own lock is ours.
+fn open_when_free(dir: &Path) -> sled::Result<sled::Db> {
+    let config = sled::Config::new()
+        .path(dir)
+        .mode(sled::Mode::HighThroughput)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(Some(FLUSH_EVERY_MS))
+        .use_compression(false);
+    let begun = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if held(&error) && begun.elapsed() < CLOSED_WITHIN => {
+                thread::sleep(CLOSED_CHECKED_EVERY);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Sled says in words only that its lock is taken.
+fn held(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
 }
 
 fn remove_torn_snapshots(dir: &Path) -> io::Result<()> {
