@@ -96,6 +96,11 @@ impl Metrics {
         Metrics { edge, node: node.into() }
     }
 
+    /// The name of this node.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
     /// One scrape, in the text format of OpenMetrics 1.0.
     pub fn render(&self, control: &Control) -> String {
         let mut registry = Registry::default();

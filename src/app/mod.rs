@@ -85,7 +85,13 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     write_local(&config.data_dir, &local)?;
     let ready = Arc::new(AtomicBool::new(true));
     let metrics = Arc::new(Metrics::new(Some(dns.edge.clone()), &config.node));
-    let web = Web { control: control.clone(), metrics, local_token: Arc::new(local_token), ready: ready.clone() };
+    let web = Web {
+        control: control.clone(),
+        metrics,
+        local_token: Arc::new(local_token),
+        ready: ready.clone(),
+        sessions: Arc::default(),
+    };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
@@ -140,6 +146,7 @@ impl Offline {
             metrics: Arc::new(Metrics::new(None, "offline")),
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
+            sessions: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }

@@ -4,6 +4,7 @@
 //!
 //! Edits are durable before they are visible; health is visible before it is durable.
 
+pub mod draft;
 mod keeper;
 mod passage;
 pub mod preview;
@@ -105,6 +106,7 @@ pub struct Shared {
     pub health: ArcSwap<HealthTable>,
     pub tokens: ArcSwap<Vec<Token>>,
     pub traffic: Mutex<Traffic>,
+    pub drafts: draft::Drafts,
     /// Every event as it happens, before it is stored.
     pub live: broadcast::Sender<Arc<Event>>,
     /// Events that could not be handed to the store.

@@ -17,6 +17,7 @@ use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch};
 use crate::model::{Admin, Endpoint, FieldError, Id, Model, Pool, Revision};
 use crate::store::Loaded;
 
+use super::draft::Drafts;
 use super::keeper::lost;
 use super::passage::{Passage, Passed, Stored};
 use super::retired;
@@ -94,6 +95,7 @@ impl Writer {
             health: ArcSwap::from_pointee(health.table().clone()),
             tokens: ArcSwap::from_pointee(tokens),
             traffic: Mutex::default(),
+            drafts: Drafts::load(loaded.drafts),
             live: broadcast::Sender::new(LIVE_EVENTS),
             events_lost: AtomicU64::new(0),
             started,

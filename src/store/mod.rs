@@ -7,6 +7,7 @@
 //! to the last acknowledged state, or says what is lost (`start`).
 
 mod backup;
+mod drafts;
 mod engine;
 mod export;
 mod fault;
@@ -87,6 +88,8 @@ pub struct Loaded {
     pub secrets: Vec<(String, Value)>,
     pub last_event: u64,
     pub last_audit: Option<AuditEntry>,
+    /// Of every author, as they were kept.
+    pub drafts: Vec<Value>,
 }
 
 impl Store {
@@ -103,6 +106,7 @@ impl Store {
             secrets: world.secrets.clone().into_iter().collect(),
             last_event,
             last_audit: world.audit.clone(),
+            drafts: drafts::kept(dir),
         };
         let store = Store {
             dir: dir.to_owned(),

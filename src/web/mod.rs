@@ -5,9 +5,9 @@ mod access;
 mod api;
 mod extract;
 mod ops;
-mod page;
 mod problem;
 mod route;
+mod ui;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
+pub use ui::Sessions;
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -52,6 +53,8 @@ pub struct Web {
     pub local_token: Arc<Token>,
     /// True while DNS answers.
     pub ready: Arc<AtomicBool>,
+    /// Who has signed in with a browser.
+    pub sessions: Arc<Sessions>,
 }
 
 /// The whole of HTTP as one service.
@@ -80,7 +83,7 @@ pub fn router(web: Web) -> Router {
         router = router.route(&path, handler);
     }
     router
-        .merge(page::routes())
+        .merge(ui::routes(&web))
         .fallback(|| async { Problem::not_found("There is no such path; GET /api/v1/openapi.json lists all.") })
         .method_not_allowed_fallback(|| async {
             Problem::new(
@@ -122,9 +125,9 @@ async fn close_after_refusal(request: Request, next: Next) -> Response {
     response
 }
 
-/// No script, no inline style, no frame; what the page shows comes from here.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// No inline script, no inline style, no frame; what a page shows and runs comes from here.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Takes the whole body before the handler begins.
 async fn arrive(request: Request, next: Next) -> Response {

@@ -57,7 +57,10 @@ impl From<Refusal> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let problem = self.clone();
         let mut response = (status, Json(self)).into_response();
+        // Where a browser asked, a page says it instead (`ui::visit::guard`).
+        response.extensions_mut().insert(problem);
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response

@@ -1,0 +1,145 @@
+//! Filters of the templates: words, icons, times and figures in one form on every page. The language and
+//! the time come with the render call (`Visit::page`).
+
+use std::fmt::Display;
+
+use askama::filters::Safe;
+use askama::{Result, Values, get_value};
+use jiff::Timestamp;
+
+use super::state::StateWord;
+use super::text::{Language, Say, Text};
+
+/// In the reader's language.
+#[askama::filter_fn]
+pub fn t<S: Say>(text: S, values: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(text.text().to_html(language(values))))
+}
+
+/// Fills a slot of a text.
+#[askama::filter_fn]
+pub fn set<S: Say, D: Display>(text: S, _: &dyn Values, slot: &'static str, value: D) -> Result<Text> {
+    Ok(text.text().set(slot, value))
+}
+
+/// Fills a slot of a text with another text.
+#[askama::filter_fn]
+pub fn say<S: Say, O: Say>(text: S, _: &dyn Values, slot: &'static str, other: O) -> Result<Text> {
+    Ok(text.text().say(slot, other.text()))
+}
+
+/// One of the icons in `static/icons.svg`; what it means stands beside it in words.
+#[askama::filter_fn]
+pub fn icon<D: Display>(name: D, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(icon_html(&name.to_string())))
+}
+
+pub fn icon_html(name: &str) -> String {
+    let class = if name == "octagon-x" { "i oct" } else { "i" };
+    let sprite = super::assets::url("icons.svg");
+    format!("<svg class=\"{class}\" aria-hidden=\"true\"><use href=\"{sprite}#{name}\"/></svg>")
+}
+
+/// Shape and word of a state.
+#[askama::filter_fn]
+pub fn badge(state: &StateWord, values: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(state.badge(language(values))))
+}
+
+/// The address of a file in `static/`, which changes with its content.
+#[askama::filter_fn]
+pub fn asset<D: Display>(path: D, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(super::assets::url(&path.to_string())))
+}
+
+/// A moment, short: the time of day within a day, else the date with it. UTC; the page's script shows local
+/// time to those who want it.
+#[askama::filter_fn]
+pub fn time(at: &Timestamp, values: &dyn Values) -> Result<Safe<String>> {
+    let age = now(values).duration_since(*at);
+    let form = if age.as_hours().abs() < 24 { "%H:%M" } else { "%-d %b %H:%M" };
+    Ok(Safe(time_html(*at, form)))
+}
+
+/// A moment to the second, with its date.
+#[askama::filter_fn]
+pub fn moment(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(time_html(*at, "%Y-%m-%d %H:%M:%S")))
+}
+
+fn time_html(at: Timestamp, form: &str) -> String {
+    format!("<time datetime=\"{at:.0}\" title=\"{at:.0}\">{}</time>", at.strftime(form))
+}
+
+/// How long ago, in words: `2 h 25 min`.
+#[askama::filter_fn]
+pub fn since(at: &Timestamp, values: &dyn Values) -> Result<Safe<String>> {
+    let seconds = now(values).duration_since(*at).as_secs().max(0).unsigned_abs();
+    Ok(Safe(span(seconds).to_html(language(values))))
+}
+
+/// A length of time in its two largest units.
+pub fn span(seconds: u64) -> Text {
+    use super::text::text;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => text("{s} s").set("s", seconds),
+        60..3600 => text("{min} min").set("min", minutes),
+        3600..86_400 => text("{h} h {min} min").set("h", hours).set("min", minutes % 60),
+        _ => text("{d} d {h} h").set("d", days).set("h", hours % 24),
+    }
+}
+
+/// A share from 0 to 1 as percent: `0%`, `0.4%`, `31%`.
+#[askama::filter_fn]
+pub fn percent(share: &f64, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(percent_text(*share)))
+}
+
+pub fn percent_text(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent > 0.0 && percent < 9.95 && (percent - percent.round()).abs() > 0.05 {
+        format!("{percent:.1}%")
+    } else {
+        format!("{percent:.0}%")
+    }
+}
+
+/// A figure with few digits: `18.4k`, `2.1M`, `317`.
+#[askama::filter_fn]
+pub fn figure(number: &f64, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(figure_text(*number)))
+}
+
+pub fn figure_text(number: f64) -> String {
+    match number.abs() {
+        n if n >= 999_500.0 => format!("{:.1}M", number / 1e6),
+        n if n >= 999.5 => format!("{:.1}k", number / 1e3),
+        n if n >= 10.0 || n.fract() == 0.0 => format!("{number:.0}"),
+        _ => format!("{number:.1}"),
+    }
+}
+
+fn language(values: &dyn Values) -> Language {
+    get_value::<Language>(values, "language").copied().unwrap_or_default()
+}
+
+fn now(values: &dyn Values) -> Timestamp {
+    get_value::<Timestamp>(values, "now").copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_few_digits() {
+        let said = [0.0, 0.4, 9.94, 317.4, 999.6, 18_400.0, 2_100_000.0].map(figure_text);
+        assert_eq!(said, ["0", "0.4", "9.9", "317", "1.0k", "18.4k", "2.1M"]);
+    }
+
+    #[test]
+    fn small_shares_are_not_rounded_away() {
+        assert_eq!([0.0, 0.004, 0.05, 0.31, 1.0].map(percent_text), ["0%", "0.4%", "5%", "31%", "100%"]);
+    }
+}

@@ -1,0 +1,125 @@
+//! Forms: what a browser sends back. Every form carries its session's token, which is checked here, so that no
+//! handler can forget it (the second of two guards against forged requests; `visit::guard` is the first).
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use subtle::ConstantTimeEq;
+
+use super::session::Session;
+use crate::model::FieldError;
+use crate::web::Problem;
+use crate::web::extract::whole_body;
+
+/// The hidden field of every form.
+pub const TOKEN_FIELD: &str = "form_token";
+/// Fields that one form may have.
+const MAX_FIELDS: usize = 20_000;
+
+/// The fields of a form, in order. A name may stand several times.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Form(pub Vec<(String, String)>);
+
+impl Form {
+    /// Without space around it; empty where it is absent.
+    pub fn text(&self, name: &str) -> &str {
+        self.all(name).next().unwrap_or_default()
+    }
+
+    pub fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// As a query or a body has them.
+    pub fn parse(text: &[u8]) -> Result<Form, Problem> {
+        let fields: Vec<(String, String)> = form_urlencoded::parse(text).into_owned().take(MAX_FIELDS + 1).collect();
+        if fields.len() > MAX_FIELDS {
+            let detail = format!("The form has more than {MAX_FIELDS} fields; send less at once.");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
+        Ok(Form(fields))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let session = request.extensions().get::<Arc<Session>>().cloned();
+        let form = Form::parse(&whole_body(request, state).await?)?;
+        match session {
+            Some(session) if !matches(&session, form.text(TOKEN_FIELD)) => Err(stale()),
+            _ => Ok(form),
+        }
+    }
+}
+
+/// True when `token` is the session's.
+pub fn matches(session: &Session, token: &str) -> bool {
+    token.as_bytes().ct_eq(session.form_token.as_bytes()).into()
+}
+
+pub fn stale() -> Problem {
+    let detail = "The page was open for too long, or the form did not come from it. \
+                  Go back, reload the page, and send it again.";
+    Problem::new(StatusCode::FORBIDDEN, detail)
+}
+
+/// What is wrong with a form, for the fields to say it beside themselves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// `prefix` is what the errors say before the field, such as `pools/eu `; errors of other things stay whole.
+    pub fn new(errors: Vec<FieldError>, prefix: &str) -> Faults {
+        let strip = |error: FieldError| match error.at.strip_prefix(prefix) {
+            Some(field) => FieldError { at: field.trim().to_owned(), ..error },
+            None => error,
+        };
+        Faults(errors.into_iter().map(strip).collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn push(&mut self, error: FieldError) {
+        self.0.push(error);
+    }
+
+    /// What is wrong with `field`, each as one sentence.
+    pub fn of(&self, field: &str) -> Vec<String> {
+        self.0.iter().filter(|error| error.at == field).map(sentence).collect()
+    }
+
+    /// What is wrong elsewhere than in the fields that begin with one of `shown`.
+    pub fn beside(&self, shown: &[&str]) -> Vec<String> {
+        let other = |error: &&FieldError| !shown.iter().any(|field| error.at == *field);
+        self.0
+            .iter()
+            .filter(other)
+            .map(|error| match error.at.as_str() {
+                "" => sentence(error),
+                at => format!("{at}: {}", sentence(error)),
+            })
+            .collect()
+    }
+}
+
+/// `problem; remedy` as people write it.
+fn sentence(error: &FieldError) -> String {
+    let capital = |text: &str| {
+        let mut letters = text.chars();
+        letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+    };
+    let end = |text: String| if text.ends_with(['.', '?', '!']) { text } else { text + "." };
+    match error.remedy.as_str() {
+        "" => end(capital(&error.problem)),
+        remedy => format!("{} {}", end(capital(&error.problem)), end(capital(remedy))),
+    }
+}

@@ -1,0 +1,133 @@
+//! What stands round every page: menu, search, draft, live state, account.
+
+use super::session::{Notice, User};
+use super::state::{PoolStates, StateWord};
+use super::text::{Language, Text};
+use super::visit::Visit;
+use crate::control::draft::Draft;
+use crate::control::token::Role;
+
+/// The entry of the menu that a page belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Overview,
+    Names,
+    Pools,
+    Regions,
+    Simulator,
+    History,
+    Zones,
+    Audit,
+    Settings,
+    Api,
+    /// None of them.
+    Elsewhere,
+}
+
+/// A link of the menu.
+pub struct Entry {
+    pub place: Place,
+    pub path: &'static str,
+    pub icon: &'static str,
+    pub word: &'static str,
+}
+
+const fn entry(place: Place, path: &'static str, icon: &'static str, word: &'static str) -> Entry {
+    Entry { place, path, icon, word }
+}
+
+/// The menu's parts with their headings. Pages come in here when they work.
+pub const MENU: &[(&str, &[Entry])] = &[
+    ("", &[entry(Place::Overview, "/", "gauge", "Overview")]),
+    (
+        "Steering",
+        &[
+            entry(Place::Names, "/names", "signpost", "Names"),
+            entry(Place::Pools, "/pools", "layers", "Pools"),
+            entry(Place::Regions, "/regions", "map", "Regions"),
+            entry(Place::Simulator, "/explain", "radar", "Simulator"),
+        ],
+    ),
+    ("Operations", &[entry(Place::History, "/history", "history", "History")]),
+    (
+        "System",
+        &[
+            entry(Place::Zones, "/zones", "file-text", "Zones and export"),
+            entry(Place::Audit, "/audit", "scroll-text", "Audit"),
+            entry(Place::Settings, "/settings", "settings", "Settings"),
+            entry(Place::Api, "/api", "terminal", "API"),
+        ],
+    ),
+];
+
+/// The context that every page's template has as `frame`.
+pub struct Frame {
+    pub title: Text,
+    pub place: Place,
+    /// Name and path of the pages above this one.
+    pub crumbs: Vec<(Text, String)>,
+    pub language: Language,
+    pub theme: &'static str,
+    pub user: User,
+    pub form_token: String,
+    /// Changes that wait to be published.
+    pub drafted: usize,
+    /// In the menu, beside Pools.
+    pub pools_down: usize,
+    pub node: String,
+    pub revision: u64,
+    pub notices: Vec<Notice>,
+    /// What the page's live stream is about, such as `pool:eu-west`; empty for none.
+    pub live: String,
+    /// Path and query of the page.
+    pub here: String,
+}
+
+impl Frame {
+    pub fn new(visit: &Visit, draft: &Draft, place: Place, title: Text) -> Frame {
+        let model = visit.model();
+        let states = PoolStates::of(&model, &visit.web.control.health());
+        Frame {
+            title,
+            place,
+            crumbs: Vec::new(),
+            language: visit.language,
+            theme: visit.theme,
+            user: visit.user().clone(),
+            form_token: visit.session.form_token.clone(),
+            drafted: draft.edits.len(),
+            pools_down: states.iter().filter(|(_, shown)| shown.state == StateWord::Down).count(),
+            node: visit.web.metrics.node().to_owned(),
+            revision: model.revision,
+            notices: visit.session.take_notices(),
+            live: String::new(),
+            here: visit.here.clone(),
+        }
+    }
+
+    pub fn under(mut self, word: Text, path: impl Into<String>) -> Frame {
+        self.crumbs.push((word, path.into()));
+        self
+    }
+
+    pub fn live(mut self, topics: impl Into<String>) -> Frame {
+        self.live = topics.into();
+        self
+    }
+
+    pub fn menu(&self) -> &'static [(&'static str, &'static [Entry])] {
+        MENU
+    }
+
+    pub fn may_edit(&self) -> bool {
+        self.user.role >= Role::Editor
+    }
+
+    pub fn may_operate(&self) -> bool {
+        self.user.role >= Role::Operator
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.user.role >= Role::Admin
+    }
+}

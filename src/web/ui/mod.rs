@@ -1,0 +1,67 @@
+//! The pages of the admin UI, rendered here and working without script. One file for each page: its struct is
+//! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
+//! is answered with a redirect; what is wrong comes back in the form, with what was typed.
+
+mod assets;
+mod filters;
+mod form;
+mod frame;
+mod login;
+mod overview;
+mod session;
+mod state;
+mod text;
+mod trouble;
+mod visit;
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{self, MethodRouter};
+
+use super::{MAX_BODY, Web, arrive};
+use crate::control::token::Role;
+
+pub use session::Sessions;
+
+/// A page: its path, the role it takes, and its handlers.
+pub(super) struct Page {
+    path: &'static str,
+    role: Role,
+    handler: MethodRouter<Web>,
+    body_limit: usize,
+}
+
+impl Page {
+    /// `role` is for every method of the handler.
+    pub fn new(path: &'static str, role: Role, handler: MethodRouter<Web>) -> Page {
+        Page { path, role, handler, body_limit: MAX_BODY }
+    }
+
+    /// For uploads, in bytes.
+    pub fn body_limit(self, body_limit: usize) -> Page {
+        Page { body_limit, ..self }
+    }
+}
+
+fn pages() -> Vec<Page> {
+    let mut pages = Vec::new();
+    pages.extend(overview::pages());
+    pages
+}
+
+/// Every page, each behind its guard, and what pages need before anybody has signed in.
+pub(super) fn routes(web: &Web) -> Router<Web> {
+    let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(login::routes());
+    for Page { path, role, handler, body_limit } in pages() {
+        let needs = visit::Needs { web: web.clone(), role };
+        let handler = handler
+            .layer::<_, Infallible>(middleware::from_fn(arrive))
+            .layer(DefaultBodyLimit::max(body_limit))
+            .layer(middleware::from_fn_with_state(needs, visit::guard));
+        router = router.route(path, handler);
+    }
+    router
+}

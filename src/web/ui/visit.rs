@@ -1,0 +1,198 @@
+//! One request of a signed-in browser: who it is, which language and theme, and how the page is answered.
+
+use std::any::Any;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use jiff::Timestamp;
+
+use super::frame::{Frame, Place};
+use super::session::{Notice, Session, User, cookie};
+use super::text::{Language, Text};
+use crate::control::draft::Draft;
+use crate::control::token::Role;
+use crate::control::{Author, now};
+use crate::model::Model;
+use crate::web::{Problem, Web};
+
+pub const LANGUAGE_COOKIE: &str = "language";
+pub const THEME_COOKIE: &str = "theme";
+
+/// A request of a page. Handlers take it first; the guard has let it pass.
+#[derive(Clone)]
+pub struct Visit {
+    pub web: Web,
+    pub session: Arc<Session>,
+    pub language: Language,
+    /// `light`, `dark`, or empty to follow the system.
+    pub theme: &'static str,
+    pub address: Option<IpAddr>,
+    /// Path and query, to come back to.
+    pub here: String,
+    pub now: Timestamp,
+}
+
+impl Visit {
+    pub fn new(web: Web, session: Arc<Session>, request: &Request) -> Visit {
+        let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let (language, theme) = (language(request.headers()), theme(request.headers()));
+        Visit { web, session, language, theme, address, here: here(request), now: now() }
+    }
+
+    pub fn user(&self) -> &User {
+        &self.session.user
+    }
+
+    pub fn may(&self, role: Role) -> bool {
+        self.user().role >= role
+    }
+
+    pub fn author(&self) -> Author {
+        Author { actor: self.user().id.clone(), address: self.address }
+    }
+
+    /// What is live.
+    pub fn model(&self) -> Arc<Model> {
+        self.web.control.model()
+    }
+
+    /// What the user is about to publish.
+    pub async fn draft(&self) -> Arc<Draft> {
+        self.web.control.draft(&self.user().id).await
+    }
+
+    /// The frame of a page: menu, head, foot.
+    pub async fn frame(&self, place: Place, title: Text) -> Frame {
+        Frame::new(self, &*self.draft().await, place, title)
+    }
+
+    /// Says something at the top of the next page.
+    pub fn say(&self, text: Text) {
+        self.session.say(Notice { text, undo: None });
+    }
+
+    /// Renders a page.
+    pub fn page(&self, template: &impl Template) -> Response {
+        self.page_with(StatusCode::OK, template)
+    }
+
+    /// Renders a page that is not what was asked for, such as a form with its errors.
+    pub fn page_with(&self, status: StatusCode, template: &impl Template) -> Response {
+        match self.render(template) {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// Renders a page or a part of one, in the reader's language.
+    pub fn render(&self, template: &impl Template) -> Result<String, Problem> {
+        render(template, self.language, self.now)
+    }
+}
+
+/// Renders for a reader.
+pub fn render(template: &impl Template, language: Language, now: Timestamp) -> Result<String, Problem> {
+    let values: [(&str, &dyn Any); 2] = [("language", &language), ("now", &now)];
+    template.render_with_values(&values).map_err(|error| {
+        tracing::error!("a page could not be rendered: {error}; report it");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours: the page could not be rendered.")
+    })
+}
+
+/// After a form: the browser gets `path` with GET, so that a reload sends nothing twice.
+pub fn see(path: &str) -> Response {
+    Redirect::to(path).into_response()
+}
+
+impl FromRequestParts<Web> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Web) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Visit>()
+            .cloned()
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "You are not signed in; sign in and come back."))
+    }
+}
+
+/// As chosen, else as the browser prefers.
+pub fn language(headers: &HeaderMap) -> Language {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let chosen = cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_code);
+    chosen.unwrap_or_else(|| Language::preferred(text(header::ACCEPT_LANGUAGE).unwrap_or_default()))
+}
+
+pub fn theme(headers: &HeaderMap) -> &'static str {
+    match cookie(headers, THEME_COOKIE) {
+        Some("light") => "light",
+        Some("dark") => "dark",
+        _ => "",
+    }
+}
+
+/// What `guard` needs to know about the page it guards.
+#[derive(Clone)]
+pub struct Needs {
+    pub web: Web,
+    pub role: Role,
+}
+
+/// Lets a signed-in request pass whose role suffices; sends others to sign in, or says which role it takes.
+/// Refuses what another site's page made the browser send. A `Problem` becomes a page that says it.
+pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Request, next: Next) -> Response {
+    if !is_own(request.method(), request.headers()) {
+        let detail = "Another site's page sent this; nothing was changed. Open Northing itself and do it there.";
+        return outside(&web, &request, Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    let Some(session) = web.sessions.find(request.headers()) else {
+        let there = if request.method() == Method::GET { here(&request) } else { "/".into() };
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &there).finish();
+        return see(&format!("/login?{query}"));
+    };
+    let visit = Visit::new(web, session.clone(), &request);
+    let response = if visit.may(role) {
+        request.extensions_mut().insert(session);
+        request.extensions_mut().insert(visit.clone());
+        next.run(request).await
+    } else {
+        let detail = format!("Needs the {role} role; you are {}. Ask an admin.", visit.user().role);
+        Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+    };
+    match response.extensions().get::<Problem>().cloned() {
+        Some(problem) => super::trouble::page(&visit, problem).await,
+        None => response,
+    }
+}
+
+/// True unless a page of another origin made the browser send it (Fetch Metadata; Origin where a browser is
+/// too old for it). What only reads may come from anywhere.
+pub fn is_own(method: &Method, headers: &HeaderMap) -> bool {
+    if method.is_safe() {
+        return true;
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-site") {
+        Some(site) => matches!(site, "same-origin" | "none"),
+        None => match text("origin") {
+            Some(origin) => origin.split_once("://").map(|(_, host)| host) == text("host"),
+            None => true,
+        },
+    }
+}
+
+/// A page for somebody who has not signed in.
+pub fn outside(web: &Web, request: &Request, problem: Problem) -> Response {
+    let (language, theme) = (language(request.headers()), theme(request.headers()));
+    super::trouble::outside_page(web, language, theme, problem)
+}
+
+fn here(request: &Request) -> String {
+    request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned()
+}

@@ -1,0 +1,1 @@
+// What pages do beyond HTML: nothing that cannot be done without it.
