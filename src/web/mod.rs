@@ -44,6 +44,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Bodies up to this size have arrived by the time that they are refused.
 const READ_ANYWAY: u64 = 16 << 10;
 
+/// Marks a request that came encrypted, so that its cookies may be bound to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls;
+
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
 pub struct Web {
