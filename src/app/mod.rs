@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
-use crate::web::{self, Web};
+use crate::web::{self, Streams, Web};
 
 use core::Core;
 use dns_service::DnsService;
@@ -91,6 +91,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         local_token: Arc::new(local_token),
         ready: ready.clone(),
         sessions: Arc::default(),
+        streams: Arc::new(Streams::new(stop.clone())),
     };
     let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
@@ -147,6 +148,7 @@ impl Offline {
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
+            streams: Arc::new(Streams::new(stop.clone())),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }
