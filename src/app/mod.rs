@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
-use crate::web::{self, Web};
+use crate::web::{self, Streams, Web};
 
 use certificate::Certificate;
 use core::Core;
@@ -101,6 +101,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         local_token: Arc::new(local_token),
         ready: ready.clone(),
         sessions: Arc::default(),
+        streams: Arc::new(Streams::new(stop.clone())),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -162,6 +163,7 @@ impl Offline {
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
+            streams: Arc::new(Streams::new(stop.clone())),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }

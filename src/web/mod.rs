@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
-pub use ui::Sessions;
+pub use ui::{Sessions, Streams};
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -59,6 +59,8 @@ pub struct Web {
     pub ready: Arc<AtomicBool>,
     /// Who has signed in with a browser.
     pub sessions: Arc<Sessions>,
+    /// Pages that are followed live.
+    pub streams: Arc<Streams>,
 }
 
 /// The whole of HTTP as one service.
