@@ -8,6 +8,7 @@ mod export;
 mod filters;
 mod form;
 mod frame;
+mod live;
 mod login;
 mod overview;
 mod session;
@@ -26,6 +27,7 @@ use axum::routing::{self, MethodRouter};
 use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
+pub use live::Streams;
 pub use session::Sessions;
 
 /// A page: its path, the role it takes, and its handlers.
@@ -50,6 +52,7 @@ impl Page {
 
 fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
+    pages.extend(live::pages());
     pages.extend(overview::pages());
     pages
 }
