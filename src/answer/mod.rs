@@ -20,6 +20,7 @@ mod plan;
 mod plan_state;
 mod respond;
 mod serve;
+mod shares;
 mod snapshot;
 mod steer;
 mod trace;
@@ -37,6 +38,7 @@ pub use explain::{
 };
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
 pub use respond::answer;
+pub use shares::{Outlook, Share, outlook, shares, switched};
 pub use snapshot::Snapshot;
 pub use steer::Pass;
 pub use trace::Standing;

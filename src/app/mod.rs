@@ -18,13 +18,14 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
 use crate::control::token::{Role, Token};
-use crate::control::{Author, Control, Publication, Wanted, system_event};
+use crate::control::{Author, CheckRequest, Control, Publication, Wanted, system_event};
 use crate::health::{EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
@@ -42,6 +43,8 @@ use http_service::HttpService;
 const HTTP_GRACE: Duration = Duration::from_secs(3);
 /// How long the store may take to close.
 const STORE_GRACE: Duration = Duration::from_secs(5);
+/// Trials of addresses at once.
+const MAX_TRIALS: usize = 32;
 /// The id of the token that is made at the first start.
 const FIRST_TOKEN: &str = "first";
 
@@ -194,7 +197,9 @@ async fn listen_tls(config: &Config, address: SocketAddr) -> Result<(TcpListener
 /// Hands the wanted set to the scheduler whenever it changes, and requests to check now.
 async fn probes(wanted: Wanted, reports: mpsc::Sender<(Target, Report)>, stop: CancellationToken) {
     let Wanted { mut watched, mut at_once } = wanted;
-    let scheduler = Scheduler::start(Checker::new(), reports, rand::random());
+    let checker = Arc::new(Checker::new());
+    let scheduler = Scheduler::start(checker.clone(), reports, rand::random());
+    let mut trials = JoinSet::new();
     watched.mark_changed();
     loop {
         tokio::select! {
@@ -203,7 +208,18 @@ async fn probes(wanted: Wanted, reports: mpsc::Sender<(Target, Report)>, stop: C
                 Ok(()) => scheduler.watch(watched.borrow_and_update().iter().map(probe_of).collect()),
                 Err(_) => break,
             },
-            Some(endpoint) = at_once.recv() => scheduler.check_now(&endpoint).await,
+            Some(request) = at_once.recv() => match request {
+                CheckRequest::Now(endpoint) => scheduler.check_now(&endpoint).await,
+                // Dropped where too many run: who asked is told that we are busy.
+                CheckRequest::Trial { address, monitor, found } if trials.len() < MAX_TRIALS => {
+                    let checker = checker.clone();
+                    trials.spawn(async move {
+                        let _ = found.send(checker.report(&address, &monitor).await);
+                    });
+                }
+                CheckRequest::Trial { .. } => {}
+            },
+            Some(_) = trials.join_next() => {}
         }
     }
     scheduler.stop().await;
