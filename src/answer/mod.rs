@@ -17,6 +17,7 @@ mod odds;
 #[cfg(test)]
 mod oracle;
 mod plan;
+mod rehearse;
 mod respond;
 mod serve;
 mod snapshot;
@@ -34,6 +35,7 @@ pub use explain::{
     ChoiceTrace, ClientSource, ClientTrace, PoolTrace, RecordTrace, RuleTrace, RuleVerdict, ServerTrace, SteeringTrace,
     StepTrace, Trace, explain,
 };
+pub use rehearse::{Verdict, rehearse, subnet_of, with_down};
 pub use respond::answer;
 pub use snapshot::Snapshot;
 pub use steer::Pass;
