@@ -10,6 +10,7 @@ mod frame;
 mod login;
 mod overview;
 mod session;
+mod setup;
 mod state;
 mod text;
 mod trouble;
@@ -26,6 +27,7 @@ use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
 pub use session::Sessions;
+pub use setup::Setup;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -55,7 +57,10 @@ fn pages() -> Vec<Page> {
 
 /// Every page, each behind its guard, and what pages need before anybody has signed in.
 pub(super) fn routes(web: &Web) -> Router<Web> {
-    let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(login::routes());
+    let mut router = Router::new()
+        .route("/static/{*path}", routing::get(assets::file))
+        .merge(login::routes())
+        .merge(setup::routes());
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
         let handler = handler
