@@ -19,6 +19,7 @@ mod oracle;
 mod plan;
 mod respond;
 mod serve;
+mod simulate;
 mod snapshot;
 mod steer;
 mod trace;
@@ -35,6 +36,7 @@ pub use explain::{
     StepTrace, Trace, explain,
 };
 pub use respond::answer;
+pub use simulate::{ANY_RESOLVER, Explained, pools, simulate, suppose_down};
 pub use snapshot::Snapshot;
 pub use steer::Pass;
 pub use trace::Standing;

@@ -9,6 +9,7 @@ mod keeper;
 mod passage;
 pub mod preview;
 mod retired;
+pub mod simulate;
 pub mod token;
 pub mod traffic;
 mod writer;
@@ -199,6 +200,23 @@ impl Control {
     /// Publishes the model as it was after revision `number`.
     pub async fn restore(&self, number: u64, message: String, author: Author) -> Result<Published, Refusal> {
         let head = self.model().revision;
+        let edits = self.edits_back_to(number, head).await?;
+        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)] }).await
+    }
+
+    /// The model as it was after revision `number`.
+    pub async fn model_at(&self, number: u64) -> Result<Arc<Model>, Refusal> {
+        let model = self.model();
+        if number == model.revision {
+            return Ok(model);
+        }
+        let edits = self.edits_back_to(number, model.revision).await?;
+        let checked = tokio::task::block_in_place(|| model.check(&edits)).map_err(Refusal::Invalid)?;
+        Ok(Arc::new(Model { revision: number, ..checked.model }))
+    }
+
+    /// What leads from revision `head` back to `number`.
+    async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
         if number > head {
             return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
         }
@@ -217,7 +235,7 @@ impl Control {
                 }
             }
         }
-        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)] }).await
+        Ok(edits)
     }
 
     pub async fn set_token(&self, id: String, token: Option<Token>, author: Author) -> Result<(), Refusal> {
