@@ -1,7 +1,7 @@
 //! The only writer of model, health and snapshot. Everything that changes the world passes through
 //! this one task in one order: outcomes of probes, publications, switches, timers, a new geo file.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,18 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch};
+use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch, judged};
 use crate::model::{Admin, Endpoint, FieldError, Id, Model, Pool, Revision};
 use crate::store::Loaded;
 
 use super::draft::Drafts;
 use super::keeper::lost;
+use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
 use super::retired;
 use super::token::Token;
 use super::{
-    Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
-    Published, Refusal, Reply, Shared, now,
+    Act, Author, CheckRequest, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS,
+    Publication, Published, Refusal, Reply, Shared, now,
 };
 
 /// Reports taken into one snapshot swap. A burst larger than this becomes several swaps, so that
@@ -45,8 +46,8 @@ pub struct Inputs {
 pub struct Wanted {
     /// All that must be probed.
     pub watched: watch::Receiver<Arc<Vec<Watch>>>,
-    /// Endpoints that somebody wants checked now.
-    pub at_once: mpsc::Receiver<Id<Endpoint>>,
+    /// What somebody wants checked now.
+    pub at_once: mpsc::Receiver<CheckRequest>,
 }
 
 /// The state of the one writer.
@@ -95,6 +96,7 @@ impl Writer {
             health: ArcSwap::from_pointee(health.table().clone()),
             tokens: ArcSwap::from_pointee(tokens),
             traffic: Mutex::default(),
+            outcomes: Outcomes::default(),
             drafts: Drafts::load(loaded.drafts),
             live: broadcast::Sender::new(LIVE_EVENTS),
             events_lost: AtomicU64::new(0),
@@ -156,12 +158,21 @@ impl Writer {
     /// One report and all that came with it, then at most one swap.
     fn hear(&mut self, first: (Target, Report)) {
         let now_ms = unix_ms();
+        self.keep(&first.0, &first.1);
         let mut events = self.health.hear(&first.0, &first.1, now_ms);
         for _ in 1..MAX_BURST {
             let Ok((target, report)) = self.inputs.reports.try_recv() else { break };
+            self.keep(&target, &report);
             events.extend(self.health.hear(&target, &report, now_ms));
         }
         self.happened(events);
+    }
+
+    /// Keeps an outcome for people to read.
+    fn keep(&self, target: &Target, report: &Report) {
+        let Report::Outcome(outcome) = report else { return };
+        let Some(monitor) = self.model.monitors.get(&target.monitor) else { return };
+        self.shared.outcomes.push(target, outcome, &judged(outcome, monitor));
     }
 
     /// Shows the new health, then tells: first the answer, then the record of it.
@@ -324,7 +335,10 @@ impl Writer {
             self.recompile();
         }
         if is_steered_anew {
-            self.watched.send_replace(Arc::new(self.health.targets()));
+            let targets = self.health.targets();
+            let watched: BTreeSet<&Target> = targets.iter().map(|watch| &watch.target).collect();
+            self.shared.outcomes.retain(|target| watched.contains(target));
+            self.watched.send_replace(Arc::new(targets));
         }
         let Revision { number, author, message, sentences, .. } = revision;
         let cause = if message.is_empty() { sentences.join(" ") } else { message };

@@ -38,7 +38,8 @@ use stream::Stream;
 
 pub use checks::CheckHealth;
 pub use event::{Event, EventKind};
-pub use outcome::{Address, Latency, Outcome, Report, Target, Watch};
+pub use outcome::{Address, Latency, Outcome, Report, Said, Target, Watch};
+pub use stream::judged;
 pub use switch::Switch;
 pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState};
 pub use vote::{Quorum, Tally, Vote, tally};

@@ -73,7 +73,7 @@ impl Stream {
         self.kept.state
     }
 
-    /// Counts one outcome. A success slower than `max_latency_ms` is a failure.
+    /// Counts one outcome.
     pub fn observe(&mut self, outcome: &Outcome, monitor: &Monitor) {
         let result = judged(outcome, monitor);
         self.stale = false;
@@ -148,7 +148,8 @@ impl Stream {
     }
 }
 
-fn judged(outcome: &Outcome, monitor: &Monitor) -> Result<(), String> {
+/// What an outcome counts as: a success slower than `max_latency_ms` is a failure.
+pub fn judged(outcome: &Outcome, monitor: &Monitor) -> Result<(), String> {
     match (&outcome.result, outcome.latency.total_ms, monitor.max_latency_ms) {
         (Ok(()), Some(took), Some(most)) if took > f64::from(most) => {
             Err(format!("answered in {took:.0} ms, more than {most}"))

@@ -3,10 +3,13 @@
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
 mod assets;
+mod beat;
+mod explain;
 mod export;
 mod filters;
 mod form;
 mod frame;
+mod live;
 mod login;
 mod overview;
 mod session;
@@ -25,6 +28,7 @@ use axum::routing::{self, MethodRouter};
 use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
+pub use live::Streams;
 pub use session::Sessions;
 
 /// A page: its path, the role it takes, and its handlers.
@@ -49,7 +53,9 @@ impl Page {
 
 fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
+    pages.extend(live::pages());
     pages.extend(overview::pages());
+    pages.extend(explain::pages());
     pages
 }
 
