@@ -4,6 +4,8 @@
 //!
 //! Edits are durable before they are visible; health is visible before it is durable.
 
+pub mod account;
+pub mod accounts;
 pub mod draft;
 mod keeper;
 pub mod outcomes;
@@ -35,7 +37,6 @@ use crate::store::{AuditReport, EventFilter, Fault, Secrets};
 pub use keeper::Keeper;
 pub use writer::{Inputs, Wanted, Writer, subject, system_event, unix_ms};
 
-use token::Token;
 use traffic::Traffic;
 
 /// Commands that may wait for the writer; past this the caller is told to try again.
@@ -50,7 +51,7 @@ const LIVE_EVENTS: usize = 1024;
 /// Who does something, for the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Author {
-    /// A token's id, `command line` or `start`.
+    /// A login name, a token's id, `command-line` or `start`.
     pub actor: String,
     pub address: Option<IpAddr>,
 }
@@ -126,7 +127,7 @@ impl From<Fault> for Refusal {
 pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub health: ArcSwap<HealthTable>,
-    pub tokens: ArcSwap<Vec<Token>>,
+    pub admitted: accounts::Admitted,
     pub traffic: Mutex<Traffic>,
     /// What checks found lately.
     pub outcomes: outcomes::Outcomes,
@@ -160,7 +161,6 @@ pub struct Control {
 enum Command {
     Publish(Publication, Reply<Published>),
     Act(Act, Reply<Vec<Event>>),
-    SetToken { id: String, token: Option<Token>, author: Author, reply: Reply<()> },
     Geo { base: Arc<Base>, note: String },
     Note(Event),
     Checks(Id<Endpoint>, Reply<Vec<CheckHealth>>),
@@ -288,10 +288,6 @@ impl Control {
             }
         }
         Ok(edits)
-    }
-
-    pub async fn set_token(&self, id: String, token: Option<Token>, author: Author) -> Result<(), Refusal> {
-        self.ask(|reply| Command::SetToken { id, token, author, reply }).await
     }
 
     /// Swaps in another geo database; `note` says which and why.
