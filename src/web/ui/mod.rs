@@ -4,6 +4,7 @@
 
 mod assets;
 mod beat;
+mod explain;
 mod export;
 mod filters;
 mod form;
@@ -56,6 +57,7 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(overview::pages());
+    pages.extend(explain::pages());
     pages
 }
 
