@@ -4,6 +4,7 @@
 
 mod assets;
 mod beat;
+mod explain;
 mod export;
 mod filters;
 mod form;
@@ -58,6 +59,7 @@ fn pages() -> Vec<Page> {
     pages.extend(live::pages());
     pages.extend(history::pages());
     pages.extend(overview::pages());
+    pages.extend(explain::pages());
     pages
 }
 

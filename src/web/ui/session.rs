@@ -193,6 +193,12 @@ impl Sessions {
         }
     }
 
+    /// True while `session` has not ended. Looking is no use of it.
+    pub fn is_open(&self, session: &Session, account: Option<Arc<Account>>, now: Timestamp) -> bool {
+        let is_known = self.0.lock().values().any(|secret| secret.session.id == session.id);
+        is_known && account.is_some_and(|account| session.stands(&account, now))
+    }
+
     /// Another secret for the session of a request whose secret has become old.
     pub fn rotate(&self, headers: &HeaderMap, now: Timestamp) -> Option<HeaderValue> {
         let mut secrets = self.0.lock();
