@@ -150,7 +150,7 @@ async fn follow(mut follower: Follower) {
                 Err(RecvError::Closed) => return,
             },
         };
-        if follower.visit.web.sessions.find(&follower.headers).is_none() {
+        if !follower.visit.web.sessions.stands(&follower.headers, |id| control.account(id), now()) {
             return;
         }
         if follower.update(&happened).await.is_none() {

@@ -193,6 +193,16 @@ impl Sessions {
         }
     }
 
+    /// True while a request like this one would be let in. Counts as no use.
+    pub fn stands(&self, headers: &HeaderMap, account: impl Fn(&str) -> Option<Arc<Account>>, now: Timestamp) -> bool {
+        let secrets = self.0.lock();
+        let secret = sent(headers).and_then(|hash| secrets.get(&hash));
+        secret.is_some_and(|secret| {
+            let account = account(&secret.session.account);
+            secret.until.is_none_or(|end| now < end) && account.is_some_and(|it| secret.session.stands(&it, now))
+        })
+    }
+
     /// Another secret for the session of a request whose secret has become old.
     pub fn rotate(&self, headers: &HeaderMap, now: Timestamp) -> Option<HeaderValue> {
         let mut secrets = self.0.lock();
