@@ -18,6 +18,7 @@ mod odds;
 mod oracle;
 mod plan;
 mod plan_state;
+mod rehearse;
 mod respond;
 mod serve;
 mod shares;
@@ -37,6 +38,7 @@ pub use explain::{
     StepTrace, Trace, explain,
 };
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
+pub use rehearse::{Verdict, rehearse, subnet_of, with_down};
 pub use respond::answer;
 pub use shares::{Outlook, Share, outlook, shares, switched};
 pub use snapshot::Snapshot;

@@ -63,6 +63,23 @@ pub struct Publication {
     pub author: Author,
     /// What must still be true, else it is a conflict.
     pub expect: Vec<Expect>,
+    pub tests: Tests,
+}
+
+/// Whether kept tests that fail stop a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tests {
+    #[default]
+    MustPass,
+    /// Somebody saw them fail and wants it anyway; the history says so.
+    MayFail,
+}
+
+impl Tests {
+    /// As a request says it, `despite_tests`.
+    pub fn despite(wanted: bool) -> Tests {
+        if wanted { Tests::MayFail } else { Tests::MustPass }
+    }
 }
 
 /// A precondition: an edit of something that somebody else changed meanwhile is refused.
@@ -226,7 +243,13 @@ impl Control {
     }
 
     /// Publishes the model as it was after revision `number`.
-    pub async fn restore(&self, number: u64, message: String, author: Author) -> Result<Published, Refusal> {
+    pub async fn restore(
+        &self,
+        number: u64,
+        message: String,
+        author: Author,
+        tests: Tests,
+    ) -> Result<Published, Refusal> {
         let head = self.model().revision;
         if number > head {
             return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
@@ -246,7 +269,7 @@ impl Control {
                 }
             }
         }
-        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)] }).await
+        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)], tests }).await
     }
 
     /// Swaps in another geo database; `note` says which and why.

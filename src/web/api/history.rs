@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::json::Body;
 use crate::control::token::Role;
-use crate::control::{Author, Published};
+use crate::control::{Author, Published, Tests};
 use crate::health::{EventKind, HealthTable};
 use crate::model::{FieldError, Revision};
 use crate::store::{AuditReport, EventFilter};
@@ -115,9 +115,12 @@ async fn restore(
     Path(number): Path<u64>,
     body: Body,
 ) -> Result<Json<Published>, Problem> {
-    let reason = body.read(|fields| Some(fields.text("reason", 1000).unwrap_or_default()))?;
+    let (reason, tests) = body.read(|fields| {
+        let tests = Tests::despite(fields.flag("despite_tests", false));
+        Some((fields.text("reason", 1000).unwrap_or_default(), tests))
+    })?;
     let message = if reason.is_empty() { format!("Restore revision {number}") } else { reason };
-    Ok(Json(web.control.restore(number, message, author).await?))
+    Ok(Json(web.control.restore(number, message, author, tests).await?))
 }
 
 async fn audit(State(web): State<Web>, Query(page): Query<Page>) -> Result<Json<Value>, Problem> {

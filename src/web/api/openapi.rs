@@ -20,6 +20,7 @@ use crate::web::problem::Problem;
     crate::model::Endpoint,
     crate::model::Pool,
     crate::model::Policy,
+    crate::model::Test,
     crate::model::Revision,
     crate::model::AuditEntry,
     crate::model::Edit,
