@@ -53,9 +53,7 @@ fn world() -> Value {
     let step = |pool: usize| json!({ "pools": [{ "pool": format!("pool-{}", pool % POOLS) }] });
     let mut policies = serde_json::Map::new();
     for name in 0..NAMES {
-        let rule = |title: &str, regions: Value, first| {
-            json!({ "name": title, "regions": regions, "steps": [step(first), step(first + 1)] })
-        };
+        let rule = |title: &str, regions: Value, first| json!({ "name": title, "regions": regions, "steps": [step(first), step(first + 1)] });
         let rules = [
             rule("Europe", json!(["europe"]), name),
             rule("Asia", json!(["asia"]), name + 2),
@@ -118,7 +116,9 @@ async fn main() {
         // Which of two addresses has all the weight.
         let weights = [(100, 0), (0, 100)][round % 2];
         let (_, mut pool) = server.api("GET", "/api/v1/pools/pool-0", None).await;
-        for (member, weight) in pool["members"].as_array_mut().expect("members").iter_mut().zip([weights.0, weights.1, 0, 0, 0]) {
+        for (member, weight) in
+            pool["members"].as_array_mut().expect("members").iter_mut().zip([weights.0, weights.1, 0, 0, 0])
+        {
             member["weight"] = weight.into();
         }
         let expected = if weights.0 > 0 { "10.0.0.1" } else { "10.0.1.1" };

@@ -94,10 +94,6 @@ impl<T> Numbers<T> {
         })
     }
 
-    pub fn number(&self, id: &Id<T>) -> Option<u32> {
-        self.numbers.get(id).copied()
-    }
-
     pub fn ids(&self) -> &[Id<T>] {
         &self.ids
     }

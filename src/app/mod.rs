@@ -24,14 +24,15 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
+use crate::control::accounts::{make_password, new_account};
 use crate::control::token::{Role, Token};
-use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, system_event};
+use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, now, system_event};
 use crate::health::{EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
-use crate::web::{self, Streams, Web};
+use crate::web::{self, Setup, Streams, Web};
 
 use certificate::Certificate;
 use core::Core;
@@ -96,6 +97,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
 
     let (local, local_token) = local_access(http_address);
     write_local(&config.data_dir, &local)?;
+    let setup = Arc::new(Setup::new(&local.url));
     let ready = Arc::new(AtomicBool::new(true));
     let metrics = Arc::new(Metrics::new(Some(dns.edge.clone()), &config.node));
     let web = Web {
@@ -104,6 +106,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         local_token: Arc::new(local_token),
         ready: ready.clone(),
         sessions: Arc::default(),
+        setup: setup.clone(),
         streams: Arc::new(Streams::new(stop.clone())),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
@@ -125,6 +128,10 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     }
     if start == Start::Demo {
         start_demo(&control, dns_address, &config.data_dir).await?;
+        demo_account(&control, &local.url).await?;
+    }
+    if control.accounts().is_empty() {
+        say(&setup.line(&setup.issue(now())));
     }
     say(&format!("ready dns={dns_address} http={http_address}"));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -166,6 +173,7 @@ impl Offline {
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
+            setup: Arc::default(),
             streams: Arc::new(Streams::new(stop.clone())),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
@@ -290,6 +298,21 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
         say(&format!("  {line:<76} # {comment}"));
     }
     say("");
+    Ok(())
+}
+
+/// The demo is signed in to at once; its password is shown this once.
+async fn demo_account(control: &Control, url: &str) -> Result<(), Failure> {
+    if !control.accounts().is_empty() {
+        say(&format!("Sign in at {url}/ as before; northing user password demo makes a new password."));
+        return Ok(());
+    }
+    let password = make_password();
+    let account = new_account(demo::ACCOUNT, "Demo", Role::Admin, &password, now()).await;
+    let account = account.map_err(|errors| unsound(&errors))?;
+    let made = control.create_first_admin(account, Author::new("demo")).await;
+    made.map_err(|refusal| Failure::new(format!("the demo account could not be made: {refusal:?}")))?;
+    say(&format!("Sign in at {url}/ as {} with the password {password}", demo::ACCOUNT));
     Ok(())
 }
 

@@ -31,7 +31,7 @@ use crate::web::problem::Problem;
     crate::control::Published,
     crate::control::preview::Preview,
     crate::control::token::Token,
-    crate::answer::Trace,
+    super::explain::Explanation,
     crate::store::AuditReport,
     super::document::Draft,
     Problem,
