@@ -9,6 +9,7 @@ mod keeper;
 mod passage;
 pub mod preview;
 mod retired;
+pub mod series;
 pub mod token;
 pub mod traffic;
 mod writer;
