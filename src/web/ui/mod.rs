@@ -3,6 +3,7 @@
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
 mod assets;
+mod chart;
 mod export;
 mod filters;
 mod form;
