@@ -4,6 +4,7 @@
 
 mod assets;
 mod beat;
+mod chart;
 mod explain;
 mod export;
 mod filters;
