@@ -77,7 +77,8 @@ impl Browser {
     /// Chooses the option that reads `option` in the list that is called `label`, and counts it as a click.
     pub async fn choose(&mut self, label: &str, option: &str) {
         self.clicks += 1;
-        let choose = async |element: &WebElement| SelectElement::new(element).await?.select_by_visible_text(option).await;
+        let choose =
+            async |element: &WebElement| SelectElement::new(element).await?.select_by_visible_text(option).await;
         self.act("fill", label, choose).await;
     }
 
@@ -160,6 +161,7 @@ impl Browser {
     /// The end of every test: nobody complained.
     pub async fn finish(self) {
         let complaints = self.complaints().await;
+        self.driver.quit().await;
         assert!(complaints.is_empty(), "the console says: {complaints:#?}");
     }
 

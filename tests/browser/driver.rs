@@ -1,16 +1,18 @@
 //! Chromium under the control of its driver, both ended with the test, whatever happens. Knows nothing of pages.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 use thirtyfour::{Capabilities, WebDriver};
 
-/// A browser with a profile of its own. The fields end in this order: browser, driver, profile.
+/// A browser with a profile of its own.
 pub struct Driver {
     pub web: WebDriver,
-    _process: Process,
+    process: Process,
     _profile: TempDir,
 }
 
@@ -22,7 +24,7 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts; tests/run installs it");
-        let mut process = Process(child);
+        let mut process = Process(child, 0);
         let port = port(process.0.stdout.take().expect("piped"));
         let profile = TempDir::new().expect("a directory for the profile");
         let arguments = [
@@ -41,12 +43,40 @@ impl Driver {
         wanted.set("browserName", json!("chrome")).expect("plain JSON");
         wanted.set("goog:loggingPrefs", json!({ "browser": "ALL" })).expect("plain JSON");
         wanted.set("goog:chromeOptions", json!({ "args": arguments })).expect("plain JSON");
+        process.1 = port;
         let web = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await.expect("a browser");
-        Driver { web, _process: process, _profile: profile }
+        Driver { web, process, _profile: profile }
     }
 }
 
-struct Process(Child);
+impl Driver {
+    /// Ends the browser, as every test that succeeds does.
+    pub async fn quit(&self) {
+        self.web.clone().quit().await.expect("the browser ends");
+    }
+}
+
+impl Drop for Driver {
+    /// For a test that failed: asks in one plain request, since its runtime is ending.
+    fn drop(&mut self) {
+        if self.web.clone().leak().is_ok() {
+            let session = self.web.session_id();
+            let _ = self.process.request(&format!("DELETE /session/{session} HTTP/1.1\r\nConnection: close\r\n\r\n"));
+        }
+    }
+}
+
+/// The driver with the port it listens on.
+struct Process(Child, u16);
+
+impl Process {
+    fn request(&self, text: &str) -> std::io::Result<usize> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(text.as_bytes())?;
+        stream.read(&mut [0; 512])
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
