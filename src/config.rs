@@ -19,8 +19,14 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// API and browser.
+    /// API and browser, plain: for this machine or a proxy.
     pub http: SocketAddr,
+    /// API and browser, over TLS.
+    pub https: Option<SocketAddr>,
+    /// Certificate chain in PEM form; one of our own making where not set.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key in PEM form.
+    pub tls_key: Option<PathBuf>,
     /// This machine's name in events and in NSID answers.
     pub node: String,
     /// UDP replies a second for each client network; 0 for no limit.
@@ -34,7 +40,8 @@ pub struct Config {
 }
 
 /// The names of a boot file's fields.
-pub const FIELDS: [&str; 7] = ["data_dir", "dns", "http", "node", "geo_location", "geo_asn", "log"];
+pub const FIELDS: [&str; 10] =
+    ["data_dir", "dns", "http", "https", "tls_certificate", "tls_key", "node", "geo_location", "geo_asn", "log"];
 
 impl Default for Config {
     fn default() -> Self {
@@ -43,6 +50,9 @@ impl Default for Config {
             data_dir: "/var/lib/northing".into(),
             dns: vec![socket("0.0.0.0:53"), socket("[::]:53")],
             http: socket("127.0.0.1:8053"),
+            https: None,
+            tls_certificate: None,
+            tls_key: None,
             node: "northing".into(),
             rate_limit: DEFAULT_RATE,
             geo_location: None,
@@ -66,6 +76,9 @@ impl Config {
             data_dir: fields.text("data_dir", MAX_TEXT).map_or(defaults.data_dir, PathBuf::from),
             dns: if fields.has("dns") { dns.into_iter().map(|socket| socket.0).collect() } else { defaults.dns },
             http: fields.parse::<Socket>("http").map_or(defaults.http, |socket| socket.0),
+            https: fields.parse::<Socket>("https").map(|socket| socket.0),
+            tls_certificate: fields.text("tls_certificate", MAX_TEXT).map(PathBuf::from),
+            tls_key: fields.text("tls_key", MAX_TEXT).map(PathBuf::from),
             node: fields.text("node", 63).unwrap_or(defaults.node),
             rate_limit: fields
                 .number_if("rate_limit", 0..=i64::from(MAX_RATE))
@@ -76,6 +89,17 @@ impl Config {
         };
         if config.dns.is_empty() && fields.has("dns") {
             fields.error("dns", "holds no address", "give at least one such as \"0.0.0.0:53\"");
+        }
+        if config.tls_certificate.is_some() != config.tls_key.is_some() {
+            let (has, lacks) = match config.tls_key {
+                None => ("tls_certificate", "tls_key"),
+                Some(_) => ("tls_key", "tls_certificate"),
+            };
+            fields.error(
+                has,
+                format!("stands without {lacks}"),
+                "give both, or neither for a certificate of our own making",
+            );
         }
         fields.finish();
         if errors.is_empty() { Ok(config) } else { Err(errors) }

@@ -97,6 +97,10 @@ impl<T> Numbers<T> {
     pub fn ids(&self) -> &[Id<T>] {
         &self.ids
     }
+
+    pub fn number(&self, id: &Id<T>) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
 }
 
 impl Plans {

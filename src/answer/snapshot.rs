@@ -86,6 +86,10 @@ impl Snapshot {
         self.plans.pool_ids.ids()
     }
 
+    pub(super) fn policy_number(&self, id: &Id<Policy>) -> Option<u32> {
+        self.plans.policy_ids.number(id)
+    }
+
     pub(super) fn plans(&self) -> &Plans {
         &self.plans
     }

@@ -151,7 +151,7 @@ pub fn stand(kind: Kind, one: &PoolUse, pool: &LivePool, pass: Pass) -> Standing
 }
 
 /// True when the state of a pool lets it answer in this pass, and somebody in it can be answered.
-fn may_serve(pool: &LivePool, kind: Kind, pass: Pass) -> bool {
+pub fn may_serve(pool: &LivePool, kind: Kind, pass: Pass) -> bool {
     let state = match pass {
         Pass::Normal | Pass::Full => pool.state == PoolState::Ok,
         Pass::Held => matches!(pool.state, PoolState::Ok | PoolState::Held),

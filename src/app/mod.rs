@@ -1,10 +1,12 @@
 //! Wires everything: store, control, DNS, probes and HTTP, in the order in which they need each other.
 //! Decides nothing.
 
+mod certificate;
 mod core;
 pub mod demo;
 mod dns_service;
 mod geo_files;
+mod http_service;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -14,29 +16,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
+use crate::control::accounts::{make_password, new_account};
 use crate::control::token::{Role, Token};
-use crate::control::{Author, Control, Publication, Wanted, system_event};
+use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, now, system_event};
 use crate::health::{EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
-use crate::web::{self, Web};
+use crate::web::{self, Setup, Streams, Web};
 
+use certificate::Certificate;
 use core::Core;
 use dns_service::DnsService;
 use geo_files::GeoFiles;
+use http_service::HttpService;
 
 /// How long open HTTP requests may finish after a stop.
 const HTTP_GRACE: Duration = Duration::from_secs(3);
 /// How long the store may take to close.
 const STORE_GRACE: Duration = Duration::from_secs(5);
+/// Trials of addresses at once.
+const MAX_TRIALS: usize = 32;
 /// The id of the token that is made at the first start.
 const FIRST_TOKEN: &str = "first";
 
@@ -77,12 +86,18 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
 
     // Sockets before anything else can fail or take time: an occupied port is said at once.
     let dns = DnsService::start(&config, &control, core.used_held.clone())?;
-    let http = tokio::net::TcpListener::bind(config.http).await;
+    let http = TcpListener::bind(config.http).await;
     let http = http.map_err(|error| Failure::new(format!("{} cannot be listened on: {error}", config.http)))?;
     let http_address = http.local_addr().map_err(|error| Failure::new(error.to_string()))?;
 
+    let https = match config.https {
+        Some(address) => Some(listen_tls(&config, address).await?),
+        None => None,
+    };
+
     let (local, local_token) = local_access(http_address);
     write_local(&config.data_dir, &local)?;
+    let setup = Arc::new(Setup::new(&local.url));
     let ready = Arc::new(AtomicBool::new(true));
     let metrics = Arc::new(Metrics::new(Some(dns.edge.clone()), &config.node));
     let web = Web {
@@ -91,8 +106,15 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         local_token: Arc::new(local_token),
         ready: ready.clone(),
         sessions: Arc::default(),
+        setup: setup.clone(),
+        streams: Arc::new(Streams::new(stop.clone())),
     };
-    let http_server = tokio::spawn(serve_http(http, web::router(web), stop.clone()));
+    let http_service = HttpService::new(web::router(web), stop.clone());
+    http_service.serve(http, None);
+    if let Some((listener, certificate)) = https {
+        http_service.serve(listener, Some(certificate.acceptor()?));
+        tokio::spawn(certificate.watch(stop.clone()));
+    }
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
 
@@ -106,6 +128,10 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     }
     if start == Start::Demo {
         start_demo(&control, dns_address, &config.data_dir).await?;
+        demo_account(&control, &local.url).await?;
+    }
+    if control.accounts().is_empty() {
+        say(&setup.line(&setup.issue(now())));
     }
     say(&format!("ready dns={dns_address} http={http_address}"));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -116,7 +142,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     ready.store(false, Ordering::Relaxed);
     dns.stop().await;
     stop.cancel();
-    let _ = tokio::time::timeout(HTTP_GRACE, http_server).await;
+    let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
     let _ = tokio::join!(prober, geo_watch);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
@@ -147,6 +173,8 @@ impl Offline {
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
+            setup: Arc::default(),
+            streams: Arc::new(Streams::new(stop.clone())),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }
@@ -160,18 +188,26 @@ impl Offline {
     }
 }
 
-async fn serve_http(listener: tokio::net::TcpListener, router: Router, stop: CancellationToken) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await }).await;
-    if let Err(error) = served {
-        tracing::error!("HTTP ended: {error}; DNS goes on, restart northing to get the API back");
-    }
+/// The socket for browsers elsewhere, with its certificate.
+async fn listen_tls(config: &Config, address: SocketAddr) -> Result<(TcpListener, Arc<Certificate>), Failure> {
+    let files = config.tls_certificate.clone().zip(config.tls_key.clone());
+    let files = files.map(|(certificate, key)| certificate::Files { certificate, key });
+    let is_own = files.is_none();
+    let certificate = Certificate::open(files, &config.data_dir, &config.node, address.ip())?;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| Failure::new(format!("{address} cannot be listened on: {error}")))?;
+    let bound = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+    let made = if is_own { "a certificate of its own making" } else { "your certificate" };
+    tracing::info!("https://{bound}/ answers with {made}, SHA-256 {}", certificate.fingerprint());
+    Ok((listener, certificate))
 }
 
 /// Hands the wanted set to the scheduler whenever it changes, and requests to check now.
 async fn probes(wanted: Wanted, reports: mpsc::Sender<(Target, Report)>, stop: CancellationToken) {
     let Wanted { mut watched, mut at_once } = wanted;
-    let scheduler = Scheduler::start(Checker::new(), reports, rand::random());
+    let checker = Arc::new(Checker::new());
+    let scheduler = Scheduler::start(checker.clone(), reports, rand::random());
+    let mut trials = JoinSet::new();
     watched.mark_changed();
     loop {
         tokio::select! {
@@ -180,7 +216,18 @@ async fn probes(wanted: Wanted, reports: mpsc::Sender<(Target, Report)>, stop: C
                 Ok(()) => scheduler.watch(watched.borrow_and_update().iter().map(probe_of).collect()),
                 Err(_) => break,
             },
-            Some(endpoint) = at_once.recv() => scheduler.check_now(&endpoint).await,
+            Some(request) = at_once.recv() => match request {
+                CheckRequest::Now(endpoint) => scheduler.check_now(&endpoint).await,
+                // Dropped where too many run: who asked is told that we are busy.
+                CheckRequest::Trial { address, monitor, found } if trials.len() < MAX_TRIALS => {
+                    let checker = checker.clone();
+                    trials.spawn(async move {
+                        let _ = found.send(checker.report(&address, &monitor).await);
+                    });
+                }
+                CheckRequest::Trial { .. } => {}
+            },
+            Some(_) = trials.join_next() => {}
         }
     }
     scheduler.stop().await;
@@ -236,8 +283,14 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
         *monitor = port.into();
     }
     let edits = model.edits_to(&document).map_err(|errors| unsound(&errors))?;
-    let publication =
-        Publication { edits, message: "Set the demo up".into(), author: Author::new("demo"), expect: Vec::new() };
+    let publication = Publication {
+        edits,
+        message: "Set the demo up".into(),
+        author: Author::new("demo"),
+        expect: Vec::new(),
+        // Somebody's own changes to the demo stay, whatever their tests say.
+        tests: Tests::MayFail,
+    };
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
     say(&format!("The demo zone {} is served. Five lines to try:\n", demo::ZONE));
@@ -245,6 +298,21 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
         say(&format!("  {line:<76} # {comment}"));
     }
     say("");
+    Ok(())
+}
+
+/// The demo is signed in to at once; its password is shown this once.
+async fn demo_account(control: &Control, url: &str) -> Result<(), Failure> {
+    if !control.accounts().is_empty() {
+        say(&format!("Sign in at {url}/ as before; northing user password demo makes a new password."));
+        return Ok(());
+    }
+    let password = make_password();
+    let account = new_account(demo::ACCOUNT, "Demo", Role::Admin, &password, now()).await;
+    let account = account.map_err(|errors| unsound(&errors))?;
+    let made = control.create_first_admin(account, Author::new("demo")).await;
+    made.map_err(|refusal| Failure::new(format!("the demo account could not be made: {refusal:?}")))?;
+    say(&format!("Sign in at {url}/ as {} with the password {password}", demo::ACCOUNT));
     Ok(())
 }
 

@@ -102,9 +102,18 @@ struct Serve {
     /// Answer DNS on this address, UDP and TCP; may be repeated [default: port 53 of all; with --demo 127.0.0.1:5300]
     #[arg(long, value_name = "ADDR")]
     dns: Vec<SocketAddr>,
-    /// Serve the API on this address [default: 127.0.0.1:8053]
+    /// Serve the pages and the API on this address, plain [default: 127.0.0.1:8053]
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Serve the pages and the API over TLS on this address, as for browsers elsewhere
+    #[arg(long, value_name = "ADDR")]
+    https: Option<SocketAddr>,
+    /// The certificate and its chain in PEM form [default: one of our own making]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// This machine's name in events and NSID answers, at most 63 characters
     #[arg(long, value_name = "NAME", value_parser = node_name)]
     node: Option<String>,
@@ -137,6 +146,9 @@ struct Apply {
     /// Only say what would change, and who would get other answers
     #[arg(long)]
     plan: bool,
+    /// Publish although kept tests fail; the history says so
+    #[arg(long)]
+    despite_tests: bool,
     /// Why, for the history
     #[arg(long, short, default_value = "", value_name = "TEXT")]
     message: String,
@@ -328,7 +340,7 @@ fn run(command: Command) -> Result<(), Failure> {
 async fn ask(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(Check { file, target }) => config_file::check(&file, &target).await,
-        Command::Apply(apply) => config_file::apply(&apply.file, apply.plan, &apply.message, &apply.target).await,
+        Command::Apply(apply) => config_file::apply(&apply).await,
         Command::Export(export) => zone::export(&export).await,
         Command::Import(import) => zone::import(&import).await,
         Command::Explain(explain) => explain::explain(&explain).await,
@@ -353,9 +365,12 @@ impl Serve {
         if !self.dns.is_empty() {
             config.dns.clone_from(&self.dns);
         }
-        let Serve { data_dir, http, node, geo_location, geo_asn, log, .. } = self;
+        let Serve { data_dir, http, https, tls_certificate, tls_key, node, geo_location, geo_asn, log, .. } = self;
         config.data_dir = data_dir.clone().unwrap_or(config.data_dir);
         config.http = http.unwrap_or(config.http);
+        config.https = https.or(config.https);
+        config.tls_certificate = tls_certificate.clone().or(config.tls_certificate);
+        config.tls_key = tls_key.clone().or(config.tls_key);
         config.node = node.clone().unwrap_or(config.node);
         config.geo_location = geo_location.clone().or(config.geo_location);
         config.geo_asn = geo_asn.clone().or(config.geo_asn);

@@ -4,11 +4,15 @@
 //!
 //! Edits are durable before they are visible; health is visible before it is durable.
 
+pub mod account;
+pub mod accounts;
 pub mod draft;
 mod keeper;
+pub mod outcomes;
 mod passage;
 pub mod preview;
 mod retired;
+pub mod simulate;
 pub mod token;
 pub mod traffic;
 mod writer;
@@ -16,6 +20,7 @@ mod writer;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -25,27 +30,28 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{CheckHealth, Event, HealthTable, Switch};
-use crate::model::{AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Revision};
+use crate::health::{Address, CheckHealth, Event, HealthTable, Report, Switch};
+use crate::model::{AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, Revision};
 use crate::store::{AuditReport, EventFilter, Fault, Secrets};
 
 pub use keeper::Keeper;
 pub use writer::{Inputs, Wanted, Writer, subject, system_event, unix_ms};
 
-use token::Token;
 use traffic::Traffic;
 
 /// Commands that may wait for the writer; past this the caller is told to try again.
 const MAX_COMMANDS: usize = 1024;
 /// Requests to check an endpoint now that may wait; probes take them at once.
 const MAX_CHECK_REQUESTS: usize = 64;
+/// How long one trial may take: somebody waits for the page.
+pub const TRIAL_SECONDS: f64 = 4.0;
 /// Events that a slow live reader may fall behind.
 const LIVE_EVENTS: usize = 1024;
 
 /// Who does something, for the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Author {
-    /// A token's id, `command line` or `start`.
+    /// A login name, a token's id, `command-line` or `start`.
     pub actor: String,
     pub address: Option<IpAddr>,
 }
@@ -58,6 +64,23 @@ pub struct Publication {
     pub author: Author,
     /// What must still be true, else it is a conflict.
     pub expect: Vec<Expect>,
+    pub tests: Tests,
+}
+
+/// Whether kept tests that fail stop a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tests {
+    #[default]
+    MustPass,
+    /// Somebody saw them fail and wants it anyway; the history says so.
+    MayFail,
+}
+
+impl Tests {
+    /// As a request says it, `despite_tests`.
+    pub fn despite(wanted: bool) -> Tests {
+        if wanted { Tests::MayFail } else { Tests::MustPass }
+    }
 }
 
 /// A precondition: an edit of something that somebody else changed meanwhile is refused.
@@ -104,8 +127,10 @@ impl From<Fault> for Refusal {
 pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub health: ArcSwap<HealthTable>,
-    pub tokens: ArcSwap<Vec<Token>>,
+    pub admitted: accounts::Admitted,
     pub traffic: Mutex<Traffic>,
+    /// What checks found lately.
+    pub outcomes: outcomes::Outcomes,
     pub drafts: draft::Drafts,
     /// Every event as it happens, before it is stored.
     pub live: broadcast::Sender<Arc<Event>>,
@@ -114,12 +139,21 @@ pub struct Shared {
     pub started: Timestamp,
 }
 
+/// What somebody wants to be checked at once.
+#[derive(Debug)]
+pub enum CheckRequest {
+    /// Everything that watches an endpoint.
+    Now(Id<Endpoint>),
+    /// An address that may not be configured yet; tells nobody but who asked.
+    Trial { address: Address, monitor: Arc<Monitor>, found: oneshot::Sender<Report> },
+}
+
 /// The handle; cheap to clone.
 #[derive(Clone)]
 pub struct Control {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
-    check_requests: mpsc::Sender<Id<Endpoint>>,
+    check_requests: mpsc::Sender<CheckRequest>,
     keeper: Keeper,
 }
 
@@ -127,7 +161,6 @@ pub struct Control {
 enum Command {
     Publish(Publication, Reply<Published>),
     Act(Act, Reply<Vec<Event>>),
-    SetToken { id: String, token: Option<Token>, author: Author, reply: Reply<()> },
     Geo { base: Arc<Base>, note: String },
     Note(Event),
     Checks(Id<Endpoint>, Reply<Vec<CheckHealth>>),
@@ -189,16 +222,53 @@ impl Control {
 
     /// Makes every check of an endpoint due now; what they find comes the way of every outcome.
     pub fn check_now(&self, endpoint: Id<Endpoint>) -> Result<(), Refusal> {
+        self.request_check(CheckRequest::Now(endpoint))
+    }
+
+    /// Asks an address once, whether or not it is configured, within `TRIAL_SECONDS`. Counts for nothing.
+    pub async fn try_check(&self, address: Address, monitor: &Monitor) -> Result<Report, Refusal> {
+        let monitor = Arc::new(Monitor { timeout: monitor.timeout.min(TRIAL_SECONDS), ..monitor.clone() });
+        let (found, report) = oneshot::channel();
+        self.request_check(CheckRequest::Trial { address, monitor, found })?;
+        // A look-up of a name can take longer than the check.
+        let waited = tokio::time::timeout(Duration::from_secs_f64(TRIAL_SECONDS + 1.0), report).await;
+        waited.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
+    }
+
+    fn request_check(&self, request: CheckRequest) -> Result<(), Refusal> {
         use mpsc::error::TrySendError::{Closed, Full};
-        self.check_requests.try_send(endpoint).map_err(|error| match error {
+        self.check_requests.try_send(request).map_err(|error| match error {
             Full(_) => Refusal::Busy,
             Closed(_) => Refusal::Conflict("nothing is probed here; start the server with northing serve".into()),
         })
     }
 
     /// Publishes the model as it was after revision `number`.
-    pub async fn restore(&self, number: u64, message: String, author: Author) -> Result<Published, Refusal> {
+    pub async fn restore(
+        &self,
+        number: u64,
+        message: String,
+        author: Author,
+        tests: Tests,
+    ) -> Result<Published, Refusal> {
         let head = self.model().revision;
+        let edits = self.edits_back_to(number, head).await?;
+        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)], tests }).await
+    }
+
+    /// The model as it was after revision `number`.
+    pub async fn model_at(&self, number: u64) -> Result<Arc<Model>, Refusal> {
+        let model = self.model();
+        if number == model.revision {
+            return Ok(model);
+        }
+        let edits = self.edits_back_to(number, model.revision).await?;
+        let checked = tokio::task::block_in_place(|| model.check(&edits)).map_err(Refusal::Invalid)?;
+        Ok(Arc::new(Model { revision: number, ..checked.model }))
+    }
+
+    /// What leads from revision `head` back to `number`.
+    async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
         if number > head {
             return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
         }
@@ -217,11 +287,7 @@ impl Control {
                 }
             }
         }
-        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)] }).await
-    }
-
-    pub async fn set_token(&self, id: String, token: Option<Token>, author: Author) -> Result<(), Refusal> {
-        self.ask(|reply| Command::SetToken { id, token, author, reply }).await
+        Ok(edits)
     }
 
     /// Swaps in another geo database; `note` says which and why.

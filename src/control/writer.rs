@@ -1,7 +1,7 @@
 //! The only writer of model, health and snapshot. Everything that changes the world passes through
 //! this one task in one order: outcomes of probes, publications, switches, timers, a new geo file.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,17 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch};
-use crate::model::{Admin, Endpoint, FieldError, Id, Model, Pool, Revision};
+use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch, judged};
+use crate::model::{Admin, FieldError, Id, Model, Pool, Revision};
 use crate::store::Loaded;
 
+use super::accounts::Admitted;
 use super::draft::Drafts;
 use super::keeper::lost;
+use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
 use super::retired;
-use super::token::Token;
 use super::{
-    Act, Author, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
+    Act, CheckRequest, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
     Published, Refusal, Reply, Shared, now,
 };
 
@@ -45,8 +46,8 @@ pub struct Inputs {
 pub struct Wanted {
     /// All that must be probed.
     pub watched: watch::Receiver<Arc<Vec<Watch>>>,
-    /// Endpoints that somebody wants checked now.
-    pub at_once: mpsc::Receiver<Id<Endpoint>>,
+    /// What somebody wants checked now.
+    pub at_once: mpsc::Receiver<CheckRequest>,
 }
 
 /// The state of the one writer.
@@ -88,13 +89,12 @@ impl Writer {
         let model = Arc::new(Model::load(loaded.revision, loaded.entities)?);
         let (health, at_start) = Health::new(&model, &loaded.health, now_ms);
         let snapshot = Snapshot::compile(&model, &geo, health.table(), None);
-        let tokens = loaded.secrets.iter().filter(|(key, _)| key.starts_with(TOKEN_KEY));
-        let tokens: Vec<Token> = tokens.filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             health: ArcSwap::from_pointee(health.table().clone()),
-            tokens: ArcSwap::from_pointee(tokens),
+            admitted: Admitted::load(&loaded.secrets),
             traffic: Mutex::default(),
+            outcomes: Outcomes::default(),
             drafts: Drafts::load(loaded.drafts),
             live: broadcast::Sender::new(LIVE_EVENTS),
             events_lost: AtomicU64::new(0),
@@ -156,12 +156,21 @@ impl Writer {
     /// One report and all that came with it, then at most one swap.
     fn hear(&mut self, first: (Target, Report)) {
         let now_ms = unix_ms();
+        self.keep(&first.0, &first.1);
         let mut events = self.health.hear(&first.0, &first.1, now_ms);
         for _ in 1..MAX_BURST {
             let Ok((target, report)) = self.inputs.reports.try_recv() else { break };
+            self.keep(&target, &report);
             events.extend(self.health.hear(&target, &report, now_ms));
         }
         self.happened(events);
+    }
+
+    /// Keeps an outcome for people to read.
+    fn keep(&self, target: &Target, report: &Report) {
+        let Report::Outcome(outcome) = report else { return };
+        let Some(monitor) = self.model.monitors.get(&target.monitor) else { return };
+        self.shared.outcomes.push(target, outcome, &judged(outcome, monitor));
     }
 
     /// Shows the new health, then tells: first the answer, then the record of it.
@@ -217,7 +226,6 @@ impl Writer {
             Command::Act(act, reply) => {
                 let _ = reply.send(self.act(act));
             }
-            Command::SetToken { id, token, author, reply } => self.set_token(id, token, &author, reply),
             Command::Geo { base, note } => self.set_geo(base, note),
             Command::Note(event) => self.happened(vec![event]),
             Command::Checks(endpoint, reply) => {
@@ -237,25 +245,6 @@ impl Writer {
             self.keeper.post(move |kept| kept.audit(draft));
         }
         Ok(events)
-    }
-
-    fn set_token(&mut self, id: String, token: Option<Token>, author: &Author, reply: Reply<()>) {
-        let mut tokens: Vec<Token> = self.shared.tokens.load().iter().filter(|known| known.id != id).cloned().collect();
-        let action = if token.is_some() { "create token" } else { "delete token" };
-        let mut draft = author.act(action, format!("tokens/{id}"));
-        draft.after = token.as_ref().and_then(|token| serde_json::to_value(token.listed()).ok());
-        let key = format!("{TOKEN_KEY}{id}");
-        let value = token.as_ref().and_then(|token| serde_json::to_value(token).ok());
-        tokens.extend(token);
-        let shared = self.shared.clone();
-        let keeper = self.keeper.clone();
-        tokio::spawn(async move {
-            let result = keeper.run(move |kept| kept.set_secret(&key, value, draft)).await;
-            if result.is_ok() {
-                shared.tokens.store(Arc::new(tokens));
-            }
-            let _ = reply.send(result.map_err(Refusal::from));
-        });
     }
 
     fn set_geo(&mut self, base: Arc<Base>, note: String) {
@@ -324,7 +313,10 @@ impl Writer {
             self.recompile();
         }
         if is_steered_anew {
-            self.watched.send_replace(Arc::new(self.health.targets()));
+            let targets = self.health.targets();
+            let watched: BTreeSet<&Target> = targets.iter().map(|watch| &watch.target).collect();
+            self.shared.outcomes.retain(|target| watched.contains(target));
+            self.watched.send_replace(Arc::new(targets));
         }
         let Revision { number, author, message, sentences, .. } = revision;
         let cause = if message.is_empty() { sentences.join(" ") } else { message };
@@ -360,9 +352,6 @@ fn action(switch: &Switch) -> &'static str {
         Switch::Load { .. } => "load",
     }
 }
-
-/// Keys of tokens among the secrets.
-pub(super) const TOKEN_KEY: &str = "token/";
 
 /// Waits for the publication that is being stored; for ever when there is none.
 async fn stored(storing: &mut Option<Storing>) -> Result<Passed, Refusal> {
@@ -404,19 +393,7 @@ fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
 
 /// An event of the system itself.
 pub fn system_event(kind: EventKind, subject: &str, to: &str, cause: String) -> Event {
-    Event {
-        sequence: 0,
-        at: now(),
-        kind,
-        subject: subject.into(),
-        from: String::new(),
-        to: to.into(),
-        cause,
-        actor: "northing".into(),
-        names: Vec::new(),
-        query_share: None,
-        incident: None,
-    }
+    Event { to: to.into(), cause, actor: "northing".into(), ..Event::at(now(), kind, subject.into()) }
 }
 
 /// Unix milliseconds by the wall clock.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
+use super::census::Census;
 use super::inside;
 use super::mmdb::{self, Contents, NO_RECORD};
 use super::ranges::{Ranges, intersect};
@@ -39,6 +41,7 @@ pub struct Base {
     v6: Ranges,
     /// By the class of a range; the first is the unknown place.
     places: Vec<Place>,
+    census: OnceLock<Census>,
 }
 
 impl Default for Base {
@@ -48,6 +51,7 @@ impl Default for Base {
             v4: Ranges::of(NO_RECORD),
             v6: Ranges::of(NO_RECORD),
             places: vec![Place::default()],
+            census: OnceLock::new(),
         }
     }
 }
@@ -66,7 +70,8 @@ impl Base {
                 Ranges::collect(ranges.iter().map(|(start, record)| (start, of_record[record as usize])))
             };
             let (v4, v6) = (class(&location.v4), class(&location.v6));
-            return Ok(Base { v4, v6, places: classes.places, databases: vec![location.info] });
+            let (places, databases) = (classes.places, vec![location.info]);
+            return Ok(Base { v4, v6, places, databases, census: OnceLock::new() });
         };
         refuse_unusable(&asn, asn.info.asn_percent, "AS number")?;
         let mut classes = Classes::new(&location, Some(&asn));
@@ -75,7 +80,8 @@ impl Base {
             Ranges::collect(both.map(|(start, location, asn)| (start, classes.of(location, asn))))
         };
         let (v4, v6) = (class(&location.v4, &asn.v4), class(&location.v6, &asn.v6));
-        Ok(Base { v4, v6, places: classes.places, databases: vec![location.info, asn.info] })
+        let (places, databases) = (classes.places, vec![location.info, asn.info]);
+        Ok(Base { v4, v6, places, databases, census: OnceLock::new() })
     }
 
     /// Without any database: every client is unknown.
@@ -99,6 +105,11 @@ impl Base {
         (&self.places[class as usize], length + offset)
     }
 
+    /// How many addresses each place has.
+    pub fn census(&self) -> &Census {
+        self.census.get_or_init(|| Census::of(self))
+    }
+
     pub(super) fn v4(&self) -> &Ranges {
         &self.v4
     }
@@ -107,7 +118,8 @@ impl Base {
         &self.v6
     }
 
-    pub(super) fn places(&self) -> &[Place] {
+    /// The distinct places, by class; the first is the unknown one.
+    pub fn places(&self) -> &[Place] {
         &self.places
     }
 }

@@ -8,12 +8,15 @@
 
 mod checks;
 mod event;
+mod fallout;
 mod index;
+pub mod lanes;
 mod outcome;
 mod pools;
 mod recovery;
 mod settle;
 mod stored;
+pub mod story;
 mod stream;
 mod switch;
 mod table;
@@ -38,7 +41,8 @@ use stream::Stream;
 
 pub use checks::CheckHealth;
 pub use event::{Event, EventKind};
-pub use outcome::{Address, Latency, Outcome, Report, Target, Watch};
+pub use outcome::{Address, Latency, Outcome, Report, Said, Target, Watch};
+pub use stream::judged;
 pub use switch::Switch;
 pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState};
 pub use vote::{Quorum, Tally, Vote, tally};

@@ -39,6 +39,16 @@ pub struct Outcome {
     pub certificate_ends: Option<Timestamp>,
     /// When the next check of this target is due, in Unix milliseconds.
     pub next_probe_ms: u64,
+    pub said: Said,
+}
+
+/// What the server itself said, for people to read; decides nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Said {
+    /// Of HTTP.
+    pub status: Option<u16>,
+    /// The beginning of the body, where the check failed.
+    pub excerpt: Option<Arc<str>>,
 }
 
 /// Milliseconds from the start of a check to each of its milestones; `None` where it did not get

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::health::scenario::monitor;
     use crate::health::stream::Kept;
-    use crate::health::{Latency, Outcome};
+    use crate::health::{Latency, Outcome, Said};
 
     fn state_of(says: &[(Role, EndpointState)]) -> EndpointState {
         let monitor = monitor("web");
@@ -165,6 +165,7 @@ mod tests {
             latency: Latency::default(),
             certificate_ends: None,
             next_probe_ms: 10_000,
+            said: Said::default(),
         };
         Stream { failures, successes, last: Some(last), ..Stream::restored(Kept { state, certificate: None }) }
     }

@@ -11,9 +11,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::icmp::Echo;
+use super::scheduler::report_of;
 use super::tls::Trust;
 use super::{Finding, Verdict, dns, http, tcp};
-use crate::health::{Address, Latency};
+use crate::health::{Address, Latency, Report, Said};
 use crate::model::{Check, Monitor, Name};
 
 /// Look-ups at once: each holds a thread of the runtime until the system's resolver gives up.
@@ -43,6 +44,9 @@ pub(super) struct Trace {
     pub waits_for: &'static str,
     pub latency: Latency,
     pub certificate_ends: Option<Timestamp>,
+    pub said: Said,
+    /// When the check ends at the latest.
+    pub deadline: Instant,
 }
 
 impl Checker {
@@ -57,9 +61,9 @@ impl Checker {
 
     /// One check, which ends within the monitor's time-out.
     pub async fn check(&self, address: &Address, monitor: &Monitor) -> Finding {
-        let mut trace = Trace::start();
         let timeout = Duration::try_from_secs_f64(monitor.timeout).unwrap_or(Duration::from_secs(1));
-        let deadline = trace.started + timeout;
+        let mut trace = Trace::start(timeout);
+        let deadline = trace.deadline;
         let result = match self.resolve(address, deadline).await {
             Ok(ip) => match timeout_at(deadline, self.ask(ip, address, monitor, &mut trace)).await {
                 Ok(result) => result,
@@ -75,7 +79,12 @@ impl Checker {
             Err(Failure::Down(reason)) => Verdict::Down(reason),
             Err(Failure::Unable(reason)) => Verdict::Unable(reason),
         };
-        Finding { verdict, latency: trace.latency, certificate_ends: trace.certificate_ends }
+        Finding { verdict, latency: trace.latency, certificate_ends: trace.certificate_ends, said: trace.said }
+    }
+
+    /// One check by itself, outside of any schedule.
+    pub async fn report(&self, address: &Address, monitor: &Monitor) -> Report {
+        report_of(&self.check(address, monitor).await, Instant::now())
     }
 
     async fn ask(&self, ip: IpAddr, address: &Address, monitor: &Monitor, trace: &mut Trace) -> Result<(), Failure> {
@@ -128,8 +137,16 @@ impl Default for Checker {
 }
 
 impl Trace {
-    pub fn start() -> Self {
-        Trace { started: Instant::now(), waits_for: "answer", latency: Latency::default(), certificate_ends: None }
+    pub fn start(timeout: Duration) -> Self {
+        let started = Instant::now();
+        Trace {
+            started,
+            waits_for: "answer",
+            latency: Latency::default(),
+            certificate_ends: None,
+            said: Said::default(),
+            deadline: started + timeout,
+        }
     }
 
     /// Milliseconds since the check started, for a milestone.

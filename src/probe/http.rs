@@ -2,6 +2,8 @@
 //! whatever name it carries. Nothing is decompressed, and every read has an end.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -12,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::checker::{Failure, Trace, connect};
 use super::tcp::{Search, Searched};
@@ -24,6 +27,10 @@ const MAX_REDIRECTS: usize = 3;
 /// The largest head of an answer, in bytes, and its most headers.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEAD_FIELDS: usize = 100;
+/// How much of a body is kept of a check that failed, and how long it is waited for: a failure that is
+/// certain is not held up to be described.
+const MAX_EXCERPT: usize = 1024;
+const EXCERPT_WAIT: Duration = Duration::from_millis(200);
 const OUR_NAME: &str = concat!("northing/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +65,14 @@ pub(super) async fn check(
     for _ in 0..=MAX_REDIRECTS {
         let (answer, _connection) = request(&place, check, ip, trust, trace).await?;
         let status = answer.status().as_u16();
+        trace.said.status = Some(status);
         let expected = (check.expect_status.first..=check.expect_status.last).contains(&status);
         if check.follow && !expected && answer.status().is_redirection() {
             place = place.redirected(answer.headers(), ip)?;
             continue;
         }
         if !expected {
+            trace.said.excerpt = beginning(answer.into_body(), trace.deadline).await;
             return Err(Failure::Down(format!("HTTP {status}, expected {}", check.expect_status)));
         }
         return match &check.expect_body {
@@ -202,11 +211,36 @@ async fn find_in_body(mut body: Incoming, expect: &str, trace: &mut Trace) -> Re
         let frame = frame.map_err(|error| broken(&error))?;
         match frame.data_ref().map(|bytes| search.push(bytes)) {
             Some(Searched::Found) => return Ok(()),
-            Some(Searched::Full) => return Err(Failure::Down(format!("the first 64 KiB of the body lack '{expect}'"))),
+            Some(Searched::Full) => {
+                trace.said.excerpt = excerpt(search.seen());
+                return Err(Failure::Down(format!("the first 64 KiB of the body lack '{expect}'")));
+            }
             Some(Searched::NotYet) | None => {}
         }
     }
+    trace.said.excerpt = excerpt(search.seen());
     Err(Failure::Down(format!("body lacks '{expect}'")))
+}
+
+/// The beginning of a body, as far as it comes at once.
+async fn beginning(mut body: Incoming, deadline: Instant) -> Option<Arc<str>> {
+    let deadline = deadline.min(Instant::now() + EXCERPT_WAIT);
+    let mut seen = Vec::new();
+    while seen.len() < MAX_EXCERPT
+        && let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await
+    {
+        if let Some(bytes) = frame.data_ref() {
+            seen.extend_from_slice(&bytes[..bytes.len().min(MAX_EXCERPT - seen.len())]);
+        }
+    }
+    excerpt(&seen)
+}
+
+/// As text; what is none is shown as such.
+fn excerpt(bytes: &[u8]) -> Option<Arc<str>> {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_EXCERPT)]);
+    let plain: String = text.trim().chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    (!plain.is_empty()).then(|| plain.into())
 }
 
 /// Names an error of HTTP by the connection's error below it, where there is one.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::health::{Address, Latency, Target};
+use crate::health::{Address, Latency, Said, Target};
 use crate::model::Monitor;
 
 pub use checker::Checker;
@@ -35,6 +35,7 @@ pub struct Finding {
     pub verdict: Verdict,
     pub latency: Latency,
     pub certificate_ends: Option<Timestamp>,
+    pub said: Said,
 }
 
 /// `Unable` is trouble of this machine or of the configuration, in words with the remedy. It says

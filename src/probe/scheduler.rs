@@ -40,8 +40,7 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Starts without any probe; `seed` makes the jitter. When `reports` is full, probes wait for room.
-    pub fn start(checker: Checker, reports: mpsc::Sender<(Target, Report)>, seed: u64) -> Self {
-        let checker = Arc::new(checker);
+    pub fn start(checker: Arc<Checker>, reports: mpsc::Sender<(Target, Report)>, seed: u64) -> Self {
         let check = move |probe: Arc<Probe>| {
             let checker = checker.clone();
             async move { checker.check(&probe.address, &probe.monitor).await }
@@ -295,7 +294,8 @@ where
     finding.verdict
 }
 
-fn report_of(finding: &Finding, next: Instant) -> Report {
+/// What is reported of a finding; the next check is due at `next`.
+pub(super) fn report_of(finding: &Finding, next: Instant) -> Report {
     let result = match &finding.verdict {
         Verdict::Up => Ok(()),
         Verdict::Down(reason) => Err(reason.clone()),
@@ -307,6 +307,7 @@ fn report_of(finding: &Finding, next: Instant) -> Report {
         result,
         latency: finding.latency,
         certificate_ends: finding.certificate_ends,
+        said: finding.said.clone(),
         next_probe_ms: at_ms + next.saturating_duration_since(Instant::now()).as_millis() as u64,
     })
 }

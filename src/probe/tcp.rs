@@ -53,6 +53,11 @@ impl<'a> Search<'a> {
         Search { wanted: wanted.as_bytes(), seen: Vec::new() }
     }
 
+    /// What has arrived so far.
+    pub fn seen(&self) -> &[u8] {
+        &self.seen
+    }
+
     pub fn push(&mut self, bytes: &[u8]) -> Searched {
         let room = MAX_READ - self.seen.len();
         let from = self.seen.len().saturating_sub(self.wanted.len());

@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
-pub use ui::Sessions;
+pub use ui::{Sessions, Setup, Streams};
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -44,6 +44,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Bodies up to this size have arrived by the time that they are refused.
 const READ_ANYWAY: u64 = 16 << 10;
 
+/// Marks a request that came encrypted, so that its cookies may be bound to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls;
+
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
 pub struct Web {
@@ -55,6 +59,10 @@ pub struct Web {
     pub ready: Arc<AtomicBool>,
     /// Who has signed in with a browser.
     pub sessions: Arc<Sessions>,
+    /// Makes the first admin.
+    pub setup: Arc<Setup>,
+    /// Pages that are followed live.
+    pub streams: Arc<Streams>,
 }
 
 /// The whole of HTTP as one service.
@@ -95,7 +103,7 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn(close_after_refusal))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
-        .layer(header_layer("referrer-policy", "no-referrer"))
+        .layer(header_layer("referrer-policy", "same-origin"))
         .layer(header_layer("cache-control", "no-store"))
         .layer(header_layer("content-security-policy", PAGE_POLICY))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {

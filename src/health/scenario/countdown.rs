@@ -59,7 +59,14 @@ fn a_steady_round_trip_is_not_published_anew() {
     let measure = |world: &mut World, ms: f64| {
         let latency = Latency { connect_ms: Some(ms), total_ms: Some(300.0), ..Latency::default() };
         let at_ms = world.now_ms;
-        let outcome = Outcome { at_ms, result: Ok(()), latency, certificate_ends: None, next_probe_ms: at_ms };
+        let outcome = Outcome {
+            at_ms,
+            result: Ok(()),
+            latency,
+            certificate_ends: None,
+            next_probe_ms: at_ms,
+            said: Said::default(),
+        };
         world.health.observe(&web("web-1"), &outcome);
     };
     measure(&mut world, 14.0);

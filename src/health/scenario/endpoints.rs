@@ -130,7 +130,14 @@ fn a_slow_success_is_a_failure() {
     edit(&mut model.monitors, "web", |web| web.max_latency_ms = Some(500));
     let mut world = World::up(model);
     let latency = Latency { total_ms: Some(812.4), ..Latency::default() };
-    let outcome = Outcome { at_ms: START_MS, result: Ok(()), latency, certificate_ends: None, next_probe_ms: START_MS };
+    let outcome = Outcome {
+        at_ms: START_MS,
+        result: Ok(()),
+        latency,
+        certificate_ends: None,
+        next_probe_ms: START_MS,
+        said: Said::default(),
+    };
     let events: Vec<Event> = (0..3).flat_map(|_| world.health.observe(&web("web-1"), &outcome)).collect();
     assert_eq!(events[0].cause, "check web of 192.0.2.1: answered in 812 ms, more than 500, 3 times in a row");
 }
@@ -177,7 +184,8 @@ fn a_certificate_is_warned_about_once_per_level() {
         let at_ms = START_MS + day * 86_400_000;
         let latency = Latency::default();
         let certificate_ends = Some(ends(ends_on));
-        let outcome = Outcome { at_ms, result: Ok(()), latency, certificate_ends, next_probe_ms: at_ms };
+        let outcome =
+            Outcome { at_ms, result: Ok(()), latency, certificate_ends, next_probe_ms: at_ms, said: Said::default() };
         let events = world.health.observe(&web("web-1"), &outcome);
         events.iter().map(|event| format!("{:?} {}", event.kind, event.to)).collect::<Vec<_>>()
     };

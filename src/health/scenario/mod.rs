@@ -151,7 +151,14 @@ impl World {
     fn outcome(&mut self, target: &Target, result: Result<(), String>) -> Vec<Event> {
         let latency = Latency { connect_ms: Some(12.0), total_ms: Some(12.0), ..Latency::default() };
         let next_probe_ms = self.now_ms + 10_000;
-        let outcome = Outcome { at_ms: self.now_ms, result, latency, certificate_ends: None, next_probe_ms };
+        let outcome = Outcome {
+            at_ms: self.now_ms,
+            result,
+            latency,
+            certificate_ends: None,
+            next_probe_ms,
+            said: Said::default(),
+        };
         self.health.observe(target, &outcome)
     }
 

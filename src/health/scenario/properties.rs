@@ -69,6 +69,7 @@ proptest! {
             start_ms = (start_ms + u64::from(interval) * 1000).max(at_ms);
             let outcome = Outcome {
                 at_ms, result, latency: Latency::default(), certificate_ends: None, next_probe_ms: start_ms,
+                said: Said::default(),
             };
             world.health.observe(&web("web-1"), &outcome);
             failed += u8::from(hangs);

@@ -1,8 +1,6 @@
 //! HTTP checks against small servers on loopback, good and evil ones.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -345,4 +343,28 @@ async fn a_handshake_that_fails_says_why() {
 
     let found = ask_https(&super::super::tests::checker(), https(plain), PATIENT).await;
     assert!(matches!(found.verdict, Verdict::Unable(_)), "a machine without authorities blames no server");
+}
+
+#[tokio::test]
+async fn a_failure_shows_its_status_and_the_beginning_of_the_body() {
+    let body = "x".repeat(2000);
+    let server = answering(format!("HTTP/1.1 503 No\r\ncontent-length: 2000\r\n\r\n{body}")).await;
+    let found = ask(get(server), PATIENT).await;
+    assert_eq!(found.verdict, down("HTTP 503, expected 200-299"));
+    assert_eq!(found.said.status, Some(503));
+    assert_eq!(found.said.excerpt.unwrap().len(), MAX_EXCERPT);
+    let up = ask(get(answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await), PATIENT).await;
+    assert_eq!((up.said.status, up.said.excerpt), (Some(200), None));
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_does_not_hold_a_failure_up() {
+    let server = serve(|mut stream: TcpStream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\ncontent-length: 5\r\n\r\n").await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let found = ask(get(server), PATIENT).await;
+    assert_eq!((found.verdict, found.said.excerpt), (down("HTTP 500, expected 200-299"), None));
 }

@@ -8,13 +8,13 @@ use tokio::time::advance;
 
 use super::super::tests::{down, probe, target, tcp_monitor};
 use super::*;
-use crate::health::Latency;
+use crate::health::{Latency, Said};
 use crate::model::Monitor;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn finding(verdict: Verdict) -> Finding {
-    Finding { verdict, latency: Latency::default(), certificate_ends: None }
+    Finding { verdict, latency: Latency::default(), certificate_ends: None, said: Said::default() }
 }
 
 /// When each endpoint's checks started.

@@ -46,6 +46,12 @@ pub fn badge(state: &StateWord, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(state.badge(language(values))))
 }
 
+/// A bar of checks.
+#[askama::filter_fn]
+pub fn beat(bar: &super::beat::Beat, values: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(bar.to_html(language(values))))
+}
+
 /// The address of a file in `static/`, which changes with its content.
 #[askama::filter_fn]
 pub fn asset<D: Display>(path: D, _: &dyn Values) -> Result<Safe<String>> {

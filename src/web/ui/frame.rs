@@ -1,5 +1,9 @@
 //! What stands round every page: menu, search, draft, live state, account.
 
+use askama::Template;
+
+use super::filters;
+use super::live::Fragment;
 use super::session::{Notice, User};
 use super::state::{PoolStates, StateWord};
 use super::text::{Language, Text};
@@ -60,6 +64,24 @@ pub const MENU: &[(&str, &[Entry])] = &[
     ),
 ];
 
+/// What moves in the frame of every page that is followed.
+pub(super) fn live(visit: &Visit) -> Vec<Fragment> {
+    let down = pools_down(visit);
+    let part = visit.render(&PoolsDown { down }).map(|html| Fragment::new("pools-down", html));
+    part.into_iter().collect()
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools_down.html")]
+struct PoolsDown {
+    down: usize,
+}
+
+fn pools_down(visit: &Visit) -> usize {
+    let states = PoolStates::of(&visit.model(), &visit.web.control.health());
+    states.iter().filter(|(_, shown)| shown.state == StateWord::Down).count()
+}
+
 /// The context that every page's template has as `frame`.
 pub struct Frame {
     pub title: Text,
@@ -86,7 +108,6 @@ pub struct Frame {
 impl Frame {
     pub fn new(visit: &Visit, draft: &Draft, place: Place, title: Text) -> Frame {
         let model = visit.model();
-        let states = PoolStates::of(&model, &visit.web.control.health());
         Frame {
             title,
             place,
@@ -96,7 +117,7 @@ impl Frame {
             user: visit.user().clone(),
             form_token: visit.session.form_token.clone(),
             drafted: draft.edits.len(),
-            pools_down: states.iter().filter(|(_, shown)| shown.state == StateWord::Down).count(),
+            pools_down: pools_down(visit),
             node: visit.web.metrics.node().to_owned(),
             revision: model.revision,
             notices: visit.session.take_notices(),
@@ -117,6 +138,11 @@ impl Frame {
 
     pub fn menu(&self) -> &'static [(&'static str, &'static [Entry])] {
         MENU
+    }
+
+    /// How every state is shown while nothing is heard from the server.
+    pub fn no_data(&self) -> &'static StateWord {
+        &StateWord::NoData
     }
 
     pub fn may_edit(&self) -> bool {

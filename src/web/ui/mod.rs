@@ -3,13 +3,17 @@
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
 mod assets;
+mod beat;
+mod explain;
 mod export;
 mod filters;
 mod form;
 mod frame;
+mod live;
 mod login;
 mod overview;
 mod session;
+mod setup;
 mod state;
 mod text;
 mod trouble;
@@ -25,7 +29,9 @@ use axum::routing::{self, MethodRouter};
 use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
+pub use live::Streams;
 pub use session::Sessions;
+pub use setup::Setup;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -49,13 +55,18 @@ impl Page {
 
 fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
+    pages.extend(live::pages());
     pages.extend(overview::pages());
+    pages.extend(explain::pages());
     pages
 }
 
 /// Every page, each behind its guard, and what pages need before anybody has signed in.
 pub(super) fn routes(web: &Web) -> Router<Web> {
-    let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(login::routes());
+    let mut router = Router::new()
+        .route("/static/{*path}", routing::get(assets::file))
+        .merge(login::routes())
+        .merge(setup::routes());
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
         let handler = handler

@@ -7,6 +7,7 @@ use axum::routing::get;
 use super::Page;
 use super::filters;
 use super::frame::{Frame, Place};
+use super::live::Fragment;
 use super::state::{PoolShown, PoolStates};
 use super::text::text;
 use super::visit::Visit;
@@ -22,6 +23,10 @@ pub(super) fn pages() -> Vec<Page> {
 struct Overview {
     frame: Frame,
     pools: Vec<(String, PoolShown)>,
+}
+
+pub(super) async fn live(_: &Visit, _: &str) -> Vec<Fragment> {
+    Vec::new()
 }
 
 async fn show(visit: Visit) -> Result<Response, Problem> {
