@@ -6,11 +6,8 @@ mod core;
 pub mod demo;
 mod dns_service;
 mod geo_files;
-<<<<<<< HEAD
-mod traffic_file;
-=======
 mod http_service;
->>>>>>> main
+mod traffic_file;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -149,13 +146,8 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     ready.store(false, Ordering::Relaxed);
     dns.stop().await;
     stop.cancel();
-<<<<<<< HEAD
-    let _ = tokio::time::timeout(HTTP_GRACE, http_server).await;
-    let _ = tokio::join!(prober, geo_watch, traffic);
-=======
     let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
-    let _ = tokio::join!(prober, geo_watch);
->>>>>>> main
+    let _ = tokio::join!(prober, geo_watch, traffic);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
     // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
