@@ -6,11 +6,8 @@ mod core;
 pub mod demo;
 mod dns_service;
 mod geo_files;
-<<<<<<< HEAD
-mod traffic_file;
-=======
 mod http_service;
->>>>>>> main
+mod traffic_file;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -114,6 +111,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         sessions: Arc::default(),
         setup: setup.clone(),
         streams: Arc::new(Streams::new(stop.clone())),
+        maps: Arc::default(),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -149,13 +147,8 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     ready.store(false, Ordering::Relaxed);
     dns.stop().await;
     stop.cancel();
-<<<<<<< HEAD
-    let _ = tokio::time::timeout(HTTP_GRACE, http_server).await;
-    let _ = tokio::join!(prober, geo_watch, traffic);
-=======
     let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
-    let _ = tokio::join!(prober, geo_watch);
->>>>>>> main
+    let _ = tokio::join!(prober, geo_watch, traffic);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
     // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
@@ -187,6 +180,7 @@ impl Offline {
             sessions: Arc::default(),
             setup: Arc::default(),
             streams: Arc::new(Streams::new(stop.clone())),
+            maps: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }

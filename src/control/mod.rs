@@ -12,11 +12,8 @@ pub mod outcomes;
 mod passage;
 pub mod preview;
 mod retired;
-<<<<<<< HEAD
 pub mod series;
-=======
 pub mod simulate;
->>>>>>> main
 pub mod token;
 pub mod traffic;
 mod writer;

@@ -12,6 +12,7 @@ mod form;
 mod frame;
 mod live;
 mod login;
+mod map;
 mod overview;
 mod session;
 mod setup;
@@ -31,6 +32,7 @@ use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
 pub use live::Streams;
+pub use map::Maps;
 pub use session::Sessions;
 pub use setup::Setup;
 
