@@ -84,6 +84,12 @@ pub fn moment(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(time_html(*at, "%Y-%m-%d %H:%M:%S")))
 }
 
+/// The time of day to the second, as in a row of steps.
+#[askama::filter_fn]
+pub fn clock(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(time_html(*at, "%H:%M:%S")))
+}
+
 fn time_html(at: Timestamp, form: &str) -> String {
     format!("<time datetime=\"{at:.0}\" title=\"{at:.0}\">{}</time>", at.strftime(form))
 }

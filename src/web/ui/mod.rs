@@ -10,6 +10,7 @@ mod export;
 mod filters;
 mod form;
 mod frame;
+mod history;
 mod live;
 mod login;
 mod map;
@@ -59,6 +60,7 @@ impl Page {
 fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
+    pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(explain::pages());
     pages
