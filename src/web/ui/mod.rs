@@ -4,11 +4,13 @@
 
 mod assets;
 mod beat;
+mod chart;
 mod explain;
 mod export;
 mod filters;
 mod form;
 mod frame;
+mod history;
 mod live;
 mod login;
 mod overview;
@@ -56,6 +58,7 @@ impl Page {
 fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
+    pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(explain::pages());
     pages
