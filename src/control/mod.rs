@@ -12,6 +12,7 @@ pub mod outcomes;
 mod passage;
 pub mod preview;
 mod retired;
+pub mod series;
 pub mod simulate;
 pub mod token;
 pub mod traffic;

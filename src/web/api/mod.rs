@@ -10,7 +10,7 @@ mod json;
 mod openapi;
 mod switches;
 mod tokens;
-mod zones;
+pub(in crate::web) mod zones;
 
 pub use openapi::openapi;
 pub use tokens::make as make_token;
