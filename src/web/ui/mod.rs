@@ -21,6 +21,7 @@ mod state;
 mod text;
 mod trouble;
 mod visit;
+mod zones;
 
 use std::convert::Infallible;
 
@@ -61,6 +62,7 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(history::pages());
+    pages.extend(zones::pages());
     pages.extend(overview::pages());
     pages.extend(explain::pages());
     pages
