@@ -171,7 +171,7 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
     };
     if has_odd_underscore(&key) && !typed.keep_underscore {
         let mut faults = Faults::default();
-        let problem = format!("{} has an underscore", typed.name);
+        let problem = format!("the name {} has an underscore", typed.name);
         faults.push(FieldError::new("name", problem, "host names may use letters, digits and hyphens"));
         return Ok(again(typed, faults, true).await);
     }
