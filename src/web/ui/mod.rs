@@ -8,6 +8,7 @@ mod export;
 mod filters;
 mod form;
 mod frame;
+mod kept;
 mod live;
 mod login;
 mod overview;
@@ -28,9 +29,13 @@ use axum::routing::{self, MethodRouter};
 use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
+pub(super) use form::matches;
 pub use live::Streams;
+pub use login::Entrance;
 pub use session::Sessions;
+pub(super) use session::{Found, User};
 pub use setup::Setup;
+pub(super) use visit::is_own;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -61,10 +66,12 @@ fn pages() -> Vec<Page> {
 
 /// Every page, each behind its guard, and what pages need before anybody has signed in.
 pub(super) fn routes(web: &Web) -> Router<Web> {
-    let mut router = Router::new()
-        .route("/static/{*path}", routing::get(assets::file))
-        .merge(login::routes())
-        .merge(setup::routes());
+    let open = login::routes()
+        .merge(setup::routes())
+        .layer(middleware::from_fn(arrive))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(web.clone(), visit::as_page));
+    let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
         let handler = handler
