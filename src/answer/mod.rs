@@ -22,6 +22,7 @@ mod rehearse;
 mod respond;
 mod serve;
 mod shares;
+mod simulate;
 mod snapshot;
 mod steer;
 mod trace;
@@ -41,6 +42,7 @@ pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_stat
 pub use rehearse::{Verdict, rehearse, subnet_of, with_down};
 pub use respond::answer;
 pub use shares::{Outlook, Share, outlook, shares, switched};
+pub use simulate::{ANY_RESOLVER, Explained, pools, simulate, suppose_down};
 pub use snapshot::Snapshot;
 pub use steer::Pass;
 pub use trace::Standing;

@@ -7,6 +7,7 @@ pub mod demo;
 mod dns_service;
 mod geo_files;
 mod http_service;
+mod traffic_file;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -84,6 +85,8 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let (core, wanted) = Core::start(opened, geo, stop.clone())?;
     let control = core.control.clone();
 
+    traffic_file::load(config.data_dir.clone(), &control).await;
+
     // Sockets before anything else can fail or take time: an occupied port is said at once.
     let dns = DnsService::start(&config, &control, core.used_held.clone())?;
     let http = TcpListener::bind(config.http).await;
@@ -109,6 +112,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         entrance: Arc::default(),
         setup: setup.clone(),
         streams: Arc::new(Streams::new(stop.clone())),
+        maps: Arc::default(),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -117,6 +121,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         tokio::spawn(certificate.watch(stop.clone()));
     }
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
+    let traffic = tokio::spawn(traffic_file::keep(config.data_dir.clone(), control.clone(), stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
@@ -144,7 +149,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     dns.stop().await;
     stop.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
-    let _ = tokio::join!(prober, geo_watch);
+    let _ = tokio::join!(prober, geo_watch, traffic);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
     // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
@@ -177,6 +182,7 @@ impl Offline {
             entrance: Arc::default(),
             setup: Arc::default(),
             streams: Arc::new(Streams::new(stop.clone())),
+            maps: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }

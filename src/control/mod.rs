@@ -13,6 +13,8 @@ pub mod outcomes;
 mod passage;
 pub mod preview;
 mod retired;
+pub mod series;
+pub mod simulate;
 pub mod token;
 pub mod traffic;
 mod writer;
@@ -263,6 +265,23 @@ impl Control {
         tests: Tests,
     ) -> Result<Published, Refusal> {
         let head = self.model().revision;
+        let edits = self.edits_back_to(number, head).await?;
+        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)], tests }).await
+    }
+
+    /// The model as it was after revision `number`.
+    pub async fn model_at(&self, number: u64) -> Result<Arc<Model>, Refusal> {
+        let model = self.model();
+        if number == model.revision {
+            return Ok(model);
+        }
+        let edits = self.edits_back_to(number, model.revision).await?;
+        let checked = tokio::task::block_in_place(|| model.check(&edits)).map_err(Refusal::Invalid)?;
+        Ok(Arc::new(Model { revision: number, ..checked.model }))
+    }
+
+    /// What leads from revision `head` back to `number`.
+    async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
         if number > head {
             return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
         }
@@ -281,7 +300,7 @@ impl Control {
                 }
             }
         }
-        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)], tests }).await
+        Ok(edits)
     }
 
     /// Swaps in another geo database; `note` says which and why.

@@ -393,19 +393,7 @@ fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
 
 /// An event of the system itself.
 pub fn system_event(kind: EventKind, subject: &str, to: &str, cause: String) -> Event {
-    Event {
-        sequence: 0,
-        at: now(),
-        kind,
-        subject: subject.into(),
-        from: String::new(),
-        to: to.into(),
-        cause,
-        actor: "northing".into(),
-        names: Vec::new(),
-        query_share: None,
-        incident: None,
-    }
+    Event { to: to.into(), cause, actor: "northing".into(), ..Event::at(now(), kind, subject.into()) }
 }
 
 /// Unix milliseconds by the wall clock.

@@ -328,7 +328,7 @@ pub fn brief(value: &Value) -> String {
 }
 
 /// Edit distance (Levenshtein 1966), for "did you mean".
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -33,7 +33,7 @@ use crate::web::problem::Problem;
     crate::control::token::Token,
     crate::control::token::Scope,
     crate::control::account::Listed,
-    crate::answer::Trace,
+    super::explain::Explanation,
     crate::store::AuditReport,
     super::document::Draft,
     Problem,

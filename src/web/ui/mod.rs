@@ -4,13 +4,17 @@
 
 mod assets;
 mod beat;
+mod chart;
+mod explain;
 mod export;
 mod filters;
 mod form;
 mod frame;
+mod history;
 mod kept;
 mod live;
 mod login;
+mod map;
 mod overview;
 mod session;
 mod setup;
@@ -32,6 +36,7 @@ use crate::control::token::Role;
 pub(super) use form::matches;
 pub use live::Streams;
 pub use login::Entrance;
+pub use map::Maps;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
@@ -60,7 +65,9 @@ impl Page {
 fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
+    pages.extend(history::pages());
     pages.extend(overview::pages());
+    pages.extend(explain::pages());
     pages
 }
 

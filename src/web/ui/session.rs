@@ -223,11 +223,10 @@ impl Sessions {
         Found::Session(session, User::of(&account))
     }
 
-    /// True while a request like this one would be let in. Counts as no use.
-    pub fn stands(&self, headers: &HeaderMap, account: impl Fn(&str) -> Option<Arc<Account>>, now: Timestamp) -> bool {
-        let secrets = self.secrets.lock();
-        let secret = sent(headers).and_then(|hash| secrets.by_hash.get(&hash));
-        secret.is_some_and(|secret| secret.opens(account, now).is_some())
+    /// True while `session` has not ended. Looking is no use of it.
+    pub fn is_open(&self, session: &Session, account: Option<Arc<Account>>, now: Timestamp) -> bool {
+        let is_known = self.secrets.lock().by_hash.values().any(|secret| secret.session.id == session.id);
+        is_known && account.is_some_and(|account| session.stands(&account, now))
     }
 
     /// Another secret for the session of a request whose secret has become old.
