@@ -215,13 +215,7 @@ impl Control {
     }
 
     /// Settles one conflict; what the draft then says is checked when it is published.
-    pub async fn settle_draft(
-        &self,
-        author: &str,
-        kind: Kind,
-        id: &str,
-        how: Settle,
-    ) -> Result<Arc<Draft>, Refusal> {
+    pub async fn settle_draft(&self, author: &str, kind: Kind, id: &str, how: Settle) -> Result<Arc<Draft>, Refusal> {
         self.change_draft(author, |draft, model| {
             draft.settle(model, kind, id, how);
             Ok(())
@@ -239,7 +233,8 @@ impl Control {
         }
         let expect = draft.edits.iter().map(|drafted| drafted.expects(&model)).collect();
         let owner = author.actor.clone();
-        let edits: Vec<Edit> = draft.edits.iter().filter(|drafted| !is_live(&model, drafted)).map(Drafted::edit).collect();
+        let edits: Vec<Edit> =
+            draft.edits.iter().filter(|drafted| !is_live(&model, drafted)).map(Drafted::edit).collect();
         let published = self.publish(Publication { edits, message, author, expect, tests }).await?;
         self.change_draft(&owner, |now, _| {
             now.edits.retain(|drafted| !draft.edits.iter().any(|published| same_edit(published, drafted)));

@@ -4,6 +4,8 @@
 
 mod assets;
 mod beat;
+mod dock;
+mod draft;
 mod explain;
 mod export;
 mod filters;
@@ -57,6 +59,7 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(overview::pages());
+    pages.extend(draft::pages());
     pages.extend(explain::pages());
     pages
 }

@@ -5,9 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::answer::{
-    Explained, PoolTrace, RuleVerdict, ServerTrace, Standing, SteeringTrace, Trace, pools,
-};
+use crate::answer::{Explained, PoolTrace, RuleVerdict, ServerTrace, Standing, SteeringTrace, Trace, pools};
 use crate::control::simulate::{At, Simulation, World};
 use crate::geo::{Coarse, Who};
 use crate::health::{Family, HealthTable, PoolState};
@@ -75,10 +73,13 @@ pub struct Reader {
 impl Reader {
     pub fn country(&self, code: Country) -> String {
         let info = builtin::country(code);
-        info.map_or_else(|| code.to_string(), |info| match self.language {
-            Language::English => info.name.clone(),
-            Language::Korean => info.name_ko.clone(),
-        })
+        info.map_or_else(
+            || code.to_string(),
+            |info| match self.language {
+                Language::English => info.name.clone(),
+                Language::Korean => info.name_ko.clone(),
+            },
+        )
     }
 
     /// Whom was asked for.
@@ -200,9 +201,7 @@ fn head(at: At, beside: &Beside) -> Text {
         (At::Version(number), Beside::Same) => {
             text("Answer of version {n} in the health of now, same as live").set("n", number)
         }
-        (At::Version(number), Beside::Nothing) => {
-            text("Answer of version {n} in the health of now").set("n", number)
-        }
+        (At::Version(number), Beside::Nothing) => text("Answer of version {n} in the health of now").set("n", number),
     }
 }
 
@@ -219,7 +218,11 @@ fn records(trace: &Trace) -> Vec<String> {
 
 fn below(simulation: &Simulation, trace: &Trace) -> Vec<Text> {
     let mut below = Vec::new();
-    let answered: Vec<&str> = trace.steering.iter().flat_map(|steering| &steering.servers).filter(|server| server.answered)
+    let answered: Vec<&str> = trace
+        .steering
+        .iter()
+        .flat_map(|steering| &steering.servers)
+        .filter(|server| server.answered)
         .map(|server| &*server.endpoint)
         .collect();
     let pool = trace.steering.as_ref().and_then(|steering| steering.choice.pool.as_deref());
@@ -286,7 +289,8 @@ fn fixed(trace: &Trace) -> Step {
 
 fn place(reader: &Reader, world: &World, steering: &SteeringTrace) -> Step {
     let client = &steering.client;
-    let country = client.country.as_ref().map(|code| code.parse().map_or_else(|_| code.clone(), |code| reader.country(code)));
+    let country =
+        client.country.as_ref().map(|code| code.parse().map_or_else(|_| code.clone(), |code| reader.country(code)));
     let parts: Vec<String> = client.city.clone().into_iter().chain(country).collect();
     let place = match (parts.is_empty(), &client.continent) {
         (false, _) => plain(parts.join(", ")),
@@ -374,7 +378,9 @@ fn used(steering: &SteeringTrace, trace: &Trace) -> Step {
     let (of, up) = (of.clone().count(), of.filter(|server| server.odds > 0.0).count());
     let mut below = vec![reason];
     below.push(match up {
-        0 | 1 => count(of, "{up} of {n} endpoint can be answered.", "{up} of {n} endpoints can be answered.").set("up", up),
+        0 | 1 => {
+            count(of, "{up} of {n} endpoint can be answered.", "{up} of {n} endpoints can be answered.").set("up", up)
+        }
         _ => text("{up} of {n} endpoints can be answered. One is drawn by weight:").set("up", up).set("n", of),
     });
     Step { icon: "check", colour: "okc", strong: true, head: text("{pool} is used").set("pool", pool), below }
