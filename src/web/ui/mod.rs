@@ -5,6 +5,8 @@
 mod assets;
 mod beat;
 mod chart;
+mod dock;
+mod draft;
 mod explain;
 mod export;
 mod filters;
@@ -67,6 +69,7 @@ fn pages() -> Vec<Page> {
     pages.extend(live::pages());
     pages.extend(history::pages());
     pages.extend(overview::pages());
+    pages.extend(draft::pages());
     pages.extend(explain::pages());
     pages
 }
