@@ -14,7 +14,9 @@ mod history;
 mod live;
 mod login;
 mod map;
+mod names;
 mod overview;
+mod sentence;
 mod session;
 mod setup;
 mod state;
@@ -63,6 +65,7 @@ fn pages() -> Vec<Page> {
     pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(explain::pages());
+    pages.extend(names::pages());
     pages
 }
 
