@@ -64,6 +64,12 @@ pub trait Draw {
     fn html(&self, language: Language) -> String;
 }
 
+impl<D: Draw> Draw for &D {
+    fn html(&self, language: Language) -> String {
+        (**self).html(language)
+    }
+}
+
 #[askama::filter_fn]
 pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(drawing.html(language(values))))

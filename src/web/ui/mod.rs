@@ -17,7 +17,9 @@ mod kept;
 mod live;
 mod login;
 mod map;
+mod names;
 mod overview;
+mod sentence;
 mod session;
 mod setup;
 mod state;
@@ -71,6 +73,7 @@ fn pages() -> Vec<Page> {
     pages.extend(overview::pages());
     pages.extend(draft::pages());
     pages.extend(explain::pages());
+    pages.extend(names::pages());
     pages
 }
 
