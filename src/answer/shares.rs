@@ -33,7 +33,8 @@ pub fn shares(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Arc<Poo
         };
         let choices = live.choices(rtype);
         let from = if choices.usable.is_empty() { &choices.anyway } else { &choices.usable };
-        let total: u32 = from.iter().filter_map(|&at| live.servers.get(usize::from(at))).map(|s| u32::from(s.weight)).sum();
+        let total: u32 =
+            from.iter().filter_map(|&at| live.servers.get(usize::from(at))).map(|s| u32::from(s.weight)).sum();
         let share = if from.contains(&at) { f64::from(server.weight) / f64::from(total.max(1)) } else { 0.0 };
         shares.push(Share { endpoint: server.endpoint.clone(), family: server.family, share });
     }

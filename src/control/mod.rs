@@ -5,6 +5,7 @@
 //! Edits are durable before they are visible; health is visible before it is durable.
 
 pub mod draft;
+pub mod effect;
 mod keeper;
 pub mod outcomes;
 mod passage;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::Snapshot;
 use crate::geo::Base;
 use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch, judged};
-use crate::model::{Admin, Endpoint, FieldError, Id, Model, Pool, Revision};
+use crate::model::{Admin, FieldError, Id, Model, Pool, Revision};
 use crate::store::Loaded;
 
 use super::draft::Drafts;

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::state::StateWord;
 use super::text::text;
 use super::visit::Visit;
-use super::{Page, frame, overview};
+use super::{Page, frame, overview, pools};
 use crate::control::now;
 use crate::control::token::Role;
 use crate::health::{Event, EventKind};
@@ -72,6 +72,7 @@ type Render = for<'v> fn(&'v Visit, &'v str) -> Pin<Box<dyn Future<Output = Vec<
 const TOPICS: &[(&str, Render)] = &[
     ("frame", |visit, _| Box::pin(async { frame::live(visit) })),
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
+    ("pool", |visit, id| Box::pin(pools::live(visit, id))),
 ];
 
 pub(super) fn pages() -> Vec<Page> {

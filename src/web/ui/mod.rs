@@ -10,11 +10,14 @@ mod form;
 mod frame;
 mod live;
 mod login;
+mod monitors;
 mod overview;
+mod pools;
 mod session;
 mod state;
 mod text;
 mod trouble;
+mod values;
 mod visit;
 
 use std::convert::Infallible;
@@ -54,6 +57,8 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(overview::pages());
+    pages.extend(pools::pages());
+    pages.extend(monitors::pages());
     pages
 }
 
