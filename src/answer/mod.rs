@@ -18,9 +18,11 @@ mod odds;
 mod oracle;
 mod plan;
 mod plan_state;
+mod rehearse;
 mod respond;
 mod serve;
 mod shares;
+mod simulate;
 mod snapshot;
 mod steer;
 mod trace;
@@ -37,8 +39,10 @@ pub use explain::{
     StepTrace, Trace, explain,
 };
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
+pub use rehearse::{Verdict, rehearse, subnet_of, with_down};
 pub use respond::answer;
 pub use shares::{Outlook, Share, outlook, shares, switched};
+pub use simulate::{ANY_RESOLVER, Explained, pools, simulate, suppose_down};
 pub use snapshot::Snapshot;
 pub use steer::Pass;
 pub use trace::Standing;

@@ -13,6 +13,8 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+/// Who signs in to the demo.
+pub const ACCOUNT: &str = "demo";
 /// The demo's zone.
 pub const ZONE: &str = "demo.northing.test.";
 

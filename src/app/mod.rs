@@ -7,6 +7,7 @@ pub mod demo;
 mod dns_service;
 mod geo_files;
 mod http_service;
+mod traffic_file;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -24,14 +25,15 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
+use crate::control::accounts::{make_password, new_account};
 use crate::control::token::{Role, Token};
-use crate::control::{Author, CheckRequest, Control, Publication, Wanted, system_event};
+use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, now, system_event};
 use crate::health::{EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
-use crate::web::{self, Streams, Web};
+use crate::web::{self, Setup, Streams, Web};
 
 use certificate::Certificate;
 use core::Core;
@@ -83,6 +85,8 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let (core, wanted) = Core::start(opened, geo, stop.clone())?;
     let control = core.control.clone();
 
+    traffic_file::load(config.data_dir.clone(), &control).await;
+
     // Sockets before anything else can fail or take time: an occupied port is said at once.
     let dns = DnsService::start(&config, &control, core.used_held.clone())?;
     let http = TcpListener::bind(config.http).await;
@@ -96,6 +100,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
 
     let (local, local_token) = local_access(http_address);
     write_local(&config.data_dir, &local)?;
+    let setup = Arc::new(Setup::new(&local.url));
     let ready = Arc::new(AtomicBool::new(true));
     let metrics = Arc::new(Metrics::new(Some(dns.edge.clone()), &config.node));
     let web = Web {
@@ -104,7 +109,9 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         local_token: Arc::new(local_token),
         ready: ready.clone(),
         sessions: Arc::default(),
+        setup: setup.clone(),
         streams: Arc::new(Streams::new(stop.clone())),
+        maps: Arc::default(),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -113,6 +120,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         tokio::spawn(certificate.watch(stop.clone()));
     }
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
+    let traffic = tokio::spawn(traffic_file::keep(config.data_dir.clone(), control.clone(), stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
@@ -125,6 +133,10 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     }
     if start == Start::Demo {
         start_demo(&control, dns_address, &config.data_dir).await?;
+        demo_account(&control, &local.url).await?;
+    }
+    if control.accounts().is_empty() {
+        say(&setup.line(&setup.issue(now())));
     }
     say(&format!("ready dns={dns_address} http={http_address}"));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -136,7 +148,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     dns.stop().await;
     stop.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
-    let _ = tokio::join!(prober, geo_watch);
+    let _ = tokio::join!(prober, geo_watch, traffic);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
     // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
@@ -166,7 +178,9 @@ impl Offline {
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
+            setup: Arc::default(),
             streams: Arc::new(Streams::new(stop.clone())),
+            maps: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }
@@ -275,8 +289,14 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
         *monitor = port.into();
     }
     let edits = model.edits_to(&document).map_err(|errors| unsound(&errors))?;
-    let publication =
-        Publication { edits, message: "Set the demo up".into(), author: Author::new("demo"), expect: Vec::new() };
+    let publication = Publication {
+        edits,
+        message: "Set the demo up".into(),
+        author: Author::new("demo"),
+        expect: Vec::new(),
+        // Somebody's own changes to the demo stay, whatever their tests say.
+        tests: Tests::MayFail,
+    };
     let published = control.publish(publication).await;
     published.map_err(|refusal| Failure::new(format!("the demo could not be set up: {refusal:?}")))?;
     say(&format!("The demo zone {} is served. Five lines to try:\n", demo::ZONE));
@@ -284,6 +304,21 @@ async fn start_demo(control: &Control, dns: SocketAddr, data_dir: &Path) -> Resu
         say(&format!("  {line:<76} # {comment}"));
     }
     say("");
+    Ok(())
+}
+
+/// The demo is signed in to at once; its password is shown this once.
+async fn demo_account(control: &Control, url: &str) -> Result<(), Failure> {
+    if !control.accounts().is_empty() {
+        say(&format!("Sign in at {url}/ as before; northing user password demo makes a new password."));
+        return Ok(());
+    }
+    let password = make_password();
+    let account = new_account(demo::ACCOUNT, "Demo", Role::Admin, &password, now()).await;
+    let account = account.map_err(|errors| unsound(&errors))?;
+    let made = control.create_first_admin(account, Author::new("demo")).await;
+    made.map_err(|refusal| Failure::new(format!("the demo account could not be made: {refusal:?}")))?;
+    say(&format!("Sign in at {url}/ as {} with the password {password}", demo::ACCOUNT));
     Ok(())
 }
 

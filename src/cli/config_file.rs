@@ -12,19 +12,20 @@ use crate::control::preview::Preview;
 use crate::model::{FieldError, read_json};
 
 use super::client::{Client, escape};
-use super::{Failure, Target, print};
+use super::{Apply, Failure, Target, print};
 
 /// The largest document that a command reads, as the API's own limit.
 const MAX_DOCUMENT: u64 = 64 << 20;
 
-/// Shows the plan, then makes it so; with `plan` it stops before.
-pub async fn apply(file: &Path, plan: bool, message: &str, target: &Target) -> Result<(), Failure> {
-    let document = parse_document(file, &read_text(file)?)?;
-    let client = Client::connect(target).await?;
+/// Shows the plan, then makes it so; with `--plan` it stops before.
+pub async fn apply(apply: &Apply) -> Result<(), Failure> {
+    let document = parse_document(&apply.file, &read_text(&apply.file)?)?;
+    let client = Client::connect(&apply.target).await?;
     let preview: Preview = client.send(Method::POST, "/api/v1/document/preview", &document).await?.json()?;
     print(&preview.to_string())?;
-    if !plan && !preview.sentences.is_empty() {
-        let path = format!("/api/v1/document?message={}&expect_revision={}", escape(message), preview.revision);
+    if !apply.plan && !preview.sentences.is_empty() {
+        let (message, revision, despite) = (escape(&apply.message), preview.revision, apply.despite_tests);
+        let path = format!("/api/v1/document?message={message}&expect_revision={revision}&despite_tests={despite}");
         let published: Published = client.send(Method::PUT, &path, &document).await?.json()?;
         print(&format!("Published as revision {}.", published.revision))?;
     }

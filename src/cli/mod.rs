@@ -146,6 +146,9 @@ struct Apply {
     /// Only say what would change, and who would get other answers
     #[arg(long)]
     plan: bool,
+    /// Publish although kept tests fail; the history says so
+    #[arg(long)]
+    despite_tests: bool,
     /// Why, for the history
     #[arg(long, short, default_value = "", value_name = "TEXT")]
     message: String,
@@ -337,7 +340,7 @@ fn run(command: Command) -> Result<(), Failure> {
 async fn ask(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(Check { file, target }) => config_file::check(&file, &target).await,
-        Command::Apply(apply) => config_file::apply(&apply.file, apply.plan, &apply.message, &apply.target).await,
+        Command::Apply(apply) => config_file::apply(&apply).await,
         Command::Export(export) => zone::export(&export).await,
         Command::Import(import) => zone::import(&import).await,
         Command::Explain(explain) => explain::explain(&explain).await,

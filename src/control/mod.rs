@@ -4,6 +4,8 @@
 //!
 //! Edits are durable before they are visible; health is visible before it is durable.
 
+pub mod account;
+pub mod accounts;
 pub mod draft;
 pub mod effect;
 mod keeper;
@@ -11,6 +13,8 @@ pub mod outcomes;
 mod passage;
 pub mod preview;
 mod retired;
+pub mod series;
+pub mod simulate;
 pub mod token;
 pub mod traffic;
 mod writer;
@@ -35,7 +39,6 @@ use crate::store::{AuditReport, EventFilter, Fault, Secrets};
 pub use keeper::Keeper;
 pub use writer::{Inputs, Wanted, Writer, subject, system_event, unix_ms};
 
-use token::Token;
 use traffic::Traffic;
 
 /// Commands that may wait for the writer; past this the caller is told to try again.
@@ -50,7 +53,7 @@ const LIVE_EVENTS: usize = 1024;
 /// Who does something, for the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Author {
-    /// A token's id, `command line` or `start`.
+    /// A login name, a token's id, `command-line` or `start`.
     pub actor: String,
     pub address: Option<IpAddr>,
 }
@@ -63,6 +66,23 @@ pub struct Publication {
     pub author: Author,
     /// What must still be true, else it is a conflict.
     pub expect: Vec<Expect>,
+    pub tests: Tests,
+}
+
+/// Whether kept tests that fail stop a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tests {
+    #[default]
+    MustPass,
+    /// Somebody saw them fail and wants it anyway; the history says so.
+    MayFail,
+}
+
+impl Tests {
+    /// As a request says it, `despite_tests`.
+    pub fn despite(wanted: bool) -> Tests {
+        if wanted { Tests::MayFail } else { Tests::MustPass }
+    }
 }
 
 /// A precondition: an edit of something that somebody else changed meanwhile is refused.
@@ -109,7 +129,7 @@ impl From<Fault> for Refusal {
 pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub health: ArcSwap<HealthTable>,
-    pub tokens: ArcSwap<Vec<Token>>,
+    pub admitted: accounts::Admitted,
     pub traffic: Mutex<Traffic>,
     /// What checks found lately.
     pub outcomes: outcomes::Outcomes,
@@ -143,7 +163,6 @@ pub struct Control {
 enum Command {
     Publish(Publication, Reply<Published>),
     Act(Act, Reply<Vec<Event>>),
-    SetToken { id: String, token: Option<Token>, author: Author, reply: Reply<()> },
     Geo { base: Arc<Base>, note: String },
     Note(Event),
     Checks(Id<Endpoint>, Reply<Vec<CheckHealth>>),
@@ -227,8 +246,31 @@ impl Control {
     }
 
     /// Publishes the model as it was after revision `number`.
-    pub async fn restore(&self, number: u64, message: String, author: Author) -> Result<Published, Refusal> {
+    pub async fn restore(
+        &self,
+        number: u64,
+        message: String,
+        author: Author,
+        tests: Tests,
+    ) -> Result<Published, Refusal> {
         let head = self.model().revision;
+        let edits = self.edits_back_to(number, head).await?;
+        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)], tests }).await
+    }
+
+    /// The model as it was after revision `number`.
+    pub async fn model_at(&self, number: u64) -> Result<Arc<Model>, Refusal> {
+        let model = self.model();
+        if number == model.revision {
+            return Ok(model);
+        }
+        let edits = self.edits_back_to(number, model.revision).await?;
+        let checked = tokio::task::block_in_place(|| model.check(&edits)).map_err(Refusal::Invalid)?;
+        Ok(Arc::new(Model { revision: number, ..checked.model }))
+    }
+
+    /// What leads from revision `head` back to `number`.
+    async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
         if number > head {
             return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
         }
@@ -247,11 +289,7 @@ impl Control {
                 }
             }
         }
-        self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)] }).await
-    }
-
-    pub async fn set_token(&self, id: String, token: Option<Token>, author: Author) -> Result<(), Refusal> {
-        self.ask(|reply| Command::SetToken { id, token, author, reply }).await
+        Ok(edits)
     }
 
     /// Swaps in another geo database; `note` says which and why.

@@ -1,16 +1,16 @@
-//! The way of one publication: checked, stored, compiled. All of it beside the writer, which meanwhile goes on
+//! The way of one publication: checked, compiled, tested, stored. All of it beside the writer, which meanwhile goes on
 //! with health: a million records take seconds, and no failover waits for them.
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::answer::Snapshot;
+use crate::answer::{Snapshot, Verdict, rehearse};
 use crate::health::HealthTable;
-use crate::model::{Change, Checked, FieldError, Revision, sentences};
+use crate::model::{Change, Checked, FieldError, Kind, Revision, sentences};
 
 use super::keeper::lost;
-use super::{Keeper, Publication, Refusal, now};
+use super::{Keeper, Publication, Refusal, Tests, now};
 
 /// What a publication starts from. Only publications change the model, and one goes at a time, so that it
 /// is checked against the newest.
@@ -39,20 +39,28 @@ pub(super) struct Stored {
 
 impl Passage {
     pub async fn publish(self, publication: Publication) -> Result<Passed, Refusal> {
-        let Publication { edits, message, author, .. } = publication;
-        let (before, last_sha256) = (self.before.clone(), self.last_sha256);
-        let checked = beside(move || {
-            let model = before.model();
-            let checked = model.check(&edits).map_err(Refusal::Invalid)?;
-            let sentences = sentences(model, &checked.model, &checked.changes);
-            let sha256 = chained_sha256(&last_sha256, &checked.changes);
-            Ok::<_, Refusal>((checked, sentences, sha256))
+        let Publication { edits, message, author, tests, .. } = publication;
+        let (before, health, last_sha256) = (self.before, self.health, self.last_sha256);
+        let made = beside(move || {
+            let Checked { model, changes, mut warnings } = before.model().check(&edits).map_err(Refusal::Invalid)?;
+            if changes.is_empty() {
+                return Ok(Err(warnings));
+            }
+            let sentences = sentences(before.model(), &model, &changes);
+            let sha256 = chained_sha256(&last_sha256, &changes);
+            let snapshot = Snapshot::compile(&Arc::new(model), before.geo(), &health, Some(&before));
+            let failed = tested(&before, &snapshot, &changes, tests, &mut warnings)?;
+            Ok::<_, Refusal>(Ok((snapshot, changes, warnings, sentences, sha256, failed)))
         });
-        let (Checked { model, changes, warnings }, sentences, sha256) = checked.await??;
-        if changes.is_empty() {
-            return Ok(Passed::Nothing(warnings));
-        }
-        let number = model.revision;
+        let (snapshot, changes, warnings, sentences, sha256, failed) = match made.await?? {
+            Ok(made) => made,
+            Err(warnings) => return Ok(Passed::Nothing(warnings)),
+        };
+        let message = match failed.as_slice() {
+            [] => message,
+            failed => format!("{message} (despite failing tests: {})", failed.join(", ")).trim_start().to_owned(),
+        };
+        let number = snapshot.model().revision;
         let mut draft = author.act("publish", format!("revision {number}"));
         draft.reason = message.clone();
         draft.revision = Some(number);
@@ -61,11 +69,41 @@ impl Passage {
         let revision = Revision { number, at, author, message, sentences, sha256, changes: Vec::new() };
         let stored = Revision { changes, ..revision.clone() };
         self.keeper.run(move |kept| kept.commit(&stored, draft)).await?;
-        let (before, health) = (self.before, self.health);
-        let snapshot =
-            beside(move || Snapshot::compile(&Arc::new(model), before.geo(), &health, Some(&before))).await?;
         Ok(Passed::Stored(Box::new(Stored { snapshot, warnings, revision })))
     }
+}
+
+/// Runs the kept tests; returns those that fail where they may. A test that failed before and gets the same as
+/// before is not this change's fault: it is told, and stops nobody.
+fn tested(
+    before: &Snapshot,
+    after: &Snapshot,
+    changes: &[Change],
+    tests: Tests,
+    warnings: &mut Vec<FieldError>,
+) -> Result<Vec<String>, Refusal> {
+    let verdicts = rehearse(after, after.model().tests.values());
+    let failing: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.passed).collect();
+    let known = failing.iter().filter_map(|verdict| {
+        let edited = changes.iter().any(|change| change.kind == Kind::Tests && change.id == verdict.test);
+        before.model().tests.get(&verdict.test.parse().ok()?).filter(|_| !edited)
+    });
+    let known = rehearse(before, known);
+    let (old, new): (Vec<&Verdict>, Vec<&Verdict>) = failing.into_iter().partition(|verdict| known.contains(verdict));
+    warnings.extend(old.into_iter().map(|verdict| failure(verdict, "it failed before this change, too")));
+    match tests {
+        Tests::MayFail => Ok(new.into_iter().map(|verdict| verdict.test.clone()).collect()),
+        Tests::MustPass if new.is_empty() => Ok(Vec::new()),
+        Tests::MustPass => {
+            let remedy = "correct the change or the test, or publish despite the tests (despite_tests)";
+            Err(Refusal::Invalid(new.into_iter().map(|verdict| failure(verdict, remedy)).collect()))
+        }
+    }
+}
+
+fn failure(verdict: &Verdict, remedy: &str) -> FieldError {
+    let problem = format!("fails: {}", verdict.because.trim_end_matches('.'));
+    FieldError::new(format!("tests/{}", verdict.test), problem, remedy)
 }
 
 /// Runs what takes time on a thread of its own.

@@ -17,15 +17,15 @@ use crate::health::{Event, EventKind, Health, Report, Switch, Target, Watch, jud
 use crate::model::{Admin, FieldError, Id, Model, Pool, Revision};
 use crate::store::Loaded;
 
+use super::accounts::Admitted;
 use super::draft::Drafts;
 use super::keeper::lost;
 use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
 use super::retired;
-use super::token::Token;
 use super::{
-    Act, Author, CheckRequest, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS,
-    Publication, Published, Refusal, Reply, Shared, now,
+    Act, CheckRequest, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
+    Published, Refusal, Reply, Shared, now,
 };
 
 /// Reports taken into one snapshot swap. A burst larger than this becomes several swaps, so that
@@ -89,12 +89,10 @@ impl Writer {
         let model = Arc::new(Model::load(loaded.revision, loaded.entities)?);
         let (health, at_start) = Health::new(&model, &loaded.health, now_ms);
         let snapshot = Snapshot::compile(&model, &geo, health.table(), None);
-        let tokens = loaded.secrets.iter().filter(|(key, _)| key.starts_with(TOKEN_KEY));
-        let tokens: Vec<Token> = tokens.filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             health: ArcSwap::from_pointee(health.table().clone()),
-            tokens: ArcSwap::from_pointee(tokens),
+            admitted: Admitted::load(&loaded.secrets),
             traffic: Mutex::default(),
             outcomes: Outcomes::default(),
             drafts: Drafts::load(loaded.drafts),
@@ -228,7 +226,6 @@ impl Writer {
             Command::Act(act, reply) => {
                 let _ = reply.send(self.act(act));
             }
-            Command::SetToken { id, token, author, reply } => self.set_token(id, token, &author, reply),
             Command::Geo { base, note } => self.set_geo(base, note),
             Command::Note(event) => self.happened(vec![event]),
             Command::Checks(endpoint, reply) => {
@@ -248,25 +245,6 @@ impl Writer {
             self.keeper.post(move |kept| kept.audit(draft));
         }
         Ok(events)
-    }
-
-    fn set_token(&mut self, id: String, token: Option<Token>, author: &Author, reply: Reply<()>) {
-        let mut tokens: Vec<Token> = self.shared.tokens.load().iter().filter(|known| known.id != id).cloned().collect();
-        let action = if token.is_some() { "create token" } else { "delete token" };
-        let mut draft = author.act(action, format!("tokens/{id}"));
-        draft.after = token.as_ref().and_then(|token| serde_json::to_value(token.listed()).ok());
-        let key = format!("{TOKEN_KEY}{id}");
-        let value = token.as_ref().and_then(|token| serde_json::to_value(token).ok());
-        tokens.extend(token);
-        let shared = self.shared.clone();
-        let keeper = self.keeper.clone();
-        tokio::spawn(async move {
-            let result = keeper.run(move |kept| kept.set_secret(&key, value, draft)).await;
-            if result.is_ok() {
-                shared.tokens.store(Arc::new(tokens));
-            }
-            let _ = reply.send(result.map_err(Refusal::from));
-        });
     }
 
     fn set_geo(&mut self, base: Arc<Base>, note: String) {
@@ -375,9 +353,6 @@ fn action(switch: &Switch) -> &'static str {
     }
 }
 
-/// Keys of tokens among the secrets.
-pub(super) const TOKEN_KEY: &str = "token/";
-
 /// Waits for the publication that is being stored; for ever when there is none.
 async fn stored(storing: &mut Option<Storing>) -> Result<Passed, Refusal> {
     match storing {
@@ -418,19 +393,7 @@ fn missing(kind: crate::model::Kind, id: &str) -> Refusal {
 
 /// An event of the system itself.
 pub fn system_event(kind: EventKind, subject: &str, to: &str, cause: String) -> Event {
-    Event {
-        sequence: 0,
-        at: now(),
-        kind,
-        subject: subject.into(),
-        from: String::new(),
-        to: to.into(),
-        cause,
-        actor: "northing".into(),
-        names: Vec::new(),
-        query_share: None,
-        incident: None,
-    }
+    Event { to: to.into(), cause, actor: "northing".into(), ..Event::at(now(), kind, subject.into()) }
 }
 
 /// Unix milliseconds by the wall clock.

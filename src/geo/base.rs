@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
+use super::census::Census;
+use super::cities::{City, cities};
 use super::inside;
 use super::mmdb::{self, Contents, NO_RECORD};
 use super::ranges::{Ranges, intersect};
-use crate::model::{Continent, Country, Place, Subdivision};
+use super::who::Clients;
+use crate::model::{Continent, Country, Model, Place, Subdivision};
 
 /// The least share of networks that must have a country, or in an ASN database an AS number.
 const USABLE_PERCENT: f64 = 80.0;
@@ -39,6 +43,8 @@ pub struct Base {
     v6: Ranges,
     /// By the class of a range; the first is the unknown place.
     places: Vec<Place>,
+    census: OnceLock<Census>,
+    cities: OnceLock<Vec<Clients>>,
 }
 
 impl Default for Base {
@@ -48,6 +54,8 @@ impl Default for Base {
             v4: Ranges::of(NO_RECORD),
             v6: Ranges::of(NO_RECORD),
             places: vec![Place::default()],
+            census: OnceLock::new(),
+            cities: OnceLock::new(),
         }
     }
 }
@@ -66,7 +74,8 @@ impl Base {
                 Ranges::collect(ranges.iter().map(|(start, record)| (start, of_record[record as usize])))
             };
             let (v4, v6) = (class(&location.v4), class(&location.v6));
-            return Ok(Base { v4, v6, places: classes.places, databases: vec![location.info] });
+            let (places, databases) = (classes.places, vec![location.info]);
+            return Ok(Base { v4, v6, places, databases, census: OnceLock::new(), cities: OnceLock::new() });
         };
         refuse_unusable(&asn, asn.info.asn_percent, "AS number")?;
         let mut classes = Classes::new(&location, Some(&asn));
@@ -75,7 +84,8 @@ impl Base {
             Ranges::collect(both.map(|(start, location, asn)| (start, classes.of(location, asn))))
         };
         let (v4, v6) = (class(&location.v4, &asn.v4), class(&location.v6, &asn.v6));
-        Ok(Base { v4, v6, places: classes.places, databases: vec![location.info, asn.info] })
+        let (places, databases) = (classes.places, vec![location.info, asn.info]);
+        Ok(Base { v4, v6, places, databases, census: OnceLock::new(), cities: OnceLock::new() })
     }
 
     /// Without any database: every client is unknown.
@@ -99,6 +109,18 @@ impl Base {
         (&self.places[class as usize], length + offset)
     }
 
+    /// How many addresses each place has.
+    pub fn census(&self) -> &Census {
+        self.census.get_or_init(|| Census::of(self))
+    }
+
+    /// The clients of each of `cities()`, in their order.
+    pub fn cities(&self) -> &[Clients] {
+        let read =
+            |city: &City| Clients::read(city.name, self, &Model::default(), None).unwrap_or_else(|_| Clients::nobody());
+        self.cities.get_or_init(|| cities().iter().map(read).collect())
+    }
+
     pub(super) fn v4(&self) -> &Ranges {
         &self.v4
     }
@@ -107,7 +129,8 @@ impl Base {
         &self.v6
     }
 
-    pub(super) fn places(&self) -> &[Place] {
+    /// The distinct places, by class; the first is the unknown one.
+    pub fn places(&self) -> &[Place] {
         &self.places
     }
 }

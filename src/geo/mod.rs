@@ -6,6 +6,8 @@
 
 pub mod atlas;
 mod base;
+mod census;
+mod cities;
 mod decide;
 pub(crate) mod inside;
 pub(crate) mod membership;
@@ -20,7 +22,11 @@ mod record;
 mod sample;
 mod segments;
 mod split;
+mod who;
 
 pub use base::{Base, DatabaseInfo, Refusal};
+pub use census::{Census, Count, SENT_V4, SENT_V6};
+pub use cities::{City, cities};
 pub use sample::Sample;
 pub use split::{Decision, Hit, NearestStep, Split, SplitKey, SplitMap, SplitRule};
+pub use who::{Clients, Coarse, Unclear, Who};

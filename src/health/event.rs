@@ -13,6 +13,8 @@ pub enum EventKind {
     Certificate,
     GeoDatabase,
     Publish,
+    /// What somebody wrote down about an event, in `cause`.
+    Note,
     /// Start, stop, a repaired store, a check that cannot run here.
     System,
 }
@@ -38,15 +40,32 @@ pub struct Event {
     pub query_share: Option<f64>,
     /// Incidents count from 1; events outside of any outage have none.
     pub incident: Option<u64>,
+    /// When the first of the failed checks in a row ended that led to this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub first_failed: Option<Timestamp>,
+    /// Pools that answer instead from now on, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<String>,
+    /// Names of which some clients have no working pool from now on, at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unserved: Vec<String>,
+    /// Seconds for which caches may keep the answers from before: the longest TTL of the names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u32>,
 }
 
 impl Event {
     /// An event by health itself, to be completed.
     pub(super) fn new(kind: EventKind, subject: String, now_ms: u64) -> Self {
-        let at = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Event::at(moment(now_ms).unwrap_or(Timestamp::MAX), kind, subject)
+    }
+
+    /// An event of which only time, kind and subject are known yet.
+    pub fn at(at: Timestamp, kind: EventKind, subject: String) -> Self {
         Event {
             sequence: 0,
-            at: at.unwrap_or(Timestamp::MAX),
+            at,
             kind,
             subject,
             from: String::new(),
@@ -56,6 +75,15 @@ impl Event {
             names: Vec::new(),
             query_share: None,
             incident: None,
+            first_failed: None,
+            instead: Vec::new(),
+            unserved: Vec::new(),
+            ttl: None,
         }
     }
+}
+
+/// From Unix milliseconds.
+pub(super) fn moment(ms: u64) -> Option<Timestamp> {
+    i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Endpoint, Id, LastResort, Model, Monitor, MonitorUse, Policy, Pool, Role, Serve};
 
 /// The most names that an event lists.
-const MAX_EVENT_NAMES: usize = 100;
+pub(super) const MAX_EVENT_NAMES: usize = 100;
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -63,6 +63,11 @@ impl Index {
     /// What is probed of an endpoint: nothing where its health does not decide.
     pub fn watching(&self, id: &Id<Endpoint>, endpoint: &Endpoint) -> &[MonitorUse] {
         if endpoint.serve == Serve::Auto { self.monitors_of(id) } else { &[] }
+    }
+
+    /// The policies that list a pool.
+    pub fn policies_of(&self, pool: &Id<Pool>) -> &[Id<Policy>] {
+        self.policies.get(pool).map_or(&[], Vec::as_slice)
     }
 
     /// The names that these pools can answer, the first hundred.

@@ -8,12 +8,15 @@
 
 mod checks;
 mod event;
+mod fallout;
 mod index;
+pub mod lanes;
 mod outcome;
 mod pools;
 mod recovery;
 mod settle;
 mod stored;
+pub mod story;
 mod stream;
 mod switch;
 mod table;

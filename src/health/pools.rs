@@ -192,6 +192,7 @@ impl PoolRecord {
             earliest_change_ms: self.earliest_change_ms(pool, census),
             since_ms: self.kept.since_ms,
             reason: self.reason(pool, census, now_ms),
+            incident: self.kept.incident,
         };
         (health, wake_ms.into_iter().flatten().min())
     }

@@ -107,7 +107,7 @@ impl Health {
             let Some(pool) = model.pools.get(id) else { continue };
             if let Some(change) = self.step_pool(id, pool, now_ms) {
                 let at = pool.members.iter().find_map(|member| causes.get(&member.endpoint));
-                let trigger = at.and_then(|&at| events.get(at)).map(|event| event.cause.as_str());
+                let trigger = at.and_then(|&at| events.get(at));
                 let event = self.pool_event(id, pool, &change, trigger, now_ms);
                 events.push(event);
             }

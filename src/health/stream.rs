@@ -33,6 +33,8 @@ pub(super) struct Stream {
     /// Counted outcomes in a row; one of the two is 0.
     pub failures: u32,
     pub successes: u32,
+    /// When the first of these failures ended.
+    pub failing_since_ms: Option<u64>,
     pub last: Option<Outcome>,
     pub round_trip_ms: Option<f64>,
     /// Why the check cannot run on this machine, since its last outcome.
@@ -80,10 +82,12 @@ impl Stream {
         let certain = if result.is_ok() {
             self.successes = self.successes.saturating_add(1);
             self.failures = 0;
+            self.failing_since_ms = None;
             self.kept.state == EndpointState::Unknown || self.successes >= u32::from(monitor.recover_after)
         } else {
             self.failures = self.failures.saturating_add(1);
             self.successes = 0;
+            self.failing_since_ms.get_or_insert(outcome.at_ms);
             self.kept.state == EndpointState::Unknown || self.failures >= u32::from(monitor.fail_after)
         };
         if let (Ok(()), Some(ms)) = (&result, round_trip(&outcome.latency)) {

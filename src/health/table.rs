@@ -78,6 +78,9 @@ pub struct PoolHealth {
     /// Unix milliseconds of the last change of `state`; 0 when it never changed.
     pub since_ms: u64,
     pub reason: String,
+    /// The outage that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<u64>,
 }
 
 impl Default for PoolHealth {
@@ -90,6 +93,7 @@ impl Default for PoolHealth {
             earliest_change_ms: None,
             since_ms: 0,
             reason: String::new(),
+            incident: None,
         }
     }
 }

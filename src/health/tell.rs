@@ -1,6 +1,8 @@
 //! What happened, as events whose causes are in words: which check, of which address, what it found,
 //! how often in a row.
 
+use super::event::moment;
+use super::fallout::Fallout;
 use super::pools::PoolChange;
 use super::stream::Stream;
 use super::verdict::{Ballot, Why};
@@ -54,10 +56,12 @@ impl Health {
     ) -> Option<Event> {
         let endpoint = self.model.endpoints.get(id)?;
         let verdict = self.judge(id, endpoint, family);
+        let mut first_failed = None;
         let cause = match verdict.why {
             Why::Check(at) => {
                 let ballots = self.ballots(endpoint, id, family);
                 let (target, ballot) = ballots.get(at)?;
+                first_failed = ballot.stream.failing_since_ms.and_then(moment);
                 let votes: Vec<&Stream> =
                     ballots.iter().filter(|(_, b)| b.role == Role::Vote).map(|(_, b)| b.stream).collect();
                 let up = votes.iter().filter(|stream| stream.state() == EndpointState::Up).count();
@@ -71,7 +75,7 @@ impl Health {
         };
         let event = self.address_event(EventKind::Endpoint, id, family, now_ms);
         let (from, to) = (before.to_string(), verdict.state.to_string());
-        (before != verdict.state).then_some(Event { from, to, cause, ..event })
+        (before != verdict.state).then_some(Event { from, to, cause, first_failed, ..event })
     }
 
     /// `check web of 192.0.2.10: HTTP 503, 3 times in a row`.
@@ -91,13 +95,13 @@ impl Health {
         }
     }
 
-    /// `trigger` is the cause of the endpoint's event that made the change, if one did.
+    /// `trigger` is the endpoint's event that made the change, if one did.
     pub(super) fn pool_event(
         &self,
         id: &Id<Pool>,
         pool: &Pool,
         change: &PoolChange,
-        trigger: Option<&str>,
+        trigger: Option<&Event>,
         now_ms: u64,
     ) -> Event {
         let count = self.census(pool).words();
@@ -107,14 +111,15 @@ impl Health {
             (_, PoolState::Held, _) => "; waits for approval".into(),
             _ => String::new(),
         };
-        let trigger = trigger.map(|cause| format!(": {cause}")).unwrap_or_default();
+        let first_failed = trigger.filter(|_| change.to == PoolState::Down).and_then(|event| event.first_failed);
+        let trigger = trigger.map(|event| format!(": {}", event.cause)).unwrap_or_default();
         let cause = match change.to {
             PoolState::Off | PoolState::Drain => {
                 format!("revision {} sets admin to {}", self.model.revision, change.to)
             }
             _ => format!("{count}{waited}{trigger}"),
         };
-        self.change_event(EventKind::Pool, id, change, cause, now_ms)
+        Event { first_failed, ..self.change_event(EventKind::Pool, id, change, cause, now_ms) }
     }
 
     pub(super) fn change_event(
@@ -125,11 +130,15 @@ impl Health {
         cause: String,
         now_ms: u64,
     ) -> Event {
+        let Fallout { instead, unserved, ttl } = self.fallout(id);
         Event {
             from: change.from.to_string(),
             to: change.to.to_string(),
             cause,
             names: self.index.names(&self.model, [id]),
+            instead,
+            unserved,
+            ttl,
             incident: change.incident,
             ..Event::new(kind, format!("pools/{id}"), now_ms)
         }

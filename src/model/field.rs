@@ -291,6 +291,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Text as it was typed.
+pub struct Plain(pub String);
+
+impl FromStr for Plain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Plain(text.to_owned()))
+    }
+}
+
 fn parse_value<T: FromStr<Err = String>>(at: &str, value: &Value, errors: &mut Vec<FieldError>) -> Option<T> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -323,7 +334,7 @@ pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Opt
 }
 
 /// Edit distance (Levenshtein 1966), for "did you mean".
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

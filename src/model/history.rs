@@ -112,8 +112,20 @@ impl AuditEntry {
 
 /// JSON without blanks and with the keys of every object in order: one text for one value.
 pub fn canonical(value: &Value) -> String {
-    // serde_json keeps objects sorted as long as its feature `preserve_order` is off; a test below holds that.
-    value.to_string()
+    sorted(value).to_string()
+}
+
+/// Whatever order serde_json keeps: a dependency can switch its feature `preserve_order` on for everybody.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut names: Vec<&String> = fields.keys().collect();
+            names.sort_unstable();
+            Value::Object(names.into_iter().map(|name| (name.clone(), sorted(&fields[name]))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
 }
 
 /// SHA-256 in hex.

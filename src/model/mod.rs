@@ -8,6 +8,7 @@ pub mod field;
 mod history;
 mod id;
 mod json;
+mod kept_test;
 mod lexer;
 mod monitor;
 mod name;
@@ -31,6 +32,7 @@ pub use field::FieldError;
 pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
 pub use id::{Id, MAX_ID};
 pub use json::read_json;
+pub use kept_test::{Asker, MAX_TESTS, Test, Via};
 pub use monitor::{Check, DnsCheck, Header, HttpCheck, IcmpCheck, Method, Monitor, StatusRange, TcpCheck};
 pub use name::{MAX_LABEL, MAX_NAME, Name};
 pub use place::{Continent, Country, Place, Point, Subdivision, Token};
@@ -75,10 +77,12 @@ pub struct Model {
     pub pools: Table<Pool>,
     pub monitors: Table<Monitor>,
     pub policies: Table<Policy>,
+    /// Run before every publication.
+    pub tests: Table<Test>,
 }
 
 impl Model {
-    /// True when the two differ in nothing but zones and record sets. Compares identities, so that it costs
+    /// True when the two differ in nothing but zones, record sets and tests. Compares identities, so that it costs
     /// little however much there is.
     pub fn steers_like(&self, other: &Model) -> bool {
         fn same<T>(a: &Table<T>, b: &Table<T>) -> bool {
@@ -107,6 +111,7 @@ impl Model {
             Kind::Endpoints => self.endpoints.len(),
             Kind::Pools => self.pools.len(),
             Kind::Policies => self.policies.len(),
+            Kind::Tests => self.tests.len(),
         }
     }
 }

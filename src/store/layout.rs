@@ -247,7 +247,7 @@ pub fn kind_of_word(word: &str) -> Option<Kind> {
     KINDS.iter().find(|known| known.1 == word).map(|known| known.0)
 }
 
-const KINDS: [(Kind, &str); 7] = [
+const KINDS: [(Kind, &str); 8] = [
     (Kind::Zones, "zones"),
     (Kind::Records, "records"),
     (Kind::Regions, "regions"),
@@ -255,6 +255,7 @@ const KINDS: [(Kind, &str); 7] = [
     (Kind::Endpoints, "endpoints"),
     (Kind::Pools, "pools"),
     (Kind::Policies, "policies"),
+    (Kind::Tests, "tests"),
 ];
 
 fn chunks(length: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, ControlFlow};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,10 @@ use crate::model::{AuditEntry, Change, Revision};
 pub const MAX_PAGE: usize = 1000;
 /// How often the check of the audit log says how far it is.
 const PROGRESS_EVERY: u64 = 1000;
+
+/// Events are kept in the order in which they happened; a clock that was set back by more than this hides some
+/// from a look at a period.
+const MAX_CLOCK_STEP: SignedDuration = SignedDuration::from_mins(10);
 
 /// Which events are wanted; what is `None` does not matter.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,6 +43,15 @@ impl EventFilter {
             && self.from.is_none_or(|from| event.at >= from)
             && self.to.is_none_or(|to| event.at < to)
     }
+}
+
+/// Outages that begin together are told together, the endpoints before the pools.
+const MAX_TOGETHER: u64 = 100;
+
+/// Incidents are numbered as they begin: what stands before the beginning of a much earlier one is no part of it.
+fn begins_before(event: &Event, incident: u64) -> bool {
+    let begins = event.kind == EventKind::Pool && event.from == "ok";
+    begins && event.incident.is_some_and(|number| number.saturating_add(MAX_TOGETHER) < incident)
 }
 
 /// What a check of the audit log found.
@@ -69,15 +82,45 @@ impl Store {
 
     /// Revisions before number `before`, without their changes, which can be large: `revision` has them.
     pub fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Fault> {
-        self.page(Tree::Revisions, before, limit, |_| true)
+        self.page(Tree::Revisions, before, limit, |_| true, |_| false)
     }
 
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>, Fault> {
-        self.page(Tree::Audit, before, limit, |_| true)
+        self.page(Tree::Audit, before, limit, |_| true, |_| false)
     }
 
     pub fn events(&self, filter: &EventFilter, before: Option<u64>, limit: usize) -> Result<Vec<Event>, Fault> {
-        self.page(Tree::Events, before, limit, |event| filter.admits(event))
+        let end = match filter.to {
+            Some(to) => Some(self.first_event_at(to)?).into_iter().chain(before).min(),
+            None => before,
+        };
+        let oldest = filter.from.and_then(|from| from.checked_sub(MAX_CLOCK_STEP).ok());
+        let too_old = |event: &Event| {
+            let before_incident = filter.incident.is_some_and(|incident| begins_before(event, incident));
+            oldest.is_some_and(|oldest| event.at < oldest) || before_incident
+        };
+        self.page(Tree::Events, end, limit, |event| filter.admits(event), too_old)
+    }
+
+    /// The number of the first event that is not older than `at`, give or take a step of the clock.
+    fn first_event_at(&self, at: Timestamp) -> Result<u64, Fault> {
+        let at = at.checked_add(MAX_CLOCK_STEP).unwrap_or(at);
+        let (mut low, mut high) = (0, self.last_event + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut found: Option<Event> = None;
+            let from = (Bound::Included(number_key(middle).to_vec()), Bound::Unbounded);
+            let walk = self.engine()?.walk(Tree::Events, from, Order::Ascending, &mut |_, payload| {
+                found = Some(parsed(&payload)?);
+                Ok(ControlFlow::Break(()))
+            });
+            walk.map_err(|trouble| self.database_fault("read the database", &trouble))?;
+            match found {
+                Some(event) if event.at < at => low = middle.max(event.sequence) + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// Checks every entry of the audit log; `progress` hears how many are done.
@@ -118,6 +161,7 @@ impl Store {
         before: Option<u64>,
         limit: usize,
         wanted: impl Fn(&T) -> bool,
+        too_old: impl Fn(&T) -> bool,
     ) -> Result<Vec<T>, Fault> {
         let limit = limit.min(MAX_PAGE);
         let mut page = Vec::new();
@@ -127,6 +171,9 @@ impl Store {
         let end = before.map_or(Bound::Unbounded, |before| Bound::Excluded(number_key(before).to_vec()));
         let walk = self.engine()?.walk(tree, (Bound::Unbounded, end), Order::Descending, &mut |_, payload| {
             let entry: T = parsed(&payload)?;
+            if too_old(&entry) {
+                return Ok(ControlFlow::Break(()));
+            }
             if wanted(&entry) {
                 page.push(entry);
             }

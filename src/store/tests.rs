@@ -122,17 +122,13 @@ fn assert_right(loaded: &Loaded, store: &Store) {
 
 fn event(subject: &str, second: i64) -> Event {
     Event {
-        sequence: 0,
-        at: Timestamp::from_second(second).unwrap(),
-        kind: EventKind::Pool,
-        subject: subject.into(),
         from: "up".into(),
         to: "down".into(),
         cause: "a test".into(),
         actor: "health".into(),
-        names: Vec::new(),
         query_share: Some(0.3),
         incident: Some(second as u64 % 2),
+        ..Event::at(Timestamp::from_second(second).unwrap(), EventKind::Pool, subject.into())
     }
 }
 

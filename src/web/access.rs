@@ -49,7 +49,7 @@ fn identify(guard: &Guard, request: &Request) -> Result<Author, Problem> {
         .ok_or_else(|| {
             Problem::new(StatusCode::UNAUTHORIZED, "This needs a token; send it as \"Authorization: Bearer nth_…\".")
         })?;
-    let tokens = guard.web.control.shared().tokens.load();
+    let tokens = guard.web.control.tokens();
     let all = tokens.iter().chain(std::iter::once(&*guard.web.local_token));
     let token = authenticate(all, secret.trim(), address, now())
         .map_err(|reason| Problem::new(StatusCode::UNAUTHORIZED, reason))?;

@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
-pub use ui::{Sessions, Streams};
+pub use ui::{Maps, Sessions, Setup, Streams};
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -59,8 +59,12 @@ pub struct Web {
     pub ready: Arc<AtomicBool>,
     /// Who has signed in with a browser.
     pub sessions: Arc<Sessions>,
+    /// Makes the first admin.
+    pub setup: Arc<Setup>,
     /// Pages that are followed live.
     pub streams: Arc<Streams>,
+    /// Where clients are sent, worked out once for each change.
+    pub maps: Arc<Maps>,
 }
 
 /// The whole of HTTP as one service.
@@ -101,7 +105,7 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn(close_after_refusal))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
-        .layer(header_layer("referrer-policy", "no-referrer"))
+        .layer(header_layer("referrer-policy", "same-origin"))
         .layer(header_layer("cache-control", "no-store"))
         .layer(header_layer("content-security-policy", PAGE_POLICY))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {

@@ -11,3 +11,4 @@ mod failover;
 mod kill;
 mod practices;
 mod server;
+mod tls;

@@ -14,6 +14,10 @@ fn active_passive_with_manual_failback_goes_step_by_step() {
     assert_eq!(events[1].cause, "0 of 1 members healthy, 1 needed: check web of 192.0.2.1: HTTP 503, 3 times in a row");
     assert!(events.iter().all(|event| event.names == ["www.example.com."] && event.actor == "health"));
     assert_eq!(world.states(), (PoolState::Down, PoolState::Ok));
+    let first_ms = i64::try_from(world.now_ms - 20_000).unwrap();
+    assert!(events.iter().all(|event| event.first_failed.unwrap().as_millisecond() == first_ms));
+    assert_eq!((events[1].instead.as_slice(), events[1].ttl), (["standby".to_owned()].as_slice(), Some(30)));
+    assert_eq!(world.pool("primary").incident, Some(1));
 
     let events = world.pass("web-1", 2);
     assert_eq!(told(&events), ["endpoints/web-1 ipv4: down → up #1", "pools/primary: down → held #1"]);
@@ -29,14 +33,20 @@ fn active_passive_with_manual_failback_goes_step_by_step() {
     // The next outage is another incident. Standby dies while primary is held: the engine has to use it.
     world.fail("web-1", 3);
     world.pass("web-1", 2);
-    assert_eq!(told(&world.fail("web-2", 3)), ["endpoints/web-2 ipv4: up → down #3", "pools/standby: ok → down #3"]);
+    let events = world.fail("web-2", 3);
+    assert_eq!(told(&events), ["endpoints/web-2 ipv4: up → down #3", "pools/standby: ok → down #3"]);
+    assert_eq!((events[1].instead.as_slice(), events[1].unserved.len()), (["primary".to_owned()].as_slice(), 0));
     let events = world.health.release(&id("primary"), world.now_ms);
     assert_eq!(told(&events), ["pools/primary: held → ok #2"]);
     assert_eq!(world.health.release(&id("primary"), world.now_ms), [], "a release is told once");
     assert_eq!(world.states(), (PoolState::Ok, PoolState::Down));
 
     // Both down: nothing is held, so there is nothing to release.
-    world.fail("web-1", 3);
+    let events = world.fail("web-1", 3);
+    assert_eq!(
+        (events[1].instead.len(), events[1].unserved.as_slice()),
+        (0, ["www.example.com.".to_owned()].as_slice())
+    );
     assert_eq!(world.states(), (PoolState::Down, PoolState::Down));
     assert_eq!(world.health.release(&id("primary"), world.now_ms), []);
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::field::{FieldError, Fields};
+use super::super::field::{FieldError, Fields, Plain};
 use super::super::rdata::{self, Rdata};
 use super::super::{
     Endpoint, Id, MAX_TTL, MAX_VALUES, Meta, Model, Monitor, Name, Policy, Pool, RecordKey, RecordSet, RecordType,
-    Region, Table, Zone, builtin,
+    Region, Table, Test, Zone, builtin,
 };
 use super::index::Index;
 use super::{Change, Edit, Kind, Touched, serial};
@@ -76,6 +76,7 @@ entities! {
     Endpoint, Endpoints, endpoints;
     Pool, Pools, pools;
     Policy, Policies, policies;
+    Test, Tests, tests;
 }
 
 impl<'m> Draft<'m> {
@@ -125,6 +126,7 @@ impl<'m> Draft<'m> {
                 Kind::Endpoints => self.edit::<Endpoint>(&edit.id, value),
                 Kind::Pools => self.edit::<Pool>(&edit.id, value),
                 Kind::Policies => self.edit::<Policy>(&edit.id, value),
+                Kind::Tests => self.edit::<Test>(&edit.id, value),
             }
             if self.errors.len() > errors {
                 self.broken.insert((edit.kind, edit.id.clone()));
@@ -266,6 +268,7 @@ impl<'m> Draft<'m> {
                 Kind::Endpoints => self.load_one::<Endpoint>(&at, &id, &value),
                 Kind::Pools => self.load_one::<Pool>(&at, &id, &value),
                 Kind::Policies => self.load_one::<Policy>(&at, &id, &value),
+                Kind::Tests => self.load_one::<Test>(&at, &id, &value),
                 Kind::Records => match self.record_key(&id) {
                     Err(error) => self.split_error(at, &error),
                     Ok(None) => {}
@@ -328,17 +331,6 @@ impl FromStr for Tag {
             return Err(format!("{text:?} is not a tag; use 1 to {MAX_TAG} characters"));
         }
         Ok(Tag(text.to_owned()))
-    }
-}
-
-/// Text as it was typed.
-struct Plain(String);
-
-impl FromStr for Plain {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Plain(text.to_owned()))
     }
 }
 

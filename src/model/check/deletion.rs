@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::super::{Endpoint, Id, LastResort, Model, MonitorUse, Policy, Pool, RecordKey, Region, Table, Token};
+use super::super::{
+    Endpoint, Id, LastResort, Model, MonitorUse, Name, Policy, Pool, RecordKey, Region, Table, Test, Token,
+};
 use super::{Edit, Kind};
 
 impl Model {
@@ -13,10 +15,14 @@ impl Model {
     /// a rule never loses its last step: such edits do not pass the check, and somebody has to decide.
     pub fn deletion(&self, kind: Kind, id: &str) -> Vec<Edit> {
         let mut edits = match kind {
-            Kind::Records | Kind::Policies => Vec::new(),
+            Kind::Records | Kind::Policies | Kind::Tests => Vec::new(),
             Kind::Zones => self.without_zone(id),
             Kind::Regions => self.without_region(id),
-            Kind::Pools => changed(Kind::Policies, &self.policies, |policy| remove_pool(policy, id)),
+            Kind::Pools => {
+                let mut edits = changed(Kind::Policies, &self.policies, |policy| remove_pool(policy, id));
+                edits.extend(self.tests_without_pool(id));
+                edits
+            }
             Kind::Monitors => [
                 changed(Kind::Endpoints, &self.endpoints, |endpoint: &mut Endpoint| {
                     drop_use(&mut endpoint.monitors, id)
@@ -46,6 +52,26 @@ impl Model {
         let keys = self.records.keys().filter(|key: &&RecordKey| key.zone.as_str() == id);
         let ids = keys.filter_map(|key| self.record_id(key));
         edits.extend(ids.map(|id| Edit { kind: Kind::Records, id, value: None }));
+        let others: Vec<&Name> =
+            self.zones.iter().filter(|(other, _)| other.as_str() != id).map(|(_, zone)| &zone.fqdn).collect();
+        let homeless = |test: &Test| !others.iter().any(|apex| test.qname.is_under(apex));
+        let tests = self.tests.iter().filter(|(_, test)| homeless(test));
+        edits.extend(tests.map(|(id, _)| Edit { kind: Kind::Tests, id: id.to_string(), value: None }));
+        edits
+    }
+
+    /// A test that expected nothing but the pool goes with it.
+    fn tests_without_pool(&self, id: &str) -> Vec<Edit> {
+        let only = |test: &Test| !test.expect.is_empty() && test.expect.iter().all(|pool| pool.as_str() == id);
+        let mut edits = changed(Kind::Tests, &self.tests, |test: &mut Test| {
+            test.down.retain(|pool| pool.as_str() != id);
+            test.expect.retain(|pool| pool.as_str() != id);
+        });
+        for edit in &mut edits {
+            if edit.id.parse().ok().and_then(|id| self.tests.get(&id)).is_some_and(|test| only(test)) {
+                edit.value = None;
+            }
+        }
         edits
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::super::{FieldError, Id, Model, Name, RecordKey, RecordType, Zone, builtin};
 use super::apply::Entity;
 use super::{Edit, Kind};
-use crate::model::{Endpoint, Monitor, Policy, Pool, Region};
+use crate::model::{Endpoint, Monitor, Policy, Pool, Region, Test};
 
 impl Model {
     /// The edits that turn this model into what `document` declares: `{zones: {id: {…}}, records:
@@ -101,6 +101,7 @@ impl Model {
                 Kind::Endpoints => section::<Endpoint>(self),
                 Kind::Pools => section::<Pool>(self),
                 Kind::Policies => section::<Policy>(self),
+                Kind::Tests => section::<Test>(self),
             };
             sections.insert(kind.to_string(), section);
         }
@@ -117,6 +118,7 @@ impl Model {
             Kind::Endpoints => entity::<Endpoint>(self, id),
             Kind::Pools => entity::<Pool>(self, id),
             Kind::Policies => entity::<Policy>(self, id),
+            Kind::Tests => entity::<Test>(self, id),
         }
     }
 
@@ -151,6 +153,7 @@ impl Model {
             Kind::Endpoints => of::<Endpoint>(self, after),
             Kind::Pools => of::<Pool>(self, after),
             Kind::Policies => of::<Policy>(self, after),
+            Kind::Tests => of::<Test>(self, after),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Arguments;
 
 use super::super::{
-    Endpoint, Id, LastResort, MAX_NESTING, Model, MonitorUse, Policy, Pool, Region, Table, Token, Zone,
+    Endpoint, Id, LastResort, MAX_NESTING, Model, MonitorUse, Policy, Pool, Region, Table, Test, Token, Zone,
 };
 use super::Kind;
 use super::apply::{Draft, Entity};
@@ -63,6 +63,7 @@ fn exists(model: &Model, kind: Kind, id: &str) -> bool {
         Kind::Endpoints => of::<Endpoint>(model, id),
         Kind::Pools => of::<Pool>(model, id),
         Kind::Policies => of::<Policy>(model, id),
+        Kind::Tests => of::<Test>(model, id),
     }
 }
 
@@ -83,6 +84,7 @@ fn each_reference(model: &Model, wanted: impl Fn(Kind, &str) -> bool, told: &mut
     all(&model.endpoints, Kind::Endpoints, &wanted, of_endpoint, told);
     all(&model.pools, Kind::Pools, &wanted, of_pool, told);
     all(&model.policies, Kind::Policies, &wanted, of_policy, told);
+    all(&model.tests, Kind::Tests, &wanted, of_test, told);
 }
 
 fn of_region(region: &Region, told: &mut Told) {
@@ -135,6 +137,14 @@ fn of_policy(policy: &Policy, told: &mut Told) {
         }
         if let Some(id) = &rule.residency_lock {
             told(format_args!("rules[{i}].residency_lock"), Kind::Regions, id.as_str());
+        }
+    }
+}
+
+fn of_test(test: &Test, told: &mut Told) {
+    for (list, pools) in [("down", &test.down), ("expect", &test.expect)] {
+        for (i, id) in pools.iter().enumerate() {
+            told(format_args!("{list}[{i}]"), Kind::Pools, id.as_str());
         }
     }
 }

@@ -10,6 +10,7 @@ mod links;
 mod names;
 mod policies;
 mod serial;
+mod tested;
 mod zones;
 
 use std::collections::BTreeSet;
@@ -34,12 +35,21 @@ pub enum Kind {
     Endpoints,
     Pools,
     Policies,
+    Tests,
 }
 
 impl Kind {
     /// In the order in which entities can be created one after the other.
-    pub const ALL: [Kind; 7] =
-        [Kind::Zones, Kind::Records, Kind::Regions, Kind::Monitors, Kind::Endpoints, Kind::Pools, Kind::Policies];
+    pub const ALL: [Kind; 8] = [
+        Kind::Zones,
+        Kind::Records,
+        Kind::Regions,
+        Kind::Monitors,
+        Kind::Endpoints,
+        Kind::Pools,
+        Kind::Policies,
+        Kind::Tests,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,6 +60,7 @@ impl Kind {
             Kind::Endpoints => "endpoints",
             Kind::Pools => "pools",
             Kind::Policies => "policies",
+            Kind::Tests => "tests",
         }
     }
 
@@ -63,6 +74,7 @@ impl Kind {
             Kind::Endpoints => "endpoint",
             Kind::Pools => "pool",
             Kind::Policies => "policy",
+            Kind::Tests => "test",
         }
     }
 }
@@ -139,6 +151,7 @@ impl Model {
         names::check(&mut draft);
         let affected = links::affected_policies(&draft);
         policies::check(&mut draft, &affected);
+        tested::check(&mut draft);
         serial::advance(&mut draft, &affected);
         if !draft.errors.is_empty() {
             return Err(draft.errors);

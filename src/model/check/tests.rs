@@ -643,3 +643,66 @@ proptest! {
         prop_assert!(whole.is_ok(), "{:#?}", whole.err());
     }
 }
+
+fn kept_test(fields: Value) -> Edit {
+    let mut value = json!({"qname": "shop.example.test", "client": "203.0.113.77"});
+    value.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    edit(Kind::Tests, "office", value)
+}
+
+#[test]
+fn a_kept_test_says_everything_that_is_wrong_with_it() {
+    for (fields, wanted) in [
+        (
+            json!({}),
+            "tests/office expect: is missing; give one of expect (pools), expect_answers (records) and expect_nothing",
+        ),
+        (
+            json!({"expect": ["de"], "expect_nothing": true}),
+            "tests/office expect: is said in several ways; give one of expect (pools), expect_answers (records) and expect_nothing",
+        ),
+        (json!({"expect": []}), "tests/office expect: names no pool; name at least one, or set expect_nothing"),
+        (
+            json!({"expect": ["nowhere"]}),
+            "tests/office expect[0]: pool \"nowhere\" does not exist; create it first, or in the same change",
+        ),
+        (
+            json!({"expect": ["de"], "down": ["de"]}),
+            "tests/office down: de is both expected and down; a pool that is down answers only as a last resort; take it out of one",
+        ),
+        (
+            json!({"expect": ["de"], "client": "here"}),
+            "tests/office client: \"here\" is neither an address nor a network; use one such as 203.0.113.77",
+        ),
+        (
+            json!({"expect": ["de"], "client": "203.0.113.77/24"}),
+            "tests/office client: 203.0.113.77/24 has bits set below its length; use 203.0.113.0/24",
+        ),
+        (
+            json!({"expect": ["de"], "qname": "shop.example.org"}),
+            "tests/office qname: shop.example.org. lies in no zone; name one of a zone here",
+        ),
+        (
+            json!({"expect_answers": ["x"]}),
+            "tests/office expect_answers[0]: \"x\" is not an IPv4 address; use one such as 192.0.2.10",
+        ),
+    ] {
+        assert_eq!(refused(&example(), &[kept_test(fields.clone())]), [wanted], "{fields}");
+    }
+}
+
+#[test]
+fn what_a_kept_test_names_stays_until_the_test_goes() {
+    let model = example().check(&[kept_test(json!({"expect": ["cdn"]}))]).unwrap().model;
+    let wanted =
+        "pools/cdn: is still used by tests/office expect[0]; detach it there first, or delete both in one change";
+    assert_eq!(refused(&model, &[delete(Kind::Pools, "cdn")]), [wanted]);
+    let edits = model.deletion(Kind::Pools, "cdn");
+    assert!(model.check(&edits).unwrap().model.tests.is_empty(), "{edits:?}");
+    let edits = model.deletion(Kind::Zones, "example");
+    assert!(model.check(&edits).unwrap_or_else(|errors| panic!("{errors:?}")).model.tests.is_empty());
+    let edits: Vec<Edit> = edits.into_iter().filter(|edit| edit.kind != Kind::Tests).collect();
+    let wanted =
+        "tests/office qname: shop.example.test. lies in no zone; keep its zone, or delete the test in the same change";
+    assert_eq!(refused(&model, &edits), [wanted]);
+}

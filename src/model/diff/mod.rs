@@ -26,8 +26,16 @@ pub fn sentences(before: &Model, after: &Model, changes: &[Change]) -> Vec<Strin
 
 /// Deletions first: they are what one wants to have seen.
 fn rank(change: &Change) -> (bool, usize) {
-    let order =
-        [Kind::Policies, Kind::Pools, Kind::Endpoints, Kind::Zones, Kind::Records, Kind::Regions, Kind::Monitors];
+    let order = [
+        Kind::Policies,
+        Kind::Pools,
+        Kind::Endpoints,
+        Kind::Zones,
+        Kind::Records,
+        Kind::Regions,
+        Kind::Monitors,
+        Kind::Tests,
+    ];
     (change.after.is_some(), order.iter().position(|kind| *kind == change.kind).unwrap_or(order.len()))
 }
 
@@ -126,6 +134,13 @@ fn appeared(after: &Model, change: &Change) -> String {
             let addresses = endpoint.map(|endpoint| addresses(endpoint)).unwrap_or_default();
             format!("{subject} is new: {}.", addresses.join(", "))
         }
+        Kind::Tests => match change.id.parse().ok().and_then(|id| after.tests.get(&id)) {
+            Some(test) => {
+                let (question, client, expected) = (test.question(), test.client, test.expectation());
+                format!("{subject} is new: {client} asking {question} must get {expected}.")
+            }
+            None => format!("{subject} is new."),
+        },
         Kind::Regions | Kind::Monitors => format!("{subject} is new."),
     }
 }

@@ -9,12 +9,15 @@ use serde_json::Value;
 use super::json::Body;
 use crate::control::preview::Preview;
 use crate::control::token::Role;
-use crate::control::{Author, Expect, Publication, Published};
+use crate::control::{Author, Expect, Publication, Published, Tests};
 use crate::model::field::Fields;
 use crate::model::{Edit, Kind};
 use crate::web::extract::Query;
 use crate::web::{Problem, Route, Web};
 
+/// A parameter of every change.
+pub(super) const DESPITE_TESTS: (&str, &str) =
+    ("despite_tests", "true publishes although kept tests fail; the history says so.");
 /// The longest message of a revision, in characters.
 const MAX_MESSAGE: usize = 1000;
 
@@ -28,6 +31,7 @@ pub(super) fn routes() -> Vec<Route> {
             .parameters(&[
                 ("message", "Why, for the history."),
                 ("expect_revision", "Refuse unless this is the newest."),
+                DESPITE_TESTS,
             ])
             .takes("Document")
             .gives("Published"),
@@ -52,6 +56,8 @@ struct Publishing {
     #[serde(default)]
     message: String,
     expect_revision: Option<u64>,
+    #[serde(default)]
+    despite_tests: bool,
 }
 
 async fn replace(
@@ -65,7 +71,8 @@ async fn replace(
     drop(document);
     // Without a wish of the caller, at least nobody may slip in between the comparison and the change.
     let expect = vec![Expect::Revision(query.expect_revision.unwrap_or(model.revision))];
-    Ok(Json(web.control.publish(Publication { edits, message: query.message, author, expect }).await?))
+    let (message, tests) = (query.message, Tests::despite(query.despite_tests));
+    Ok(Json(web.control.publish(Publication { edits, message, author, expect, tests }).await?))
 }
 
 async fn preview_document(State(web): State<Web>, Body(document): Body) -> Result<Json<Preview>, Problem> {
@@ -84,9 +91,10 @@ async fn publish(
     Extension(author): Extension<Author>,
     body: Body,
 ) -> Result<Json<Published>, Problem> {
-    let Draft { edits, message, expect_revision } = body.read(Draft::read)?;
+    let Draft { edits, message, expect_revision, despite_tests } = body.read(Draft::read)?;
     let expect = expect_revision.map(Expect::Revision).into_iter().collect();
-    Ok(Json(web.control.publish(Publication { edits, message, author, expect }).await?))
+    let tests = Tests::despite(despite_tests);
+    Ok(Json(web.control.publish(Publication { edits, message, author, expect, tests }).await?))
 }
 
 /// Edits that belong together.
@@ -97,6 +105,8 @@ pub struct Draft {
     pub message: String,
     /// Refuse unless this is the newest revision.
     pub expect_revision: Option<u64>,
+    /// Publish although kept tests fail; the history says so.
+    pub despite_tests: bool,
 }
 
 /// The most edits of one draft; a whole document holds more.
@@ -115,6 +125,7 @@ impl Draft {
         });
         let message = fields.text("message", MAX_MESSAGE).unwrap_or_default();
         let expect_revision = fields.number_if("expect_revision", 0..=i64::MAX).map(i64::unsigned_abs);
-        Some(Draft { edits, message, expect_revision })
+        let despite_tests = fields.flag("despite_tests", false);
+        Some(Draft { edits, message, expect_revision, despite_tests })
     }
 }

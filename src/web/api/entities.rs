@@ -10,9 +10,10 @@ use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use super::document::DESPITE_TESTS;
 use super::json::{Body, if_match};
 use crate::control::token::Role;
-use crate::control::{Author, Expect, Publication};
+use crate::control::{Author, Expect, Publication, Tests};
 use crate::model::{Edit, FieldError, Kind};
 use crate::web::extract::{Path, Query};
 use crate::web::{Problem, Route, Web};
@@ -26,7 +27,7 @@ const LIST_PARAMETERS: &[(&str, &str)] = &[
     ("after", "The id after which to go on, as `next` of the page before said."),
     ("q", "Only ids that contain this text."),
 ];
-const CHANGE_PARAMETERS: &[(&str, &str)] = &[("message", "Why, for the history.")];
+const CHANGE_PARAMETERS: &[(&str, &str)] = &[("message", "Why, for the history."), DESPITE_TESTS];
 
 pub(super) fn routes() -> Vec<Route> {
     Kind::ALL.into_iter().flat_map(of_kind).collect()
@@ -88,6 +89,7 @@ fn schema_of(kind: Kind) -> &'static str {
         Kind::Endpoints => "Endpoint",
         Kind::Pools => "Pool",
         Kind::Policies => "Policy",
+        Kind::Tests => "Test",
     }
 }
 
@@ -147,6 +149,7 @@ async fn create(
             message: query.get("message").cloned().unwrap_or_default(),
             author,
             expect: vec![Expect::Absent(kind, id.clone())],
+            tests: tests(query),
         })
         .await?;
     let location = HeaderValue::from_str(&format!("/api/v1/{}/{id}", kind.as_str()));
@@ -192,6 +195,7 @@ async fn change(
         message: query.get("message").cloned().unwrap_or_default(),
         author,
         expect: vec![expect],
+        tests: tests(query),
     };
     let published = web.control.publish(publication).await.map_err(|refusal| match Problem::from(refusal) {
         // A precondition that the client itself sent (RFC 9110 section 15.5.13).
@@ -205,6 +209,10 @@ async fn change(
         response.headers_mut().insert(header::ETAG, etag(&entity));
     }
     Ok(response)
+}
+
+fn tests(query: &HashMap<String, String>) -> Tests {
+    Tests::despite(query.get("despite_tests").is_some_and(|value| value == "true"))
 }
 
 fn etag(entity: &Value) -> HeaderValue {

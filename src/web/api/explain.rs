@@ -1,103 +1,85 @@
-//! Explain: what a client would get, and why. The same code that answers.
+//! Explain: what clients would get, and why. The same code that answers.
 
-use std::net::IpAddr;
-
-use axum::Json;
 use axum::extract::State;
 use axum::routing::get;
-use ipnet::IpNet;
-use serde::Deserialize;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
 
-use crate::answer::{Client, Entropy, Question, Subnet, Trace, explain as explain_answer};
+use crate::answer::{Explained, Trace};
+use crate::control::simulate::Ask;
 use crate::control::token::Role;
-use crate::control::unix_ms;
-use crate::model::{FieldError, Name, RecordType};
+use crate::control::{Author, Refusal};
+use crate::model::FieldError;
 use crate::web::extract::Query;
 use crate::web::{Problem, Route, Web};
 
-/// The resolver where only a client is given: a documentation address (RFC 5737) that no geo
-/// database places, so that the client's own place decides.
-const ANY_RESOLVER: &str = "192.0.2.53";
-
 pub(super) fn routes() -> Vec<Route> {
-    let summary = "What a client gets for a name, with every step and its reason";
+    let summary = "What clients get for a name, with every step and its reason";
     let parameters = &[
         ("name", "The name asked for."),
-        ("client", "The client's address or network, as a resolver would send it with EDNS client subnet."),
+        (
+            "client",
+            "Who asks: an address or network, as a resolver would send it with EDNS client subnet; AS3320, Germany, \
+             Berlin, or me.",
+        ),
         ("resolver", "The resolver's address; unknown to geo where not given."),
         ("type", "The record type; A where not given."),
+        ("at", "The world that is asked: live, draft (your own), or the number of a revision; live where not given."),
+        ("down", "Pools that are assumed to be down, with commas between them."),
     ];
     let route = Route::new("get", "/api/v1/explain", Role::Viewer, summary, get(explain));
-    vec![route.parameters(parameters).gives("Trace")]
+    vec![route.parameters(parameters).gives("Explanation")]
 }
 
 #[derive(Deserialize)]
 struct Asked {
-    name: Option<String>,
-    client: Option<String>,
-    resolver: Option<String>,
-    #[serde(rename = "type")]
-    rtype: Option<String>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    client: String,
+    #[serde(default)]
+    resolver: String,
+    #[serde(default, rename = "type")]
+    rtype: String,
+    #[serde(default)]
+    at: String,
+    #[serde(default)]
+    down: String,
 }
 
-async fn explain(State(web): State<Web>, Query(asked): Query<Asked>) -> Result<Json<Trace>, Problem> {
-    let (name, rtype, client) = read(&asked).map_err(Problem::fields)?;
-    let snapshot = web.control.snapshot();
-    let question = Question { name: name.as_wire(), rtype };
-    let mut entropy = Entropy::new(rand::random());
-    Ok(Json(explain_answer(&snapshot, &question, &client, unix_ms(), &mut entropy)))
+/// What most of the clients get, and what the others get where it differs.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Explanation {
+    #[serde(flatten)]
+    trace: Trace,
+    /// Clients that are answered otherwise, with their share of all; there are none for one network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Explained>,
 }
 
-fn read(asked: &Asked) -> Result<(Name, RecordType, Client), Vec<FieldError>> {
-    let mut errors = Vec::new();
-    let mut wrong = |at: &str, text: String| {
-        errors.push(FieldError::told(at, &text));
+async fn explain(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    Query(Asked { name, client, resolver, rtype, at, down }): Query<Asked>,
+) -> Result<Json<Explanation>, Problem> {
+    let down = down.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect();
+    let ask = Ask { name, rtype, client, via: resolver, at, down };
+    let simulation = web.control.simulate(&ask, &author).await.map_err(renamed)?;
+    let mut groups = simulation.groups.into_iter();
+    let Some(Explained { trace, .. }) = groups.next() else {
+        return Err(Problem::not_found("There is nobody to ask for; give a client."));
     };
-    let name = match asked.name.as_deref().map(str::parse::<Name>) {
-        Some(Ok(name)) => Some(name),
-        Some(Err(text)) => {
-            wrong("name", text);
-            None
-        }
-        None => {
-            wrong("name", "is missing; give the name to ask for".into());
-            None
-        }
+    Ok(Json(Explanation { trace, others: groups.collect() }))
+}
+
+/// The resolver has its full name here.
+fn renamed(refusal: Refusal) -> Problem {
+    let name = |error: FieldError| match error.at.as_str() {
+        "via" => FieldError { at: "resolver".into(), ..error },
+        _ => error,
     };
-    let rtype = match asked.rtype.as_deref().unwrap_or("A").parse() {
-        Ok(rtype) => rtype,
-        Err(text) => {
-            wrong("type", text);
-            RecordType::A
-        }
-    };
-    let subnet = asked.client.as_deref().and_then(|text| {
-        let subnet = parse_client(text);
-        if subnet.is_none() {
-            wrong("client", format!("{text:?} is neither an address nor a network; use one such as 203.0.113.7"));
-        }
-        subnet
-    });
-    let resolver = match asked.resolver.as_deref().unwrap_or(ANY_RESOLVER).parse::<IpAddr>() {
-        Ok(resolver) => resolver,
-        Err(_) => {
-            wrong("resolver", "is not an address; use one such as 198.51.100.53".into());
-            IpAddr::from([0, 0, 0, 0])
-        }
-    };
-    match name {
-        Some(name) if errors.is_empty() => Ok((name, rtype, Client { resolver, subnet })),
-        _ => Err(errors),
+    match refusal {
+        Refusal::Invalid(errors) => Problem::fields(errors.into_iter().map(name).collect()),
+        refusal => refusal.into(),
     }
-}
-
-/// An address counts as the subnet that resolvers commonly send: /24 or /56 (RFC 7871 section 11.1).
-fn parse_client(text: &str) -> Option<Subnet> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        let source = if address.is_ipv4() { 24 } else { 56 };
-        let network = IpNet::new(address, source).ok()?.trunc();
-        return Some(Subnet { address: network.addr(), source });
-    }
-    let network: IpNet = text.parse().ok()?;
-    Some(Subnet { address: network.trunc().addr(), source: network.prefix_len() })
 }

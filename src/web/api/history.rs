@@ -3,12 +3,13 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Extension, Json};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::json::Body;
 use crate::control::token::Role;
-use crate::control::{Author, Published};
+use crate::control::{Author, Published, Tests};
 use crate::health::{EventKind, HealthTable};
 use crate::model::{FieldError, Revision};
 use crate::store::{AuditReport, EventFilter};
@@ -55,8 +56,10 @@ const EVENT_PARAMETERS: &[(&str, &str)] = &[
     ("limit", "How many at most, 1 to 1000; 50 where not given."),
     ("before", "Only what is older than this number."),
     ("subject", "Only subjects that begin with this, such as pools/eu-west."),
-    ("kind", "endpoint, pool, switch, certificate, geo_database, publish or system."),
+    ("kind", "endpoint, pool, switch, certificate, geo_database, publish, note or system."),
     ("incident", "Only events of this incident."),
+    ("from", "Not before this time, such as 2026-11-21T08:00:00Z."),
+    ("to", "Before this time."),
 ];
 
 async fn health(State(web): State<Web>) -> Json<HealthTable> {
@@ -87,12 +90,14 @@ struct EventQuery {
     subject: Option<String>,
     kind: Option<EventKind>,
     incident: Option<u64>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
 }
 
 async fn events(State(web): State<Web>, Query(query): Query<EventQuery>) -> Result<Json<Value>, Problem> {
     let page = Page { limit: query.limit, before: query.before };
-    let filter =
-        EventFilter { subject: query.subject, kind: query.kind, incident: query.incident, ..EventFilter::default() };
+    let EventQuery { subject, kind, incident, from, to, .. } = query;
+    let filter = EventFilter { subject, kind, incident, from, to };
     let events = web.control.events(filter, page.before, page.limit()?).await?;
     Ok(Json(json!({ "items": events })))
 }
@@ -115,9 +120,12 @@ async fn restore(
     Path(number): Path<u64>,
     body: Body,
 ) -> Result<Json<Published>, Problem> {
-    let reason = body.read(|fields| Some(fields.text("reason", 1000).unwrap_or_default()))?;
+    let (reason, tests) = body.read(|fields| {
+        let tests = Tests::despite(fields.flag("despite_tests", false));
+        Some((fields.text("reason", 1000).unwrap_or_default(), tests))
+    })?;
     let message = if reason.is_empty() { format!("Restore revision {number}") } else { reason };
-    Ok(Json(web.control.restore(number, message, author).await?))
+    Ok(Json(web.control.restore(number, message, author, tests).await?))
 }
 
 async fn audit(State(web): State<Web>, Query(page): Query<Page>) -> Result<Json<Value>, Problem> {

@@ -41,7 +41,7 @@ impl std::str::FromStr for Network {
 }
 
 async fn list(State(web): State<Web>) -> Json<Value> {
-    let tokens: Vec<Token> = web.control.shared().tokens.load().iter().map(Token::listed).collect();
+    let tokens: Vec<Token> = web.control.tokens().iter().map(Token::listed).collect();
     Json(json!({ "items": tokens }))
 }
 
@@ -57,7 +57,7 @@ async fn create(
         let days = fields.number("expires_days", 0..=3650, DEFAULT_DAYS);
         Some((id?, role, allow_from.into_iter().map(|network| network.0).collect(), days))
     })?;
-    let tokens = web.control.shared().tokens.load_full();
+    let tokens = web.control.tokens();
     if tokens.iter().any(|token| token.id == id.as_str()) {
         let detail = format!("There is a token {id} already; delete it first, or choose another id.");
         return Err(Problem::new(StatusCode::CONFLICT, detail));
@@ -85,7 +85,7 @@ async fn remove(
     Extension(author): Extension<Author>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    if !web.control.shared().tokens.load().iter().any(|token| token.id == id) {
+    if !web.control.tokens().iter().any(|token| token.id == id) {
         return Err(Problem::not_found(format!("There is no token {id}; GET /api/v1/tokens lists all.")));
     }
     web.control.set_token(id, None, author).await?;

@@ -9,9 +9,10 @@ use axum::routing::{get, post};
 use axum::{Extension, Json};
 use serde::Deserialize;
 
+use super::document::DESPITE_TESTS;
 use crate::answer::{Client, Entropy, Question, Snapshot, answer};
 use crate::control::token::Role;
-use crate::control::{Author, Expect, Publication, unix_ms};
+use crate::control::{Author, Expect, Publication, Tests, unix_ms};
 use crate::model::zonefile::{self, Now};
 use crate::model::{FieldError, Id, MAX_ID, Model, Name, Rdata, RecordType, Zone};
 use crate::web::extract::{Path, Query, Text};
@@ -33,6 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
                 ("zone", "The zone's name, where the file has no $ORIGIN."),
                 ("plan", "true: only say what would change."),
                 ("message", "Why, for the history."),
+                DESPITE_TESTS,
             ])
             .takes("ZoneFile")
             .gives("Published"),
@@ -90,6 +92,8 @@ struct Importing {
     #[serde(default)]
     plan: bool,
     message: Option<String>,
+    #[serde(default)]
+    despite_tests: bool,
 }
 
 async fn import(
@@ -120,7 +124,8 @@ async fn import(
     let message = query.message.filter(|text| !text.is_empty());
     let message = message.unwrap_or_else(|| format!("Import {apex}"));
     let expect = vec![Expect::Revision(model.revision)];
-    Ok(Json(web.control.publish(Publication { edits, message, author, expect }).await?).into_response())
+    let tests = Tests::despite(query.despite_tests);
+    Ok(Json(web.control.publish(Publication { edits, message, author, expect, tests }).await?).into_response())
 }
 
 fn origin(text: &str) -> Option<&str> {

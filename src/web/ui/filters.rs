@@ -69,6 +69,17 @@ pub fn asset<D: Display>(path: D, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(super::assets::url(&path.to_string())))
 }
 
+/// What draws itself: charts and the map.
+pub trait Draw {
+    /// Markup of ours; every word of somebody else's is escaped.
+    fn html(&self, language: Language) -> String;
+}
+
+#[askama::filter_fn]
+pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(drawing.html(language(values))))
+}
+
 /// A moment, short: the time of day within a day, else the date with it. UTC; the page's script shows local
 /// time to those who want it.
 #[askama::filter_fn]
@@ -82,6 +93,12 @@ pub fn time(at: &Timestamp, values: &dyn Values) -> Result<Safe<String>> {
 #[askama::filter_fn]
 pub fn moment(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(time_html(*at, "%Y-%m-%d %H:%M:%S")))
+}
+
+/// The time of day to the second, as in a row of steps.
+#[askama::filter_fn]
+pub fn clock(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(time_html(*at, "%H:%M:%S")))
 }
 
 fn time_html(at: Timestamp, form: &str) -> String {

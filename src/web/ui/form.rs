@@ -31,6 +31,11 @@ impl Form {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim())
     }
 
+    /// As it was sent, with the space around it.
+    pub fn raw(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
@@ -57,6 +62,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
             _ => Ok(form),
         }
     }
+}
+
+/// The form of somebody who has not signed in, so that no token can be asked for.
+pub async fn of_stranger(request: Request) -> Result<Form, Problem> {
+    Form::parse(&whole_body(request, &()).await?)
 }
 
 /// True when `token` is the session's.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::state::StateWord;
 use super::text::text;
 use super::visit::Visit;
-use super::{Page, frame, overview, pools};
+use super::{Page, frame, history, overview, pools};
 use crate::control::now;
 use crate::control::token::Role;
 use crate::health::{Event, EventKind};
@@ -71,6 +71,7 @@ type Render = for<'v> fn(&'v Visit, &'v str) -> Pin<Box<dyn Future<Output = Vec<
 /// What can be followed. What stands after the colon of `pool:eu-west` is the function's second argument.
 const TOPICS: &[(&str, Render)] = &[
     ("frame", |visit, _| Box::pin(async { frame::live(visit) })),
+    ("history", |visit, period| Box::pin(history::live(visit, period))),
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
     ("pool", |visit, id| Box::pin(pools::live(visit, id))),
 ];
@@ -99,14 +100,14 @@ struct Asked {
     on: String,
 }
 
-async fn stream(visit: Visit, headers: HeaderMap, Query(asked): Query<Asked>) -> Result<Response, Problem> {
+async fn stream(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let topics = topics(&asked.on)?;
     let permit = visit.web.streams.free.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{MAX_STREAMS} pages are followed at once already; close some, or reload by hand.");
         Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
     })?;
     let (near, far) = duplex(WAITING_BYTES);
-    tokio::spawn(follow(Follower { visit, headers, topics, sent: Sent::default(), out: near, _permit: permit }));
+    tokio::spawn(follow(Follower { visit, topics, sent: Sent::default(), out: near, _permit: permit }));
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
     Ok((kind, Body::from_stream(ReaderStream::new(far))).into_response())
 }
@@ -126,8 +127,6 @@ fn topics(on: &str) -> Result<Vec<(Render, String)>, Problem> {
 /// One browser's page.
 struct Follower {
     visit: Visit,
-    /// Of the request: the session ends elsewhere.
-    headers: HeaderMap,
     topics: Vec<(Render, String)>,
     sent: Sent,
     out: DuplexStream,
@@ -151,7 +150,8 @@ async fn follow(mut follower: Follower) {
                 Err(RecvError::Closed) => return,
             },
         };
-        if follower.visit.web.sessions.find(&follower.headers).is_none() {
+        let Visit { web, session, .. } = &follower.visit;
+        if !web.sessions.is_open(session, web.control.account(&session.account), now()) {
             return;
         }
         if follower.update(&happened).await.is_none() {

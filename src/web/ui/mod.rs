@@ -4,16 +4,21 @@
 
 mod assets;
 mod beat;
+mod chart;
+mod explain;
 mod export;
 mod filters;
 mod form;
 mod frame;
+mod history;
 mod live;
 mod login;
 mod monitors;
+mod map;
 mod overview;
 mod pools;
 mod session;
+mod setup;
 mod state;
 mod text;
 mod trouble;
@@ -31,7 +36,9 @@ use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
 pub use live::Streams;
+pub use map::Maps;
 pub use session::Sessions;
+pub use setup::Setup;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -56,15 +63,20 @@ impl Page {
 fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
+    pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
+    pages.extend(explain::pages());
     pages
 }
 
 /// Every page, each behind its guard, and what pages need before anybody has signed in.
 pub(super) fn routes(web: &Web) -> Router<Web> {
-    let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(login::routes());
+    let mut router = Router::new()
+        .route("/static/{*path}", routing::get(assets::file))
+        .merge(login::routes())
+        .merge(setup::routes());
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
         let handler = handler

@@ -13,7 +13,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 
 use super::frame::{Frame, Place};
-use super::session::{Notice, Session, User, cookie};
+use super::login::Why;
+use super::session::{Found, Notice, Session, User, cookie};
 use super::text::{Language, Text};
 use crate::control::draft::Draft;
 use crate::control::token::Role;
@@ -29,6 +30,7 @@ pub const THEME_COOKIE: &str = "theme";
 pub struct Visit {
     pub web: Web,
     pub session: Arc<Session>,
+    user: User,
     pub language: Language,
     /// `light`, `dark`, or empty to follow the system.
     pub theme: &'static str,
@@ -39,14 +41,14 @@ pub struct Visit {
 }
 
 impl Visit {
-    pub fn new(web: Web, session: Arc<Session>, request: &Request) -> Visit {
-        let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    pub fn new(web: Web, session: Arc<Session>, user: User, request: &Request) -> Visit {
+        let address = address(request);
         let (language, theme) = (language(request.headers()), theme(request.headers()));
-        Visit { web, session, language, theme, address, here: here(request), now: now() }
+        Visit { web, session, user, language, theme, address, here: here(request), now: now() }
     }
 
     pub fn user(&self) -> &User {
-        &self.session.user
+        &self.user
     }
 
     pub fn may(&self, role: Role) -> bool {
@@ -151,12 +153,12 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
         let detail = "Another site's page sent this; nothing was changed. Open Northing itself and do it there.";
         return outside(&web, &request, Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    let Some(session) = web.sessions.find(request.headers()) else {
-        let there = if request.method() == Method::GET { here(&request) } else { "/".into() };
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &there).finish();
-        return see(&format!("/login?{query}"));
+    let (session, user) = match web.sessions.find(request.headers(), |id| web.control.account(id), now()) {
+        Found::Session(session, user) => (session, user),
+        Found::Ended => return super::login::ask(&web, request, Why::Ended).await,
+        Found::Nothing => return super::login::ask(&web, request, Why::New).await,
     };
-    let visit = Visit::new(web, session.clone(), &request);
+    let visit = Visit::new(web, session.clone(), user, &request);
     let response = if visit.may(role) {
         request.extensions_mut().insert(session);
         request.extensions_mut().insert(visit.clone());
@@ -193,6 +195,11 @@ pub fn outside(web: &Web, request: &Request, problem: Problem) -> Response {
     super::trouble::outside_page(web, language, theme, problem)
 }
 
-fn here(request: &Request) -> String {
+/// Where the request came from.
+pub fn address(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+}
+
+pub fn here(request: &Request) -> String {
     request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned()
 }

@@ -1,0 +1,234 @@
+//! Accounts and tokens as they are kept: each change is durable, with its audit entry, before anybody sees it.
+
+use std::sync::{Arc, LazyLock};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{Mutex, Semaphore};
+
+use super::account::{self, Account, Accounts, MAX_ACCOUNTS, SALT_BYTES};
+use super::token::{Role, Token};
+use super::{Author, Control, Refusal, now};
+use crate::model::FieldError;
+
+/// Keys among the store's secrets.
+const TOKEN_KEY: &str = "token/";
+const ACCOUNT_KEY: &str = "account/";
+/// Passwords hashed at once: each takes 19 MiB and a core for some 20 ms.
+const MAX_HASHING: usize = 2;
+
+/// Who may come in.
+pub struct Admitted {
+    pub tokens: ArcSwap<Vec<Token>>,
+    pub accounts: ArcSwap<Accounts>,
+    /// Held from reading to storing, so that no change is lost to another.
+    changing: Mutex<()>,
+}
+
+impl Admitted {
+    /// As the store kept them.
+    pub(super) fn load(secrets: &[(String, Value)]) -> Admitted {
+        let of = |prefix: &'static str| secrets.iter().filter(move |(key, _)| key.starts_with(prefix));
+        let tokens = of(TOKEN_KEY).filter_map(|(_, value)| serde_json::from_value(value.clone()).ok()).collect();
+        let accounts = of(ACCOUNT_KEY).filter_map(|(_, value)| serde_json::from_value::<Account>(value.clone()).ok());
+        let accounts = accounts.map(|account| (account.id.clone(), Arc::new(account))).collect();
+        Admitted {
+            tokens: ArcSwap::from_pointee(tokens),
+            accounts: ArcSwap::from_pointee(accounts),
+            changing: Mutex::default(),
+        }
+    }
+}
+
+impl Control {
+    pub fn tokens(&self) -> Arc<Vec<Token>> {
+        self.shared().admitted.tokens.load_full()
+    }
+
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.shared().admitted.accounts.load_full()
+    }
+
+    pub fn account(&self, id: &str) -> Option<Arc<Account>> {
+        self.shared().admitted.accounts.load().get(id).cloned()
+    }
+
+    /// Makes, replaces or deletes a token.
+    pub async fn set_token(&self, id: String, token: Option<Token>, author: Author) -> Result<(), Refusal> {
+        let control = self.clone();
+        // On its own task: what is stored is shown too, whether or not the caller still waits.
+        let change = tokio::spawn(async move {
+            let admitted = &control.shared().admitted;
+            let _changing = admitted.changing.lock().await;
+            let mut tokens: Vec<Token> =
+                admitted.tokens.load().iter().filter(|known| known.id != id).cloned().collect();
+            let action = if token.is_some() { "create token" } else { "delete token" };
+            let mut draft = author.act(action, format!("tokens/{id}"));
+            draft.after = token.as_ref().and_then(|token| serde_json::to_value(token.listed()).ok());
+            let key = format!("{TOKEN_KEY}{id}");
+            let value = token.as_ref().and_then(|token| serde_json::to_value(token).ok());
+            tokens.extend(token);
+            control.keeper.run(move |kept| kept.set_secret(&key, value, draft)).await?;
+            admitted.tokens.store(Arc::new(tokens));
+            Ok(())
+        });
+        change.await.map_err(|_| Refusal::Fault("the token could not be stored; see the log".into()))?
+    }
+
+    /// Makes an account; one with this login name must not be there. The password has been judged.
+    pub async fn create_account(&self, account: Account, author: Author) -> Result<Arc<Account>, Refusal> {
+        let id = account.id.clone();
+        self.change_account(&id, "create user", author, move |known, accounts| match known {
+            Some(_) => Err(Refusal::Conflict(format!("There is a user {} already; choose another name.", account.id))),
+            None if accounts.len() >= MAX_ACCOUNTS => {
+                Err(Refusal::Conflict(format!("There are {MAX_ACCOUNTS} users; delete some first.")))
+            }
+            None => Ok(Some(account)),
+        })
+        .await?
+        .ok_or_else(|| Refusal::Fault("the user was not made".into()))
+    }
+
+    /// The first account, made by whoever knows the setup code. Fails once there is one.
+    pub async fn create_first_admin(&self, account: Account, author: Author) -> Result<Arc<Account>, Refusal> {
+        let id = account.id.clone();
+        self.change_account(&id, "create first admin", author, move |_, accounts| match accounts.is_empty() {
+            true => Ok(Some(Account { role: Role::Admin, ..account })),
+            false => Err(Refusal::Conflict("Northing has been set up already; sign in.".into())),
+        })
+        .await?
+        .ok_or_else(|| Refusal::Fault("the user was not made".into()))
+    }
+
+    /// Changes an account that is there.
+    pub async fn edit_account(
+        &self,
+        id: &str,
+        action: &'static str,
+        author: Author,
+        edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
+    ) -> Result<Arc<Account>, Refusal> {
+        let missing = unknown(id);
+        self.change_account(id, action, author, move |known, _| match known {
+            None => Err(missing),
+            Some(known) => {
+                let mut account = known.clone();
+                edit(&mut account)?;
+                let opens_anew = account.password != known.password
+                    || account.role != known.role
+                    || account.disabled != known.disabled
+                    || account.second.as_ref().map(|second| &second.secret)
+                        != known.second.as_ref().map(|second| &second.secret);
+                account.epoch += u64::from(opens_anew);
+                Ok(Some(account))
+            }
+        })
+        .await?
+        .ok_or_else(|| unknown(id))
+    }
+
+    pub async fn delete_account(&self, id: &str, author: Author) -> Result<(), Refusal> {
+        let missing = unknown(id);
+        let delete = move |known: Option<&Account>, _: &Accounts| known.map(|_| None).ok_or(missing);
+        self.change_account(id, "delete user", author, delete).await.map(drop)
+    }
+
+    async fn change_account(
+        &self,
+        id: &str,
+        action: &'static str,
+        author: Author,
+        change: impl FnOnce(Option<&Account>, &Accounts) -> Result<Option<Account>, Refusal> + Send + 'static,
+    ) -> Result<Option<Arc<Account>>, Refusal> {
+        let (control, id) = (self.clone(), id.to_owned());
+        let change = tokio::spawn(async move {
+            let admitted = &control.shared().admitted;
+            let _changing = admitted.changing.lock().await;
+            let accounts = admitted.accounts.load_full();
+            let before = accounts.get(&id);
+            let after = change(before.map(|account| &**account), &accounts)?;
+            account::keeps_an_admin(&accounts, &id, after.as_ref())?;
+            let mut draft = author.act(action, format!("users/{id}"));
+            draft.before = before.and_then(|account| serde_json::to_value(account.listed()).ok());
+            draft.after = after.as_ref().and_then(|account| serde_json::to_value(account.listed()).ok());
+            let key = format!("{ACCOUNT_KEY}{id}");
+            let value = after.as_ref().and_then(|account| serde_json::to_value(account).ok());
+            control.keeper.run(move |kept| kept.set_secret(&key, value, draft)).await?;
+            let mut accounts = Accounts::clone(&accounts);
+            let after = after.map(Arc::new);
+            match &after {
+                Some(account) => accounts.insert(id, account.clone()),
+                None => accounts.remove(&id),
+            };
+            admitted.accounts.store(Arc::new(accounts));
+            Ok(after)
+        });
+        change.await.map_err(|_| Refusal::Fault("the user could not be stored; see the log".into()))?
+    }
+}
+
+fn unknown(id: &str) -> Refusal {
+    Refusal::NotFound(format!("There is no user {id}; the list of users has all."))
+}
+
+/// A new account whose password has been judged and hashed; every fault at once.
+pub async fn new_account(
+    id: &str,
+    name: &str,
+    role: Role,
+    password: &str,
+    created: Timestamp,
+) -> Result<Account, Vec<FieldError>> {
+    let checks = [account::check_id(id), account::check_name(name), account::check_password(id, password)];
+    let errors: Vec<FieldError> = checks.into_iter().filter_map(Result::err).collect();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Account::new(id, name, role, hash_password(password).await, created))
+}
+
+/// As `account::hash_password`, with a salt of its own, a few at a time.
+pub async fn hash_password(password: &str) -> String {
+    let password = password.to_owned();
+    hashing(move || account::hash_password(&password, &rand::random::<[u8; SALT_BYTES]>())).await.unwrap_or_default()
+}
+
+/// True when the password is the account's. Takes as long where there is no such account.
+pub async fn password_matches(known: Option<&Account>, password: &str) -> bool {
+    /// Of no password that anybody could send.
+    static NOBODY: LazyLock<String> = LazyLock::new(|| account::hash_password("", &[0; SALT_BYTES]));
+    let (hash, password) = (known.map(|account| account.password.clone()), password.to_owned());
+    let is_known = hash.is_some();
+    let work = move || account::password_matches(hash.as_ref().unwrap_or(&NOBODY), &password);
+    hashing(work).await.unwrap_or(false) && is_known
+}
+
+/// A password that nobody has chosen, of 69 random bits, to be read out and typed.
+pub fn make_password() -> String {
+    account::code(&rand::random()).to_lowercase()
+}
+
+async fn hashing<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    static TURNS: Semaphore = Semaphore::const_new(MAX_HASHING);
+    let _turn = TURNS.acquire().await.ok()?;
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// A sign-in, kept with the account.
+pub async fn signed_in(
+    control: &Control,
+    id: &str,
+    author: Author,
+    second: Option<account::SecondFactor>,
+) -> Result<Arc<Account>, Refusal> {
+    control
+        .edit_account(id, "sign in", author, move |account| {
+            account.last_sign_in = Some(now());
+            if second.is_some() {
+                account.second = second;
+            }
+            Ok(())
+        })
+        .await
+}

@@ -1,0 +1,402 @@
+//! What events tell together: the outages, lost endpoints and switches of a period, step by step, and the states
+//! of pools through time. Pure; reads events and what is known now.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use super::{Event, EventKind, HealthTable, PoolState};
+use crate::model::{Endpoint, Id, Model};
+
+/// Steps of one story that are kept; the rest is counted.
+pub const MAX_STEPS: usize = 200;
+
+/// How a story is found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The number of the incident.
+    Incident(u64),
+    /// The sequence of the first event.
+    Event(u64),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Incident(number) => write!(f, "{number}"),
+            Key::Event(sequence) => write!(f, "e{sequence}"),
+        }
+    }
+}
+
+impl FromStr for Key {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix('e') {
+            Some(sequence) => sequence.parse().map(Key::Event),
+            None => text.parse().map(Key::Incident),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plot {
+    /// A pool was down.
+    Outage,
+    /// An endpoint was down, and its pools went on without it.
+    Endpoint,
+    /// Somebody drained a pool, took it out, or forced an endpoint.
+    Switch,
+    /// A publication, a geo database, a certificate, something of the system.
+    Notice,
+}
+
+/// What kind of reason a check gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Http,
+    TimedOut,
+    Refused,
+    Tls,
+    Dns,
+    Unreachable,
+    Dependency,
+    Person,
+    Other,
+}
+
+impl Reason {
+    /// From the cause in words; the words of probes are in `probe/`.
+    fn of(cause: &str, is_automatic: bool) -> Reason {
+        let words: [(&str, Reason); 14] = [
+            ("depends on ", Reason::Dependency),
+            ("certificate", Reason::Tls),
+            ("TLS", Reason::Tls),
+            ("refused", Reason::Refused),
+            ("unreachable", Reason::Unreachable),
+            ("no route", Reason::Unreachable),
+            (" within ", Reason::TimedOut),
+            ("timed out", Reason::TimedOut),
+            ("ms, more than", Reason::TimedOut),
+            ("HTTP", Reason::Http),
+            ("body", Reason::Http),
+            ("redirects", Reason::Http),
+            ("has no address", Reason::Dns),
+            (" for ", Reason::Dns),
+        ];
+        if !is_automatic {
+            return Reason::Person;
+        }
+        words.iter().find(|(word, _)| cause.contains(word)).map_or(Reason::Other, |(_, reason)| *reason)
+    }
+}
+
+/// Events that belong together, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Story {
+    pub key: Key,
+    pub plot: Plot,
+    /// The pool or endpoint that it is about; else the event's subject.
+    pub subject: String,
+    /// False where a person began it.
+    pub is_automatic: bool,
+    pub is_open: bool,
+    /// Its beginning is not among the events.
+    pub began_earlier: bool,
+    pub starts: Timestamp,
+    /// `None` while it is open, or when its end is not among the events.
+    pub ends: Option<Timestamp>,
+    pub cause: String,
+    pub reason: Reason,
+    /// Who began it.
+    pub actor: String,
+    /// What the first change led to, such as `down` or `drain`.
+    pub to: String,
+    pub names: Vec<String>,
+    pub instead: Vec<String>,
+    pub unserved: Vec<String>,
+    pub share: Option<f64>,
+    pub ttl: Option<u32>,
+    /// Milliseconds from the first failed check to the change of the answers.
+    pub reaction_ms: Option<u64>,
+    /// When the last cached answer from before was gone.
+    pub caches_end: Option<Timestamp>,
+    pub steps: Vec<Event>,
+    pub steps_left_out: usize,
+}
+
+impl Story {
+    fn new(key: Key, plot: Plot, subject: String, event: &Event) -> Story {
+        let is_automatic = event.actor == "health" || event.actor == "northing";
+        Story {
+            key,
+            plot,
+            subject,
+            is_automatic,
+            is_open: false,
+            began_earlier: false,
+            starts: event.at,
+            ends: None,
+            cause: event.cause.clone(),
+            reason: Reason::of(&event.cause, is_automatic),
+            actor: event.actor.clone(),
+            to: event.to.clone(),
+            names: Vec::new(),
+            instead: Vec::new(),
+            unserved: Vec::new(),
+            share: None,
+            ttl: None,
+            reaction_ms: None,
+            caches_end: None,
+            steps: Vec::new(),
+            steps_left_out: 0,
+        }
+    }
+
+    fn add(&mut self, event: &Event) {
+        for (mine, more) in [
+            (&mut self.names, &event.names),
+            (&mut self.instead, &event.instead),
+            (&mut self.unserved, &event.unserved),
+        ] {
+            let new: Vec<String> = more.iter().filter(|name| !mine.contains(name)).cloned().collect();
+            mine.extend(new);
+        }
+        if let Some(share) = event.query_share {
+            self.share = Some(self.share.unwrap_or(0.0).max(share));
+        }
+        if self.steps.len() < MAX_STEPS {
+            self.steps.push(event.clone());
+        } else {
+            self.steps_left_out += 1;
+        }
+    }
+
+    /// The change of answers that began it.
+    fn begin(&mut self, event: &Event) {
+        let waited = event.first_failed.map(|first| event.at.duration_since(first).as_millis().max(0));
+        self.reaction_ms = waited.and_then(|ms| u64::try_from(ms).ok());
+        self.ttl = event.ttl;
+        let ttl = event.ttl.map(|ttl| jiff::SignedDuration::from_secs(i64::from(ttl)));
+        self.caches_end = ttl.and_then(|ttl| event.at.checked_add(ttl).ok());
+    }
+
+    /// Whole seconds, up to `now` while it is open; `None` where the end is not known.
+    pub fn seconds(&self, now: Timestamp) -> Option<u64> {
+        let ends = if self.is_open { Some(now) } else { self.ends };
+        ends.map(|ends| ends.duration_since(self.starts).as_secs().max(0).unsigned_abs())
+    }
+}
+
+/// The part of a subject after its kind: `eu-west` of `pools/eu-west`, `web-1` of `endpoints/web-1 ipv4`.
+pub fn subject_id<'e>(event: &'e Event, kind: &str) -> Option<&'e str> {
+    let rest = event.subject.strip_prefix(kind)?.strip_prefix('/')?;
+    rest.split(' ').next()
+}
+
+/// An endpoint's own event; what a monitor says that is only watched is none.
+fn endpoint_id(event: &Event) -> Option<&str> {
+    let is_own = matches!(event.kind, EventKind::Endpoint | EventKind::Switch) && !event.subject.contains(" check ");
+    subject_id(event, "endpoints").filter(|_| is_own)
+}
+
+fn pool_id(event: &Event) -> Option<&str> {
+    subject_id(event, "pools").filter(|_| matches!(event.kind, EventKind::Pool | EventKind::Switch))
+}
+
+fn is_down(word: &str) -> bool {
+    matches!(word, "down" | "forced down")
+}
+
+fn is_out(word: &str) -> bool {
+    matches!(word, "drain" | "off")
+}
+
+/// Puts stories together from events, the oldest first.
+#[derive(Default)]
+struct Teller {
+    stories: BTreeMap<Key, Story>,
+    /// Endpoints with addresses that are down, and the story that their end belongs to.
+    endpoints: BTreeMap<String, (Vec<String>, Key)>,
+    /// Pools that somebody took out.
+    switched: BTreeMap<String, Key>,
+}
+
+/// The stories of `events`, which come the oldest first: those still open first, then the newest first.
+pub fn stories(events: &[Event], model: &Model, health: &HealthTable) -> Vec<Story> {
+    let mut teller = Teller::default();
+    for event in events {
+        teller.hear(event);
+    }
+    let mut stories: Vec<Story> = teller.stories.into_values().collect();
+    for story in &mut stories {
+        story.is_open = story.ends.is_none() && is_open(story, model, health);
+    }
+    stories.sort_by_key(|story| (!story.is_open, Reverse(story.starts), Reverse(story.key)));
+    stories
+}
+
+fn is_open(story: &Story, model: &Model, health: &HealthTable) -> bool {
+    let pool = || Some(health.pools.get(&story.subject.parse().ok()?)?.clone());
+    match (story.plot, story.key) {
+        (Plot::Outage, Key::Incident(number)) => pool().is_some_and(|pool| pool.incident == Some(number)),
+        (Plot::Switch, _) if is_out(&story.to) => {
+            pool().is_some_and(|pool| matches!(pool.state, PoolState::Drain | PoolState::Off))
+        }
+        (Plot::Endpoint | Plot::Switch, _) => {
+            let id = story.subject.parse::<Id<Endpoint>>().ok().filter(|id| model.endpoints.contains_key(id));
+            let known = id.and_then(|id| health.endpoints.get(&id));
+            known.is_some_and(|known| known.families.values().any(|family| family.state == super::EndpointState::Down))
+        }
+        _ => false,
+    }
+}
+
+impl Teller {
+    fn hear(&mut self, event: &Event) {
+        if event.kind == EventKind::Note {
+            return self.note(event);
+        }
+        let incident = event.incident.map(Key::Incident);
+        if let Some(pool) = pool_id(event) {
+            match incident {
+                Some(key) => self.outage(key, pool, event),
+                None => self.switch(pool, event),
+            }
+            self.out(pool, event);
+        } else if let Some(endpoint) = endpoint_id(event) {
+            self.endpoint(endpoint, incident, event);
+        } else if let Some(story) = incident.and_then(|key| self.stories.get_mut(&key)) {
+            story.add(event);
+        } else {
+            let key = Key::Event(event.sequence);
+            let mut story = Story::new(key, Plot::Notice, event.subject.clone(), event);
+            story.ends = Some(event.at);
+            story.add(event);
+            self.stories.insert(key, story);
+        }
+    }
+
+    /// What people wrote names the story in its subject.
+    fn note(&mut self, event: &Event) {
+        let key = subject_id(event, "history").and_then(|key| key.parse().ok());
+        if let Some(story) = key.and_then(|key: Key| self.stories.get_mut(&key)) {
+            story.add(event);
+        }
+    }
+
+    fn outage(&mut self, key: Key, pool: &str, event: &Event) {
+        let begins = matches!(event.to.as_str(), "down" | "held") && !matches!(event.from.as_str(), "down" | "held");
+        let known = self.stories.get(&key).is_some_and(|story| story.plot == Plot::Outage && !story.subject.is_empty());
+        let story = self.stories.entry(key).or_insert_with(|| {
+            let mut story = Story::new(key, Plot::Outage, pool.to_owned(), event);
+            story.began_earlier = !begins;
+            story
+        });
+        if !known {
+            // Its endpoint was heard before.
+            story.subject = pool.to_owned();
+            story.to = event.to.clone();
+            story.began_earlier = !begins;
+        }
+        if begins && story.reaction_ms.is_none() {
+            story.cause = event.cause.clone();
+            story.reason = Reason::of(&event.cause, story.is_automatic);
+            story.begin(event);
+        }
+        story.add(event);
+        if event.to == "ok" {
+            story.ends = Some(event.at);
+        }
+    }
+
+    /// A pool that somebody, or a revision, takes out or puts back.
+    fn switch(&mut self, pool: &str, event: &Event) {
+        if let Some(story) = self.switched.get(pool).and_then(|key| self.stories.get_mut(key)) {
+            return story.add(event);
+        }
+        let key = Key::Event(event.sequence);
+        let mut story = Story::new(key, Plot::Switch, pool.to_owned(), event);
+        story.is_automatic = false;
+        story.reason = Reason::Person;
+        if is_out(&event.to) {
+            self.switched.insert(pool.to_owned(), key);
+            story.begin(event);
+        } else {
+            story.began_earlier = is_out(&event.from);
+            story.ends = Some(event.at);
+        }
+        story.add(event);
+        self.stories.insert(key, story);
+    }
+
+    /// Ends the story of a pool that was taken out.
+    fn out(&mut self, pool: &str, event: &Event) {
+        if is_out(&event.to) {
+            return;
+        }
+        if let Some(story) = self.switched.remove(pool).and_then(|key| self.stories.get_mut(&key)) {
+            story.ends = Some(event.at);
+        }
+    }
+
+    fn endpoint(&mut self, id: &str, incident: Option<Key>, event: &Event) {
+        if matches!(event.from.as_str(), "unknown") && !is_down(&event.to) {
+            // The first verdict after a start is no news.
+            return;
+        }
+        if is_down(&event.to) {
+            let plot = if event.kind == EventKind::Switch { Plot::Switch } else { Plot::Endpoint };
+            let new = (Vec::new(), incident.unwrap_or(Key::Event(event.sequence)));
+            let (down, key) = self.endpoints.entry(id.to_owned()).or_insert(new);
+            down.push(event.subject.clone());
+            let key = incident.unwrap_or(*key);
+            let story = self.stories.entry(key).or_insert_with(|| match incident {
+                Some(_) => Story::new(key, Plot::Outage, String::new(), event),
+                None => Story::new(key, plot, id.to_owned(), event),
+            });
+            if incident.is_none() && story.steps.is_empty() {
+                story.begin(event);
+            }
+            return story.add(event);
+        }
+        let Some((down, key)) = self.endpoints.get_mut(id) else {
+            if let Some(story) = incident.and_then(|key| self.stories.get_mut(&key)) {
+                story.add(event);
+            }
+            return;
+        };
+        down.retain(|subject| *subject != event.subject);
+        let (key, is_over) = (*key, down.is_empty());
+        if is_over {
+            self.endpoints.remove(id);
+        }
+        if let Some(story) = self.stories.get_mut(&key) {
+            story.add(event);
+            if is_over && matches!(story.plot, Plot::Endpoint | Plot::Switch) {
+                story.ends = Some(event.at);
+            }
+        }
+        if let Some(story) = incident.filter(|other| *other != key).and_then(|key| self.stories.get_mut(&key)) {
+            story.add(event);
+        }
+    }
+}
+
+/// The middle of the times from the first failed check to new answers, in milliseconds.
+pub fn median_reaction_ms<'s>(stories: impl IntoIterator<Item = &'s Story>) -> Option<u64> {
+    let outages = stories.into_iter().filter(|story| story.plot == Plot::Outage);
+    let mut times: Vec<u64> = outages.filter_map(|story| story.reaction_ms).collect();
+    times.sort_unstable();
+    let (below, above) = (times.get(times.len().checked_sub(1)? / 2)?, times.get(times.len() / 2)?);
+    Some(below + (above - below) / 2)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,449 @@
+//! An explanation as people see it: what it says, in the order of the questions that somebody has. Takes a
+//! trace apart; decides nothing.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use crate::answer::{Explained, PoolTrace, RuleVerdict, ServerTrace, Standing, SteeringTrace, Trace, pools};
+use crate::control::simulate::{At, Simulation, World};
+use crate::geo::{Coarse, Who};
+use crate::health::{Family, HealthTable, PoolState};
+use crate::model::{Country, Model, RecordType, builtin};
+use crate::web::ui::filters::{percent_text, span};
+use crate::web::ui::text::{Language, Text, count, plain, text};
+
+/// Records of an answer that are shown large; the rest is counted.
+const MOST_RECORDS: usize = 4;
+/// Networks that are named of one group of clients.
+const MOST_NETWORKS: usize = 3;
+
+/// One explanation.
+pub struct Shown {
+    /// `Live answer, same in the draft`.
+    pub head: Text,
+    pub records: Vec<String>,
+    pub more_records: usize,
+    /// Who answers, for how long, and for whom it may be kept.
+    pub below: Vec<Text>,
+    pub steps: Vec<Step>,
+    pub odds: Vec<Bar>,
+    pub facts: Vec<(Text, Text)>,
+    pub dig: String,
+}
+
+/// One line of the trace.
+pub struct Step {
+    pub icon: &'static str,
+    /// A class of the icon's colour.
+    pub colour: &'static str,
+    pub strong: bool,
+    pub head: Text,
+    pub below: Vec<Text>,
+}
+
+/// One server with its odds.
+pub struct Bar {
+    pub label: String,
+    /// Of 100.
+    pub width: String,
+    pub percent: String,
+    /// Drawn now.
+    pub drawn: bool,
+}
+
+/// A group of clients that is answered alike, as a row.
+pub struct Group {
+    pub share: f64,
+    pub networks: Vec<String>,
+    pub more_networks: usize,
+    pub rule: String,
+    pub answer: String,
+    /// To see the whole of it.
+    pub href: String,
+}
+
+/// What a language's reader needs to know about where clients are.
+pub struct Reader {
+    pub language: Language,
+    pub now: Timestamp,
+    pub node: String,
+}
+
+impl Reader {
+    pub fn country(&self, code: Country) -> String {
+        let info = builtin::country(code);
+        info.map_or_else(
+            || code.to_string(),
+            |info| match self.language {
+                Language::English => info.name.clone(),
+                Language::Korean => info.name_ko.clone(),
+            },
+        )
+    }
+
+    /// Whom was asked for.
+    pub fn who(&self, who: &Who, model: &Model) -> String {
+        match who {
+            Who::Network(network) => network.to_string(),
+            Who::Asn(asn) => format!("AS{asn}"),
+            Who::Country(country) => self.country(*country),
+            Who::Subdivision(part) => {
+                builtin::subdivision(*part).map_or_else(|| part.to_string(), |info| info.name.clone())
+            }
+            Who::City(city, country) => {
+                country.map_or_else(|| city.clone(), |country| format!("{city}, {}", self.country(country)))
+            }
+            Who::Region(id) => {
+                let name = model.regions.get(id).map(|region| region.meta.name.clone()).unwrap_or_default();
+                if name.is_empty() { id.to_string() } else { name }
+            }
+        }
+    }
+}
+
+/// The sentence under a client that is answered by more than was asked for.
+pub fn coarse(reader: &Reader, simulation: &Simulation) -> Option<Text> {
+    let clients = simulation.clients.as_ref()?;
+    let who = reader.who(&clients.who, simulation.world.snapshot.model());
+    Some(match clients.coarse? {
+        Coarse::NoCity => text("The geo database does not know this city. {who} stands for it.").set("who", who),
+        Coarse::NoSubdivision => {
+            text("The geo database does not know this part of a country. {who} stands for it.").set("who", who)
+        }
+    })
+}
+
+/// How the answer stands to the draft, or to what is live.
+pub enum Beside {
+    Nothing,
+    Same,
+    /// Other pools or records: what they would be.
+    Other(String),
+}
+
+impl Shown {
+    pub fn new(reader: &Reader, simulation: &Simulation, group: &Explained, beside: &Beside) -> Shown {
+        let trace = &group.trace;
+        let mut shown = Shown {
+            head: head(simulation.at, beside),
+            records: records(trace),
+            more_records: trace.answer.len().saturating_sub(MOST_RECORDS),
+            below: below(simulation, trace),
+            steps: Vec::new(),
+            odds: Vec::new(),
+            facts: facts(trace),
+            dig: dig(reader, simulation, group),
+        };
+        match &trace.steering {
+            Some(steering) => shown.steer(reader, &simulation.world, trace, steering),
+            None => shown.steps.push(fixed(trace)),
+        }
+        shown
+    }
+
+    fn steer(&mut self, reader: &Reader, world: &World, trace: &Trace, steering: &SteeringTrace) {
+        self.steps.push(place(reader, world, steering));
+        self.steps.extend(steering.rules.iter().enumerate().filter_map(|(at, rule)| {
+            let last = at + 1 == steering.rules.len();
+            rule_step(at + 1, &rule.name, rule.verdict, &rule.reason, last)
+        }));
+        let of_step = steering.steps.iter().enumerate().flat_map(|(at, step)| {
+            step.pools.iter().filter_map(move |pool| Some((at + 1, pool)).filter(|(_, pool)| is_passed(pool)))
+        });
+        for (_, pool) in of_step {
+            self.steps.push(passed(reader, &world.health, pool));
+        }
+        self.steps.push(used(steering, trace));
+        let family = family(&trace.rtype);
+        let servers: Vec<&ServerTrace> =
+            steering.servers.iter().filter(|server| family.is_none_or(|family| server.family == family)).collect();
+        self.steps.extend(servers.iter().filter(|server| server.odds == 0.0).map(|server| left_out(server)));
+        if let (Some(ttl), Some(reason)) = (steering.ttl, &steering.ttl_reason) {
+            self.steps.push(Step {
+                icon: "clock",
+                colour: "muted",
+                strong: false,
+                head: text("Resolvers may keep it for {ttl} s").set("ttl", ttl),
+                below: vec![sentence(reason)],
+            });
+        }
+        let pools = pools(trace);
+        if pools.len() > 1 {
+            self.odds.extend(pools.iter().map(|(pool, odds)| Bar {
+                drawn: steering.choice.pool.as_deref() == Some(*pool),
+                ..bar(pool, f64::from(*odds) / 1000.0)
+            }));
+        }
+        let drawn = servers.iter().filter(|server| server.odds > 0.0);
+        if servers.len() > 1 || self.odds.is_empty() {
+            self.odds.extend(drawn.map(|server| Bar { drawn: server.answered, ..bar(&server.endpoint, server.odds) }));
+        }
+    }
+}
+
+fn bar(label: &str, share: f64) -> Bar {
+    let width = format!("{:.1}%", share * 100.0);
+    Bar { label: label.to_owned(), width, percent: percent_text(share), drawn: false }
+}
+
+fn head(at: At, beside: &Beside) -> Text {
+    match (at, beside) {
+        (At::Live, Beside::Nothing) => text("Live answer"),
+        (At::Live, Beside::Same) => text("Live answer, same in the draft"),
+        (At::Live, Beside::Other(draft)) => text("Live answer. In the draft: {answer}").set("answer", draft),
+        (At::Draft, Beside::Other(live)) => text("Answer in your draft. Live: {answer}").set("answer", live),
+        (At::Draft, Beside::Same) => text("Answer in your draft, same as live"),
+        (At::Draft, Beside::Nothing) => text("Answer in your draft"),
+        (At::Version(number), Beside::Other(live)) => {
+            text("Answer of version {n} in the health of now. Live: {answer}").set("n", number).set("answer", live)
+        }
+        (At::Version(number), Beside::Same) => {
+            text("Answer of version {n} in the health of now, same as live").set("n", number)
+        }
+        (At::Version(number), Beside::Nothing) => text("Answer of version {n} in the health of now").set("n", number),
+    }
+}
+
+fn records(trace: &Trace) -> Vec<String> {
+    if trace.answer.is_empty() {
+        return vec![trace.rcode.clone()];
+    }
+    let other = |record: &&crate::answer::RecordTrace| match record.rtype == trace.rtype {
+        true => record.value.clone(),
+        false => format!("{} {}", record.rtype, record.value),
+    };
+    trace.answer.iter().take(MOST_RECORDS).map(|record| other(&record)).collect()
+}
+
+fn below(simulation: &Simulation, trace: &Trace) -> Vec<Text> {
+    let mut below = Vec::new();
+    let answered: Vec<&str> = trace
+        .steering
+        .iter()
+        .flat_map(|steering| &steering.servers)
+        .filter(|server| server.answered)
+        .map(|server| &*server.endpoint)
+        .collect();
+    let pool = trace.steering.as_ref().and_then(|steering| steering.choice.pool.as_deref());
+    if let (Some(pool), false) = (pool, answered.is_empty()) {
+        below.push(text("{servers} in {pool}").set("servers", answered.join(", ")).set("pool", pool));
+    }
+    if trace.answer.is_empty() && trace.rcode == "NOERROR" {
+        below.push(text("There is no {type} to answer").set("type", &trace.rtype));
+    }
+    if let Some(record) = trace.answer.first() {
+        below.push(text("TTL {ttl} s").set("ttl", record.ttl));
+    }
+    if simulation.clients.is_some() && trace.steering.is_some() {
+        below.push(scope(trace));
+    }
+    below
+}
+
+/// For whom the answer holds.
+fn scope(trace: &Trace) -> Text {
+    let address = trace.steering.as_ref().and_then(|steering| steering.client.address.split('/').next());
+    let network = address.and_then(|address| ipnet::IpNet::new(address.parse::<IpAddr>().ok()?, trace.scope).ok());
+    match network {
+        Some(network) if trace.scope > 0 => text("cacheable for {network}").set("network", network.trunc()),
+        _ => text("cacheable for everyone"),
+    }
+}
+
+fn facts(trace: &Trace) -> Vec<(Text, Text)> {
+    let mut facts = vec![
+        (text("Response code"), plain(&trace.rcode)),
+        (text("Zone"), trace.zone.as_ref().map_or_else(|| text("none of ours"), plain)),
+    ];
+    if let Some(steering) = &trace.steering {
+        facts.push((text("Policy"), plain(&steering.policy)));
+    }
+    let flags = match trace.authoritative {
+        true => text("AA, not signed by DNSSEC"),
+        false => text("not authoritative"),
+    };
+    facts.push((text("Flags"), flags));
+    facts.push((text("Scope of the client subnet"), plain(format!("/{}", trace.scope))));
+    facts.extend(trace.extended_error.map(|code| (text("Extended error (RFC 8914)"), plain(code))));
+    facts
+}
+
+/// The command that asks the same of the server itself.
+fn dig(reader: &Reader, simulation: &Simulation, group: &Explained) -> String {
+    let name = group.trace.name.trim_end_matches('.');
+    let subnet = group.networks.first().map_or(String::new(), |network| format!(" +subnet={network}"));
+    format!("dig @{} {name} {}{subnet}", reader.node, simulation.rtype)
+}
+
+fn fixed(trace: &Trace) -> Step {
+    let below = trace.sentences.iter().map(plain).collect();
+    let head = match (&trace.zone, trace.rcode.as_str()) {
+        (None, _) => text("No zone here holds this name"),
+        (_, "NXDOMAIN") => text("There is no such name"),
+        _ if trace.answer.is_empty() => text("The name has no such records"),
+        _ => text("Its records are fixed: everyone gets the same"),
+    };
+    Step { icon: "file-text", colour: "", strong: true, head, below }
+}
+
+fn place(reader: &Reader, world: &World, steering: &SteeringTrace) -> Step {
+    let client = &steering.client;
+    let country =
+        client.country.as_ref().map(|code| code.parse().map_or_else(|_| code.clone(), |code| reader.country(code)));
+    let parts: Vec<String> = client.city.clone().into_iter().chain(country).collect();
+    let place = match (parts.is_empty(), &client.continent) {
+        (false, _) => plain(parts.join(", ")),
+        (true, Some(continent)) => plain(continent),
+        (true, None) => text("Place unknown"),
+    };
+    let by = match client.source {
+        crate::answer::ClientSource::Ecs => {
+            text("From client subnet {network} sent by the resolver.").set("network", &client.address)
+        }
+        crate::answer::ClientSource::Resolver => text("From {resolver}.").set("resolver", &client.source_reason),
+    };
+    let mut below = vec![by];
+    below.extend(client.asn.map(|asn| plain(format!("AS{asn}."))));
+    below.push(geo_file(world, reader.now));
+    Step { icon: "map-pin", colour: "", strong: true, head: place, below }
+}
+
+/// Which database says so, and how old it is.
+fn geo_file(world: &World, _: Timestamp) -> Text {
+    let built = world.snapshot.geo().databases().first().and_then(|database| {
+        Some((database.kind.clone(), Timestamp::from_second(i64::try_from(database.built).ok()?).ok()?))
+    });
+    match built {
+        Some((kind, at)) => {
+            text("Geo database {kind} of {date}.").set("kind", kind).set("date", at.strftime("%Y-%m-%d"))
+        }
+        None => text("There is no geo database."),
+    }
+}
+
+fn rule_step(number: usize, name: &str, verdict: RuleVerdict, reason: &str, last: bool) -> Option<Step> {
+    let (icon, colour, strong, head) = match verdict {
+        RuleVerdict::NotReached => return None,
+        RuleVerdict::Disabled => ("ban", "muted", false, text("Rule {n} is switched off: {name}")),
+        RuleVerdict::PassedOver => ("x", "muted", false, text("Rule {n} does not match: {name}")),
+        RuleVerdict::Matches if last => ("check", "okc", true, text("The catch-all matches: {name}")),
+        RuleVerdict::Matches => ("check", "okc", true, text("Rule {n} matches: {name}")),
+    };
+    let below = if verdict == RuleVerdict::Disabled { Vec::new() } else { vec![sentence(reason)] };
+    Some(Step { icon, colour, strong, head: head.set("n", number).set("name", name), below })
+}
+
+/// Reasons of the engine stay in its words.
+fn sentence(reason: &str) -> Text {
+    let mut letters = reason.chars();
+    let first = letters.next().map_or(String::new(), |first| first.to_uppercase().to_string());
+    let end = if reason.ends_with(['.', '?', '!']) { "" } else { "." };
+    plain(format!("{first}{}{end}", letters.as_str()))
+}
+
+fn is_passed(pool: &PoolTrace) -> bool {
+    matches!(pool.standing, Standing::NoWeight | Standing::NotServing | Standing::CanaryAlone | Standing::Shed)
+}
+
+fn passed(reader: &Reader, health: &HealthTable, pool: &PoolTrace) -> Step {
+    let (icon, colour) = match pool.state {
+        PoolState::Down => ("octagon-x", ""),
+        PoolState::Held => ("hand", "warnc"),
+        PoolState::Off => ("ban", "muted"),
+        PoolState::Drain => ("circle-arrow-down", "muted"),
+        PoolState::Ok => ("x", "muted"),
+    };
+    let mut below = vec![sentence(&pool.reason)];
+    below.extend(since(reader, health, &pool.pool));
+    Step { icon, colour, strong: false, head: text("{pool} is passed over").set("pool", &pool.pool), below }
+}
+
+/// How long a pool has been what it is.
+pub fn since(reader: &Reader, health: &HealthTable, pool: &str) -> Option<Text> {
+    let known = health.pools.get(&pool.parse().ok()?)?;
+    let at = Timestamp::from_millisecond(i64::try_from(known.since_ms).ok()?).ok().filter(|_| known.since_ms > 0)?;
+    let seconds = reader.now.duration_since(at).as_secs().max(0).unsigned_abs();
+    Some(text("For {time}.").say("time", span(seconds)))
+}
+
+fn used(steering: &SteeringTrace, trace: &Trace) -> Step {
+    let reason = sentence(&steering.choice.reason);
+    let Some(pool) = &steering.choice.pool else {
+        let (icon, head) = ("octagon-x", text("No pool can answer"));
+        return Step { icon, colour: "", strong: true, head, below: vec![reason] };
+    };
+    let family = family(&trace.rtype);
+    let of = steering.servers.iter().filter(|server| family.is_none_or(|family| server.family == family));
+    let (of, up) = (of.clone().count(), of.filter(|server| server.odds > 0.0).count());
+    let mut below = vec![reason];
+    below.push(match up {
+        0 | 1 => {
+            count(of, "{up} of {n} endpoint can be answered.", "{up} of {n} endpoints can be answered.").set("up", up)
+        }
+        _ => text("{up} of {n} endpoints can be answered. One is drawn by weight.").set("up", up).set("n", of),
+    });
+    Step { icon: "check", colour: "okc", strong: true, head: text("{pool} is used").set("pool", pool), below }
+}
+
+fn left_out(server: &ServerTrace) -> Step {
+    let head = text("Endpoint {endpoint} is left out").set("endpoint", &server.endpoint);
+    let reason = match &*server.reason {
+        "up" => text("Others of the pool come first."),
+        reason => sentence(reason),
+    };
+    Step { icon: "x", colour: "muted", strong: false, head, below: vec![reason] }
+}
+
+fn family(rtype: &str) -> Option<Family> {
+    match rtype {
+        "A" => Some(Family::Ipv4),
+        "AAAA" => Some(Family::Ipv6),
+        _ => None,
+    }
+}
+
+/// What is answered, in one line: pools with odds, or the records.
+pub fn in_short(trace: &Trace) -> String {
+    let pools = pools(trace);
+    match &*pools {
+        [] => match trace.answer.first() {
+            Some(record) => record.value.clone(),
+            None => trace.rcode.clone(),
+        },
+        [(pool, _)] => (*pool).to_owned(),
+        _ => {
+            let each = |(pool, odds): &(&str, u16)| format!("{pool} {}", percent_text(f64::from(*odds) / 1000.0));
+            pools.iter().map(each).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// True when both groups of answers are the same for most clients.
+pub fn beside(groups: &[Explained], others: &[Explained]) -> Beside {
+    let short = |groups: &[Explained]| groups.iter().map(|group| in_short(&group.trace)).collect::<Vec<_>>();
+    let (mine, other) = (short(groups), short(others));
+    if mine == other { Beside::Same } else { Beside::Other(other.into_iter().next().unwrap_or_default()) }
+}
+
+impl Group {
+    /// `href` leads to the explanation for one network.
+    pub fn new(group: &Explained, href: impl Fn(&str) -> String) -> Group {
+        let rules = group.trace.steering.iter().flat_map(|steering| &steering.rules);
+        let rule = rules.filter(|rule| rule.verdict == RuleVerdict::Matches).map(|rule| rule.name.clone()).next();
+        let networks: Vec<String> = group.networks.iter().take(MOST_NETWORKS).map(ToString::to_string).collect();
+        Group {
+            share: group.share,
+            more_networks: group.networks.len().saturating_sub(MOST_NETWORKS),
+            rule: rule.unwrap_or_default(),
+            answer: in_short(&group.trace),
+            href: networks.first().map_or(String::new(), |network| href(network)),
+            networks,
+        }
+    }
+}
+
+/// Whether an address record is asked for, so that a page can offer the other family.
+pub fn is_address(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::A | RecordType::AAAA)
+}

@@ -1,0 +1,190 @@
+//! The first run, step 1: whoever reads the terminal or the log has a one-time code, and makes the first admin
+//! with it. The steps after it are pages like others, behind a sign-in; `NEXT` is the first of them.
+
+use std::net::SocketAddr;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
+
+use super::filters;
+use super::form::{self, Faults, Form};
+use super::login;
+use super::session::Browser;
+use super::text::Language;
+use super::visit::{is_own, language, outside, render, see, theme};
+use crate::control::account::{code, plain_code};
+use crate::control::accounts::new_account;
+use crate::control::token::{Role, secret_hash};
+use crate::control::{Author, Refusal, now};
+use crate::model::FieldError;
+use crate::web::{Problem, Web};
+
+/// Where the browser goes on once the first admin has signed in.
+const NEXT: &str = "/";
+/// How long a code is good.
+const GOOD_FOR: SignedDuration = SignedDuration::from_mins(15);
+/// Wrong codes after which the code is replaced.
+const MAX_TRIES: u32 = 5;
+
+/// The one-time code that opens the setup.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Where people reach this server.
+    url: String,
+    issued: Mutex<Option<Issued>>,
+}
+
+#[derive(Debug)]
+struct Issued {
+    hash: String,
+    until: Timestamp,
+    wrong: u32,
+}
+
+/// Why a code did not open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Denied {
+    Wrong,
+    /// Too old, tried too often, or none was made.
+    Over,
+}
+
+impl Setup {
+    pub fn new(url: impl Into<String>) -> Setup {
+        Setup { url: url.into(), issued: Mutex::default() }
+    }
+
+    /// Makes a code; one made before opens nothing any more.
+    pub fn issue(&self, now: Timestamp) -> String {
+        let text = code(&rand::random());
+        *self.issued.lock() = Some(Issued { hash: secret_hash(&plain_code(&text)), until: now + GOOD_FOR, wrong: 0 });
+        text
+    }
+
+    /// What the terminal says of a code.
+    pub fn line(&self, code: &str) -> String {
+        format!("Open {}/setup and enter the code {code}", self.url)
+    }
+
+    /// A right code stays good until somebody has used it up with `close`.
+    pub fn try_code(&self, code: &str, now: Timestamp) -> Result<(), Denied> {
+        let mut slot = self.issued.lock();
+        let Some(issued) = slot.as_mut().filter(|issued| now < issued.until) else { return Err(Denied::Over) };
+        let hash = secret_hash(&plain_code(code));
+        if hash.as_bytes().ct_eq(issued.hash.as_bytes()).into() {
+            return Ok(());
+        }
+        issued.wrong += 1;
+        if issued.wrong < MAX_TRIES {
+            return Err(Denied::Wrong);
+        }
+        *slot = None;
+        Err(Denied::Over)
+    }
+
+    pub fn close(&self) {
+        *self.issued.lock() = None;
+    }
+}
+
+#[derive(Template)]
+#[template(path = "ui/setup.html")]
+struct Page {
+    language: Language,
+    theme: &'static str,
+    form: Form,
+    faults: Faults,
+}
+
+pub(super) fn routes() -> Router<Web> {
+    Router::new().route("/setup", get(show).post(create))
+}
+
+async fn show(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Problem> {
+    if !web.control.accounts().is_empty() {
+        return Ok(see(NEXT));
+    }
+    page(&headers, StatusCode::OK, Form::default(), Faults::default())
+}
+
+fn page(headers: &HeaderMap, status: StatusCode, form: Form, faults: Faults) -> Result<Response, Problem> {
+    let (language, theme) = (language(headers), theme(headers));
+    let html = render(&Page { language, theme, form, faults }, language, now())?;
+    Ok((status, Html(html)).into_response())
+}
+
+async fn create(
+    State(web): State<Web>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    if !is_own(&Method::POST, &headers) {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "Another site's page sent this; set up on Northing's own.");
+        return Ok(outside(&web, &request, problem));
+    }
+    if !web.control.accounts().is_empty() {
+        return Ok(see(NEXT));
+    }
+    let form = form::of_stranger(request).await?;
+    if let Err(denied) = web.setup.try_code(form.text("code"), now()) {
+        let remedy = match denied {
+            Denied::Wrong => "look at the terminal or the log again, and type every letter",
+            Denied::Over => {
+                let line = web.setup.line(&web.setup.issue(now()));
+                tracing::warn!("{line}");
+                "a new one stands in the log now; or run northing setup-code on the server"
+            }
+        };
+        let error = FieldError::new("code", "this is not the code, or it is no longer good", remedy);
+        return page(&headers, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(vec![error], ""));
+    }
+    let id = form.text("id").to_lowercase();
+    let made = match new_account(&id, form.text("name"), Role::Admin, form.raw("password"), now()).await {
+        Ok(account) => {
+            let author = Author { actor: account.id.clone(), address: Some(peer.ip()) };
+            web.control.create_first_admin(account, author).await
+        }
+        Err(errors) => Err(Refusal::Invalid(errors)),
+    };
+    match made {
+        Ok(account) => {
+            web.setup.close();
+            Ok(login::enter(&web, &account, Browser::of(&headers, Some(peer.ip())), NEXT))
+        }
+        Err(Refusal::Invalid(errors)) => {
+            page(&headers, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(errors, ""))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_opens_for_a_while_and_bears_few_tries() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let setup = Setup::new("http://127.0.0.1:8053");
+        assert_eq!(setup.try_code("", at(0)), Err(Denied::Over));
+        let first = setup.issue(at(0));
+        assert_eq!(setup.try_code(&first.to_lowercase().replace('-', " "), at(899)), Ok(()));
+        assert_eq!(setup.try_code(&first, at(900)), Err(Denied::Over));
+        let second = setup.issue(at(900));
+        assert_eq!(setup.try_code(&first, at(901)), Err(Denied::Wrong));
+        for _ in 0..3 {
+            assert_eq!(setup.try_code("BCDF", at(901)), Err(Denied::Wrong));
+        }
+        assert_eq!(setup.try_code(&second, at(901)), Ok(()));
+        assert_eq!(setup.try_code("BCDF", at(901)), Err(Denied::Over));
+        assert_eq!(setup.try_code(&second, at(901)), Err(Denied::Over));
+    }
+}
