@@ -7,6 +7,7 @@
 pub mod account;
 pub mod accounts;
 pub mod draft;
+pub mod effect;
 mod keeper;
 pub mod lockout;
 pub mod outcomes;

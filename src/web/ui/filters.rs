@@ -28,6 +28,17 @@ pub fn say<S: Say, O: Say>(text: S, _: &dyn Values, slot: &'static str, other: O
     Ok(text.text().say(slot, other.text()))
 }
 
+/// What another template of ours rendered.
+pub struct Markup(pub String);
+
+impl std::fmt::Display for Markup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl askama::filters::HtmlSafe for Markup {}
+
 /// One of the icons in `static/icons.svg`; what it means stands beside it in words.
 #[askama::filter_fn]
 pub fn icon<D: Display>(name: D, _: &dyn Values) -> Result<Safe<String>> {

@@ -16,15 +16,18 @@ mod history;
 mod kept;
 mod live;
 mod login;
+mod monitors;
 mod map;
 mod names;
 mod overview;
 mod sentence;
+mod pools;
 mod session;
 mod setup;
 mod state;
 mod text;
 mod trouble;
+mod values;
 mod visit;
 
 use std::convert::Infallible;
@@ -72,6 +75,8 @@ fn pages() -> Vec<Page> {
     pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
+    pages.extend(pools::pages());
+    pages.extend(monitors::pages());
     pages.extend(explain::pages());
     pages.extend(names::pages());
     pages
