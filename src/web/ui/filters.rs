@@ -64,6 +64,18 @@ pub trait Draw {
     fn html(&self, language: Language) -> String;
 }
 
+impl<D: Draw> Draw for &D {
+    fn html(&self, language: Language) -> String {
+        (**self).html(language)
+    }
+}
+
+impl Draw for super::beat::Beat {
+    fn html(&self, language: Language) -> String {
+        self.to_html(language)
+    }
+}
+
 #[askama::filter_fn]
 pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(drawing.html(language(values))))
