@@ -12,6 +12,7 @@ mod frame;
 mod live;
 mod login;
 mod overview;
+mod regions;
 mod session;
 mod setup;
 mod state;
@@ -58,6 +59,7 @@ fn pages() -> Vec<Page> {
     pages.extend(live::pages());
     pages.extend(overview::pages());
     pages.extend(explain::pages());
+    pages.extend(regions::pages());
     pages
 }
 
