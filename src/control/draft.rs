@@ -1,20 +1,26 @@
 //! Drafts: what somebody is about to publish, kept from page to page and over restarts. Each author has one.
-//! A draft is checked whole at every edit, so that it can be published unless somebody else was faster.
+//! A draft is checked whole at every edit, so that it can be published unless somebody else was faster. What
+//! then is in the way is told here; `merge` says what fits together.
+
+mod merge;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use crate::model::{Checked, Edit, FieldError, Kind, Model};
 
-use super::{Control, Refusal, now};
+use super::{Author, Control, Expect, Publication, Published, Refusal, Tests, now};
+use merge::merged;
 
 /// Edits that one draft may hold; an import of more is published at once.
 pub const MAX_EDITS: usize = 20_000;
+/// The largest draft as JSON, the largest body of a request; well below what is read back at a start.
+const MAX_BYTES: usize = 64 << 20;
 
 /// What one author has changed and not yet published.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -23,6 +29,10 @@ pub struct Draft {
     /// In the order in which each thing was first touched.
     pub edits: Vec<Drafted>,
     pub changed: Option<Timestamp>,
+    /// Why the last change is only in memory: the disk refused it. Nothing that was typed is lost while the
+    /// server runs.
+    #[serde(skip)]
+    pub unsaved: Option<String>,
 }
 
 /// One thing as the draft wants it.
@@ -36,15 +46,46 @@ pub struct Drafted {
     pub before: Option<Value>,
 }
 
+/// A thing of the draft that somebody else published meanwhile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conflict {
+    pub mine: Drafted,
+    /// What it is now; `None` when it was deleted.
+    pub theirs: Option<Value>,
+    /// Both together, where they touch different fields.
+    pub merged: Option<Value>,
+}
+
+/// How a conflict is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    Theirs,
+    Mine,
+    Merged,
+}
+
+impl Drafted {
+    pub fn edit(&self) -> Edit {
+        Edit { kind: self.kind, id: self.id.clone(), value: self.value.clone() }
+    }
+
+    /// What has to be true of the live model for this to overwrite nobody's work.
+    fn expects(&self, model: &Model) -> Expect {
+        let (kind, id) = (self.kind, self.id.clone());
+        match model.entity(kind, &id) {
+            None => Expect::Absent(kind, id),
+            Some(live) => Expect::Unchanged(kind, id, live.get("rev").and_then(Value::as_u64).unwrap_or_default()),
+        }
+    }
+}
+
 impl Draft {
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
     }
 
     pub fn edits(&self) -> Vec<Edit> {
-        let edit =
-            |Drafted { kind, id, value, .. }: &Drafted| Edit { kind: *kind, id: id.clone(), value: value.clone() };
-        self.edits.iter().map(edit).collect()
+        self.edits.iter().map(Drafted::edit).collect()
     }
 
     pub fn of(&self, kind: Kind, id: &str) -> Option<&Drafted> {
@@ -53,24 +94,57 @@ impl Draft {
 
     /// Takes edits in. One that leads back to what is live leaves the draft.
     fn take(&mut self, model: &Model, edits: Vec<Edit>) {
+        let mut known: BTreeMap<(Kind, String), usize> = BTreeMap::new();
+        for (at, drafted) in self.edits.iter().enumerate() {
+            known.insert((drafted.kind, drafted.id.clone()), at);
+        }
         for Edit { kind, id, value } in edits {
-            let live = model.entity(kind, &id);
-            let known = self.edits.iter().position(|drafted| drafted.kind == kind && drafted.id == id);
-            if same(live.as_ref(), value.as_ref()) {
-                known.map(|at| self.edits.remove(at));
-            } else if let Some(at) = known {
-                self.edits[at].value = value;
-            } else {
-                self.edits.push(Drafted { kind, id, value, before: live });
+            match known.get(&(kind, id.clone())).and_then(|at| self.edits.get_mut(*at)) {
+                Some(drafted) => drafted.value = value,
+                None => {
+                    known.insert((kind, id.clone()), self.edits.len());
+                    let before = model.entity(kind, &id);
+                    self.edits.push(Drafted { kind, id, value, before });
+                }
             }
         }
+        self.edits.retain(|drafted| !is_live(model, drafted));
     }
 
-    /// The things that somebody else published meanwhile: each with what it is now.
-    pub fn conflicts(&self, model: &Model) -> Vec<(&Drafted, Option<Value>)> {
-        let changed = self.edits.iter().map(|drafted| (drafted, model.entity(drafted.kind, &drafted.id)));
-        changed.filter(|(drafted, live)| !same(live.as_ref(), drafted.before.as_ref())).collect()
+    /// The things that somebody else published meanwhile, unless both want the same.
+    pub fn conflicts(&self, model: &Model) -> Vec<Conflict> {
+        let conflict = |mine: &Drafted| {
+            let theirs = model.entity(mine.kind, &mine.id);
+            if same(theirs.as_ref(), mine.before.as_ref()) || same(theirs.as_ref(), mine.value.as_ref()) {
+                return None;
+            }
+            let merged = match (&mine.before, &mine.value, &theirs) {
+                (Some(before), Some(value), Some(theirs)) => merged(before, value, theirs),
+                _ => None,
+            };
+            Some(Conflict { mine: mine.clone(), theirs, merged })
+        };
+        self.edits.iter().filter_map(conflict).collect()
     }
+
+    fn settle(&mut self, model: &Model, kind: Kind, id: &str, how: Settle) {
+        let merged = self.conflicts(model).into_iter().find(|c| c.mine.kind == kind && c.mine.id == id);
+        let Some(conflict) = merged else { return };
+        if how == Settle::Theirs {
+            return self.edits.retain(|drafted| drafted.kind != kind || drafted.id != id);
+        }
+        if let Some(drafted) = self.edits.iter_mut().find(|drafted| drafted.kind == kind && drafted.id == id) {
+            drafted.before = conflict.theirs;
+            if let (Settle::Merged, Some(merged)) = (how, conflict.merged) {
+                drafted.value = Some(merged);
+            }
+        }
+        self.edits.retain(|drafted| !is_live(model, drafted));
+    }
+}
+
+fn is_live(model: &Model, drafted: &Drafted) -> bool {
+    same(model.entity(drafted.kind, &drafted.id).as_ref(), drafted.value.as_ref())
 }
 
 /// Equal but for what the server itself writes.
@@ -85,44 +159,89 @@ fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
     a.map(plain) == b.map(plain)
 }
 
-/// The drafts of everybody.
+/// The drafts of everybody. Reading one never waits for a disk.
 #[derive(Debug, Default)]
-pub struct Drafts(Mutex<BTreeMap<String, Arc<Draft>>>);
+pub struct Drafts {
+    kept: RwLock<BTreeMap<String, Arc<Draft>>>,
+    /// Held while a draft is changed and written.
+    changing: tokio::sync::Mutex<()>,
+}
 
 impl Drafts {
-    /// As the store kept them.
+    /// As the store kept them. What is no draft, or too large to be one, is told and left out.
     pub fn load(kept: Vec<Value>) -> Drafts {
-        let drafts = kept.into_iter().filter_map(|value| serde_json::from_value::<Draft>(value).ok());
-        Drafts(Mutex::new(drafts.map(|draft| (draft.author.clone(), Arc::new(draft))).collect()))
+        let read = |value: Value| match serde_json::from_value::<Draft>(value) {
+            Ok(draft) if draft.edits.len() <= MAX_EDITS && !draft.author.is_empty() => Some(draft),
+            Ok(draft) => {
+                tracing::warn!("a draft of {} changes by {:?} is left out", draft.edits.len(), draft.author);
+                None
+            }
+            Err(error) => {
+                tracing::warn!("a file in drafts/ is no draft and is left out: {error}");
+                None
+            }
+        };
+        let drafts = kept.into_iter().filter_map(read).map(|draft| (draft.author.clone(), Arc::new(draft)));
+        Drafts { kept: RwLock::new(drafts.collect()), ..Drafts::default() }
     }
 }
 
 impl Control {
     pub async fn draft(&self, author: &str) -> Arc<Draft> {
-        self.shared().drafts.0.lock().await.get(author).cloned().unwrap_or_default()
+        self.shared().drafts.kept.read().get(author).cloned().unwrap_or_default()
     }
 
-    /// Adds edits to the author's draft: all of them, durably, or none with every error.
+    /// Adds edits to the author's draft: all of them, or none with every error. Errors that the draft had before,
+    /// because somebody else published meanwhile, are left to the review.
     pub async fn edit_draft(&self, author: &str, edits: Vec<Edit>) -> Result<Arc<Draft>, Refusal> {
-        let model = self.model();
-        self.change_draft(author, move |draft| {
-            draft.take(&model, edits);
-            if draft.edits.len() > MAX_EDITS {
-                let problem = format!("a draft of {} changes", draft.edits.len());
-                return Err(vec![FieldError::new("", problem, format!("publish at most {MAX_EDITS} at once"))]);
-            }
-            tokio::task::block_in_place(|| model.check(&draft.edits())).map(drop)
+        self.change_draft(author, move |draft, model| {
+            let before = draft.edits();
+            draft.take(model, edits);
+            let Err(errors) = model.check(&draft.edits()) else { return Ok(()) };
+            let known = model.check(&before).err().unwrap_or_default();
+            let new: Vec<FieldError> = errors.into_iter().filter(|error| !known.contains(error)).collect();
+            if new.is_empty() { Ok(()) } else { Err(new) }
         })
         .await
     }
 
     /// Takes one thing, or everything, out of the draft.
     pub async fn discard_draft(&self, author: &str, what: Option<(Kind, &str)>) -> Result<Arc<Draft>, Refusal> {
-        self.change_draft(author, |draft| {
+        self.change_draft(author, |draft, _| {
             draft.edits.retain(|drafted| what.is_some_and(|what| what != (drafted.kind, &*drafted.id)));
             Ok(())
         })
         .await
+    }
+
+    /// Settles one conflict; what the draft then says is checked when it is published.
+    pub async fn settle_draft(&self, author: &str, kind: Kind, id: &str, how: Settle) -> Result<Arc<Draft>, Refusal> {
+        self.change_draft(author, |draft, model| {
+            draft.settle(model, kind, id, how);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Publishes the author's draft and empties it. Somebody else's work is never overwritten unseen: then it is a
+    /// conflict, and the draft stays. What was drafted while this was under way stays as well.
+    pub async fn publish_draft(&self, author: Author, message: String, tests: Tests) -> Result<Published, Refusal> {
+        let (draft, model) = (self.draft(&author.actor).await, self.model());
+        if let Some(first) = draft.conflicts(&model).first() {
+            let (kind, id) = (first.mine.kind.singular(), &first.mine.id);
+            return Err(Refusal::Conflict(format!("{kind} {id} was changed by somebody else meanwhile")));
+        }
+        let expect = draft.edits.iter().map(|drafted| drafted.expects(&model)).collect();
+        let owner = author.actor.clone();
+        let edits: Vec<Edit> =
+            draft.edits.iter().filter(|drafted| !is_live(&model, drafted)).map(Drafted::edit).collect();
+        let published = self.publish(Publication { edits, message, author, expect, tests }).await?;
+        self.change_draft(&owner, |now, _| {
+            now.edits.retain(|drafted| !draft.edits.iter().any(|published| same_edit(published, drafted)));
+            Ok(())
+        })
+        .await?;
+        Ok(published)
     }
 
     /// The model as it would be with the draft.
@@ -138,21 +257,56 @@ impl Control {
     async fn change_draft(
         &self,
         author: &str,
-        change: impl FnOnce(&mut Draft) -> Result<(), Vec<FieldError>>,
+        change: impl FnOnce(&mut Draft, &Model) -> Result<(), Vec<FieldError>>,
     ) -> Result<Arc<Draft>, Refusal> {
-        let mut drafts = self.shared().drafts.0.lock().await;
-        let mut draft = drafts.get(author).map(|draft| Draft::clone(draft)).unwrap_or_default();
-        change(&mut draft).map_err(Refusal::Invalid)?;
-        draft.author = author.into();
-        draft.changed = Some(now());
-        let kept = (!draft.is_empty()).then(|| serde_json::to_value(&draft).unwrap_or_default());
+        let drafts = &self.shared().drafts;
+        let _changing = drafts.changing.lock().await;
+        let mut draft = Draft::clone(&*self.draft(author).await);
+        let model = self.model();
+        let kept = tokio::task::block_in_place(|| {
+            change(&mut draft, &model)?;
+            draft.author = author.into();
+            draft.changed = Some(now());
+            within_limits(&draft)
+        });
+        let kept = kept.map_err(Refusal::Invalid)?;
         let owner = author.to_owned();
-        self.keeper.run(move |keeper| keeper.store.put_draft(&owner, kept.as_ref())).await?;
+        let stored = self.keeper.run(move |keeper| keeper.store.put_draft(&owner, kept.as_ref())).await;
+        draft.unsaved = stored.err().map(|fault| fault.to_string());
+        if let Some(fault) = &draft.unsaved {
+            tracing::error!("the draft of {author:?} is kept in memory only: {fault}");
+        }
         let draft = Arc::new(draft);
         match draft.is_empty() {
-            true => drafts.remove(author),
-            false => drafts.insert(author.into(), draft.clone()),
+            true => drafts.kept.write().remove(author),
+            false => drafts.kept.write().insert(author.into(), draft.clone()),
         };
         Ok(draft)
     }
 }
+
+fn same_edit(a: &Drafted, b: &Drafted) -> bool {
+    (a.kind, &a.id, &a.value) == (b.kind, &b.id, &b.value)
+}
+
+/// The draft as it is kept, `None` for an empty one; an error where it is too much.
+fn within_limits(draft: &Draft) -> Result<Option<Value>, Vec<FieldError>> {
+    if draft.is_empty() {
+        return Ok(None);
+    }
+    if draft.edits.len() > MAX_EDITS {
+        let problem = format!("a draft of {} changes", draft.edits.len());
+        return Err(vec![FieldError::new("", problem, format!("publish at most {MAX_EDITS} at once"))]);
+    }
+    let kept = serde_json::to_value(draft).unwrap_or_default();
+    let size = kept.to_string().len();
+    if size > MAX_BYTES {
+        let problem = format!("a draft of {} MiB", size >> 20);
+        let remedy = format!("publish what you have first; a draft holds {} MiB", MAX_BYTES >> 20);
+        return Err(vec![FieldError::new("", problem, remedy)]);
+    }
+    Ok(Some(kept))
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ mod ranges;
 mod record;
 mod sample;
 mod segments;
+mod shares;
 mod split;
 mod who;
 
