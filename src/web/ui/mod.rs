@@ -21,6 +21,7 @@ mod monitors;
 mod names;
 mod overview;
 mod pools;
+mod regions;
 mod sentence;
 mod session;
 mod setup;
@@ -78,6 +79,7 @@ fn pages() -> Vec<Page> {
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
     pages.extend(explain::pages());
+    pages.extend(regions::pages());
     pages.extend(names::pages());
     pages
 }
