@@ -2,6 +2,7 @@
 //! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
+mod account;
 mod assets;
 mod beat;
 mod chart;
@@ -17,6 +18,7 @@ mod login;
 mod map;
 mod overview;
 mod session;
+mod settings;
 mod setup;
 mod state;
 mod text;
@@ -68,6 +70,8 @@ fn pages() -> Vec<Page> {
     pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(explain::pages());
+    pages.extend(account::pages());
+    pages.extend(settings::pages());
     pages
 }
 
