@@ -6,6 +6,8 @@ mod account;
 mod assets;
 mod beat;
 mod chart;
+mod dock;
+mod draft;
 mod explain;
 mod export;
 mod filters;
@@ -16,13 +18,18 @@ mod kept;
 mod live;
 mod login;
 mod map;
+mod monitors;
+mod names;
 mod overview;
+mod pools;
+mod sentence;
 mod session;
 mod settings;
 mod setup;
 mod state;
 mod text;
 mod trouble;
+mod values;
 mod visit;
 
 use std::convert::Infallible;
@@ -69,9 +76,13 @@ fn pages() -> Vec<Page> {
     pages.extend(live::pages());
     pages.extend(history::pages());
     pages.extend(overview::pages());
+    pages.extend(draft::pages());
+    pages.extend(pools::pages());
+    pages.extend(monitors::pages());
     pages.extend(explain::pages());
     pages.extend(account::pages());
     pages.extend(settings::pages());
+    pages.extend(names::pages());
     pages
 }
 
