@@ -2,6 +2,7 @@
 //! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
+mod account;
 mod assets;
 mod beat;
 mod chart;
@@ -24,6 +25,7 @@ mod pools;
 mod regions;
 mod sentence;
 mod session;
+mod settings;
 mod setup;
 mod state;
 mod text;
@@ -80,6 +82,8 @@ fn pages() -> Vec<Page> {
     pages.extend(monitors::pages());
     pages.extend(explain::pages());
     pages.extend(regions::pages());
+    pages.extend(account::pages());
+    pages.extend(settings::pages());
     pages.extend(names::pages());
     pages
 }
