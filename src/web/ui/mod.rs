@@ -3,6 +3,7 @@
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
 mod assets;
+mod audit;
 mod beat;
 mod dock;
 mod draft;
@@ -14,11 +15,13 @@ mod frame;
 mod live;
 mod login;
 mod overview;
+mod past;
 mod session;
 mod setup;
 mod state;
 mod text;
 mod trouble;
+mod versions;
 mod visit;
 
 use std::convert::Infallible;
@@ -60,6 +63,8 @@ fn pages() -> Vec<Page> {
     pages.extend(live::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
+    pages.extend(versions::pages());
+    pages.extend(audit::pages());
     pages.extend(explain::pages());
     pages
 }
