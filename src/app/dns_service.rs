@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use std::{fmt, io};
@@ -74,23 +75,35 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// Adds the threads' counts up while there are any.
 async fn count(edge: Arc<Edge<Snapshot>>, control: Control, stop: CancellationToken) {
-    let mut before = 0;
+    let mut before = Totals::default();
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(COUNT_EVERY) => {}
-        }
-        let (slice, total) = look(&edge, before);
-        before = total;
+        let stopped = tokio::select! {
+            () = stop.cancelled() => true,
+            () = tokio::time::sleep(COUNT_EVERY) => false,
+        };
+        let slice = look(&edge, &mut before);
         control.shared().traffic.lock().add(slice);
+        if stopped {
+            return;
+        }
     }
 }
 
-/// What was said since the look that saw `before` replies, and how many there are now.
-fn look(edge: &Edge<Snapshot>, before: u64) -> (Slice, u64) {
-    let (mut policies, mut pools, mut total) = (BTreeMap::new(), BTreeMap::new(), 0_u64);
+/// What was counted since the start.
+#[derive(Default)]
+struct Totals {
+    replies: u64,
+    subnets: u64,
+    times: BTreeMap<Duration, u64>,
+}
+
+/// What was said since the look that saw `before`, which becomes what there is now.
+fn look(edge: &Edge<Snapshot>, before: &mut Totals) -> Slice {
+    let (mut policies, mut pools, mut now) = (BTreeMap::new(), BTreeMap::new(), Totals::default());
     for counters in edge.counters() {
-        total += counters.replies().map(|(_, _, count)| count).sum::<u64>();
+        now.replies += counters.replies().map(|(_, _, count)| count).sum::<u64>();
+        now.subnets += counters.subnets.load(Relaxed);
+        counters.times().for_each(|(time, count)| *now.times.entry(time).or_default() += count);
         counters.take_credits(|credits: &dns::Credits<Snapshot>| {
             let snapshot = credits.newest.load();
             let (policy_ids, pool_ids) = (snapshot.policy_ids(), snapshot.pool_ids());
@@ -102,7 +115,18 @@ fn look(edge: &Edge<Snapshot>, before: u64) -> (Slice, u64) {
             }
         });
     }
-    (Slice { at_ms: unix_ms(), replies: total.saturating_sub(before), policies, pools }, total)
+    let since = |time: &Duration, count: u64| count - before.times.get(time).copied().unwrap_or_default().min(count);
+    let times = now.times.iter().map(|(time, count)| (*time, since(time, *count)));
+    let slice = Slice {
+        at_ms: unix_ms(),
+        replies: now.replies.saturating_sub(before.replies),
+        subnets: now.subnets.saturating_sub(before.subnets),
+        policies,
+        pools,
+        times: times.filter(|(_, count)| *count > 0).collect(),
+    };
+    *before = now;
+    slice
 }
 
 /// Names the held pools that had to answer.

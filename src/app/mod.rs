@@ -7,6 +7,7 @@ pub mod demo;
 mod dns_service;
 mod geo_files;
 mod http_service;
+mod traffic_file;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -25,14 +26,14 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
 use crate::control::accounts::{make_password, new_account};
-use crate::control::token::{Role, Token};
+use crate::control::token::{Role, Scope, Token};
 use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, now, system_event};
 use crate::health::{EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
-use crate::web::{self, Setup, Streams, Web};
+use crate::web::{self, Sessions, Setup, Streams, Web};
 
 use certificate::Certificate;
 use core::Core;
@@ -84,6 +85,8 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let (core, wanted) = Core::start(opened, geo, stop.clone())?;
     let control = core.control.clone();
 
+    traffic_file::load(config.data_dir.clone(), &control).await;
+
     // Sockets before anything else can fail or take time: an occupied port is said at once.
     let dns = DnsService::start(&config, &control, core.used_held.clone())?;
     let http = TcpListener::bind(config.http).await;
@@ -105,9 +108,11 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         metrics,
         local_token: Arc::new(local_token),
         ready: ready.clone(),
-        sessions: Arc::default(),
+        sessions: Arc::new(Sessions::load(core.sessions.clone(), control.clone())),
+        entrance: Arc::default(),
         setup: setup.clone(),
         streams: Arc::new(Streams::new(stop.clone())),
+        maps: Arc::default(),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -116,6 +121,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         tokio::spawn(certificate.watch(stop.clone()));
     }
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
+    let traffic = tokio::spawn(traffic_file::keep(config.data_dir.clone(), control.clone(), stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
@@ -143,7 +149,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     dns.stop().await;
     stop.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
-    let _ = tokio::join!(prober, geo_watch);
+    let _ = tokio::join!(prober, geo_watch, traffic);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
     // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
@@ -173,8 +179,10 @@ impl Offline {
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
+            entrance: Arc::default(),
             setup: Arc::default(),
             streams: Arc::new(Streams::new(stop.clone())),
+            maps: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }
@@ -239,7 +247,7 @@ fn probe_of(Watch { target, address, monitor }: &Watch) -> Probe {
 
 /// Access for the command line on this machine, new at each start and known to the directory's owner.
 fn local_access(http: SocketAddr) -> (Local, Token) {
-    let (token, secret) = web::make_token("command-line", Role::Admin, Vec::new(), 0);
+    let (token, secret) = web::make_token("command-line", Role::Admin, Vec::new(), 0, Scope::default());
     // A wildcard address is no destination.
     let ip = match http.ip() {
         ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -261,7 +269,7 @@ async fn first_token(control: &Control) -> Result<(), Failure> {
         println!("There is no API token yet; make one with: sudo northing token create NAME --role admin");
         return Ok(());
     }
-    let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
+    let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0, Scope::default());
     let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
     made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
     say(&format!("The first API token, shown this once: {secret}"));

@@ -7,12 +7,15 @@
 pub mod account;
 pub mod accounts;
 pub mod draft;
+pub mod effect;
 mod keeper;
+pub mod lockout;
 pub mod outcomes;
 mod passage;
 pub mod preview;
 pub mod rehearsal;
 mod retired;
+pub mod series;
 pub mod simulate;
 pub mod token;
 pub mod traffic;
@@ -58,6 +61,8 @@ pub struct Author {
     /// A login name, a token's id, `command-line` or `start`.
     pub actor: String,
     pub address: Option<IpAddr>,
+    /// What they may change.
+    pub scope: token::Scope,
 }
 
 /// What a caller asks to be published.
@@ -199,6 +204,15 @@ impl Control {
 
     /// Checks and publishes together, or changes nothing.
     pub async fn publish(&self, publication: Publication) -> Result<Published, Refusal> {
+        let outside = |Edit { kind, id, .. }: &Edit| {
+            let reason = publication.author.scope.admits(*kind, id).err()?;
+            let (problem, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
+            Some(FieldError::new(format!("{}/{id}", kind.as_str()), format!("the token {problem}"), remedy))
+        };
+        let outside: Vec<FieldError> = publication.edits.iter().filter_map(outside).collect();
+        if !outside.is_empty() {
+            return Err(Refusal::Invalid(outside));
+        }
         self.ask(|reply| Command::Publish(publication, reply)).await
     }
 
@@ -374,7 +388,7 @@ impl Control {
 
 impl Author {
     pub fn new(actor: &str) -> Self {
-        Author { actor: actor.into(), address: None }
+        Author { actor: actor.into(), address: None, scope: token::Scope::default() }
     }
 
     /// An audit entry of this author, to be completed.

@@ -5,6 +5,7 @@ use std::array;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -45,6 +46,11 @@ pub const CODES: [Code; 8] = [
     Code::BADVERS,
 ];
 
+/// A time of answers falls into one of four steps of each power of two, from a microsecond to a second.
+const TIMES: usize = 4 * 20;
+/// Below this all times are alike, in nanoseconds as a power of two.
+const TIMES_FROM: u32 = 10;
+
 /// Revisions whose credits wait to be read. When nobody reads, the oldest are forgotten.
 const MAX_UNREAD: usize = 16;
 
@@ -69,6 +75,8 @@ pub struct Counters<E> {
     pub unsent: AtomicU64,
     /// Batches or connections given up because of a fault of ours.
     pub faults: AtomicU64,
+    /// How long a sample of answers took, from the receipt of their batch to its last reply.
+    times: [AtomicU64; TIMES],
     credits: Mutex<VecDeque<Arc<Credits<E>>>>,
 }
 
@@ -94,6 +102,7 @@ impl<E: Engine> Counters<E> {
             slipped: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            times: array::from_fn(|_| AtomicU64::new(0)),
             credits: Mutex::default(),
         }
     }
@@ -120,6 +129,17 @@ impl<E: Engine> Counters<E> {
         })
     }
 
+    /// Counts `answers` that took `time`. Only the thread that owns the counters may call this.
+    pub fn time(&self, time: Duration, answers: usize) {
+        let cell = &self.times[time_step(time)];
+        cell.store(cell.load(Relaxed) + answers as u64, Relaxed);
+    }
+
+    /// Timed answers by the longest time of their step, ascending.
+    pub fn times(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.times.iter().enumerate().map(|(step, count)| (time_bound(step), count.load(Relaxed)))
+    }
+
     /// Begins to credit another snapshot's policies and pools.
     pub fn credit_to(&self, snapshot: &Arc<E>) -> Arc<Credits<E>> {
         let zeroes = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
@@ -144,6 +164,18 @@ impl<E: Engine> Counters<E> {
         }
         unread.retain(|credits| Arc::strong_count(credits) > 1);
     }
+}
+
+fn time_step(time: Duration) -> usize {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1 << TIMES_FROM);
+    let power = nanos.ilog2();
+    let quarter = (nanos >> (power - 2)) & 3;
+    ((power - TIMES_FROM) as usize * 4 + quarter as usize).min(TIMES - 1)
+}
+
+/// Where step `step` ends.
+fn time_bound(step: usize) -> Duration {
+    Duration::from_nanos((5 + step as u64 % 4) << (TIMES_FROM as usize + step / 4 - 2))
 }
 
 /// Adds one where there is no other writer, which spares a locked instruction for each reply.
@@ -209,6 +241,16 @@ mod tests {
             .take_credits(|credits| taken.push((credits.take_policies().collect(), credits.take_pools().collect())));
         assert_eq!(taken, [(vec![(0, 1)], vec![(1, 1)])] as [(Vec<_>, Vec<_>); 1]);
         counters.take_credits(|_| panic!("dropped"));
+    }
+
+    #[test]
+    fn times_fall_into_steps_of_a_quarter_at_most() {
+        for nanos in [0, 1_500, 20_000, 333_333, 70_000_000] {
+            let time = Duration::from_nanos(nanos);
+            let bound = time_bound(time_step(time));
+            assert!(bound >= time && (nanos < 1_024 || bound.as_nanos() * 4 <= time.as_nanos() * 5 + 4), "{nanos}");
+        }
+        assert_eq!(time_step(Duration::from_secs(100)), TIMES - 1);
     }
 
     #[test]

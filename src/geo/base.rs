@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use super::census::Census;
+use super::cities::{City, cities};
 use super::inside;
 use super::mmdb::{self, Contents, NO_RECORD};
 use super::ranges::{Ranges, intersect};
-use crate::model::{Continent, Country, Place, Subdivision};
+use super::who::Clients;
+use crate::model::{Continent, Country, Model, Place, Subdivision};
 
 /// The least share of networks that must have a country, or in an ASN database an AS number.
 const USABLE_PERCENT: f64 = 80.0;
@@ -42,6 +44,7 @@ pub struct Base {
     /// By the class of a range; the first is the unknown place.
     places: Vec<Place>,
     census: OnceLock<Census>,
+    cities: OnceLock<Vec<Clients>>,
 }
 
 impl Default for Base {
@@ -52,6 +55,7 @@ impl Default for Base {
             v6: Ranges::of(NO_RECORD),
             places: vec![Place::default()],
             census: OnceLock::new(),
+            cities: OnceLock::new(),
         }
     }
 }
@@ -71,7 +75,7 @@ impl Base {
             };
             let (v4, v6) = (class(&location.v4), class(&location.v6));
             let (places, databases) = (classes.places, vec![location.info]);
-            return Ok(Base { v4, v6, places, databases, census: OnceLock::new() });
+            return Ok(Base { v4, v6, places, databases, census: OnceLock::new(), cities: OnceLock::new() });
         };
         refuse_unusable(&asn, asn.info.asn_percent, "AS number")?;
         let mut classes = Classes::new(&location, Some(&asn));
@@ -81,7 +85,7 @@ impl Base {
         };
         let (v4, v6) = (class(&location.v4, &asn.v4), class(&location.v6, &asn.v6));
         let (places, databases) = (classes.places, vec![location.info, asn.info]);
-        Ok(Base { v4, v6, places, databases, census: OnceLock::new() })
+        Ok(Base { v4, v6, places, databases, census: OnceLock::new(), cities: OnceLock::new() })
     }
 
     /// Without any database: every client is unknown.
@@ -108,6 +112,13 @@ impl Base {
     /// How many addresses each place has.
     pub fn census(&self) -> &Census {
         self.census.get_or_init(|| Census::of(self))
+    }
+
+    /// The clients of each of `cities()`, in their order.
+    pub fn cities(&self) -> &[Clients] {
+        let read =
+            |city: &City| Clients::read(city.name, self, &Model::default(), None).unwrap_or_else(|_| Clients::nobody());
+        self.cities.get_or_init(|| cities().iter().map(read).collect())
     }
 
     pub(super) fn v4(&self) -> &Ranges {

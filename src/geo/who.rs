@@ -102,6 +102,11 @@ impl Clients {
         Err(empty.unwrap_or_default())
     }
 
+    /// Of a place that the database does not know at all.
+    pub(super) fn nobody() -> Clients {
+        Clients { who: Who::City(String::new(), None), coarse: Some(Coarse::NoCity), networks: Vec::new() }
+    }
+
     fn network(network: IpNet) -> Clients {
         Clients { who: Who::Network(network), coarse: None, networks: vec![(network, 1.0)] }
     }
@@ -309,7 +314,7 @@ fn city(folded: &str, base: &Base) -> Wanted {
     let name = known.map_or_else(|| name.to_owned(), |city| fold(city.name));
     let within = within.or(known.map(|city| city.country));
     let matches = |place: &&Place| {
-        place.city.as_ref().is_some_and(|city| fold(city) == name) && (within.is_none() || place.country == within)
+        (within.is_none() || place.country == within) && place.city.as_ref().is_some_and(|city| fold(city) == name)
     };
     let census = base.census();
     let largest = base.places().iter().zip(&census.counts).filter(|(place, _)| matches(place));

@@ -28,6 +28,17 @@ pub fn say<S: Say, O: Say>(text: S, _: &dyn Values, slot: &'static str, other: O
     Ok(text.text().say(slot, other.text()))
 }
 
+/// What another template of ours rendered.
+pub struct Markup(pub String);
+
+impl std::fmt::Display for Markup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl askama::filters::HtmlSafe for Markup {}
+
 /// One of the icons in `static/icons.svg`; what it means stands beside it in words.
 #[askama::filter_fn]
 pub fn icon<D: Display>(name: D, _: &dyn Values) -> Result<Safe<String>> {
@@ -58,6 +69,23 @@ pub fn asset<D: Display>(path: D, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(super::assets::url(&path.to_string())))
 }
 
+/// What draws itself: charts and the map.
+pub trait Draw {
+    /// Markup of ours; every word of somebody else's is escaped.
+    fn html(&self, language: Language) -> String;
+}
+
+impl<D: Draw> Draw for &D {
+    fn html(&self, language: Language) -> String {
+        (**self).html(language)
+    }
+}
+
+#[askama::filter_fn]
+pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(drawing.html(language(values))))
+}
+
 /// A moment, short: the time of day within a day, else the date with it. UTC; the page's script shows local
 /// time to those who want it.
 #[askama::filter_fn]
@@ -71,6 +99,12 @@ pub fn time(at: &Timestamp, values: &dyn Values) -> Result<Safe<String>> {
 #[askama::filter_fn]
 pub fn moment(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(time_html(*at, "%Y-%m-%d %H:%M:%S")))
+}
+
+/// The time of day to the second, as in a row of steps.
+#[askama::filter_fn]
+pub fn clock(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(time_html(*at, "%H:%M:%S")))
 }
 
 fn time_html(at: Timestamp, form: &str) -> String {

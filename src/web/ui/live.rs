@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::state::StateWord;
 use super::text::text;
 use super::visit::Visit;
-use super::{Page, frame, overview};
+use super::{Page, frame, history, overview, pools};
 use crate::control::now;
 use crate::control::token::Role;
 use crate::health::{Event, EventKind};
@@ -71,7 +71,9 @@ type Render = for<'v> fn(&'v Visit, &'v str) -> Pin<Box<dyn Future<Output = Vec<
 /// What can be followed. What stands after the colon of `pool:eu-west` is the function's second argument.
 const TOPICS: &[(&str, Render)] = &[
     ("frame", |visit, _| Box::pin(async { frame::live(visit) })),
+    ("history", |visit, period| Box::pin(history::live(visit, period))),
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
+    ("pool", |visit, id| Box::pin(pools::live(visit, id))),
 ];
 
 pub(super) fn pages() -> Vec<Page> {

@@ -381,7 +381,7 @@ fn used(steering: &SteeringTrace, trace: &Trace) -> Step {
         0 | 1 => {
             count(of, "{up} of {n} endpoint can be answered.", "{up} of {n} endpoints can be answered.").set("up", up)
         }
-        _ => text("{up} of {n} endpoints can be answered. One is drawn by weight:").set("up", up).set("n", of),
+        _ => text("{up} of {n} endpoints can be answered. One is drawn by weight.").set("up", up).set("n", of),
     });
     Step { icon: "check", colour: "okc", strong: true, head: text("{pool} is used").set("pool", pool), below }
 }

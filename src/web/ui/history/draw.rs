@@ -1,0 +1,165 @@
+//! Pools through time as bars: thin is up, half is degraded, full is down, an outline is on purpose.
+
+use jiff::Timestamp;
+
+use super::super::state::StateWord;
+use super::super::text::{Language, Text, text};
+use super::filter::Filters;
+use super::row;
+use crate::health::lanes::{Lane, Span};
+
+/// The narrowest bar, in percent of the width: shorter outages must be seen as well.
+const NARROWEST: f64 = 0.35;
+/// Bars of one lane; the shortest are left to the table.
+const MAX_BARS: usize = 60;
+/// Bars of one lane that have words beside them.
+const MAX_WORDS: usize = 3;
+/// Where the words of a bar need room, in percent of the width.
+const WORD_WIDTH: f64 = 14.0;
+
+/// One pool.
+pub struct LaneRow {
+    pub pool: String,
+    pub state: StateWord,
+    pub bars: Vec<Bar>,
+    pub words: Vec<Word>,
+    /// What was other than up, for those who cannot see it and for the table.
+    pub spans: Vec<SpanShown>,
+    pub label: String,
+}
+
+pub struct Bar {
+    pub class: &'static str,
+    pub x: String,
+    pub width: String,
+    pub y: u8,
+    pub height: u8,
+}
+
+pub struct Word {
+    pub x: String,
+    pub at_end: bool,
+    pub strong: bool,
+    pub text: Text,
+}
+
+pub struct SpanShown {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub is_open: bool,
+    pub state: Text,
+    pub length: Text,
+}
+
+/// Pools with problems first: by what they are now, then by how long they were not up.
+pub fn rank(spans: &[Span]) -> (StateWord, i64) {
+    let last = spans.last().map_or(StateWord::Up, |span| state(span.lane));
+    let seconds = |span: &Span| span.to.duration_since(span.from).as_secs();
+    let out: i64 = spans.iter().filter(|span| span.lane != Lane::Up).map(seconds).sum();
+    (last, -out)
+}
+
+fn state(lane: Lane) -> StateWord {
+    match lane {
+        Lane::Up => StateWord::Up,
+        Lane::Degraded { .. } => StateWord::Degraded,
+        Lane::Down => StateWord::Down,
+        Lane::Held => StateWord::Held,
+        Lane::Drained => StateWord::Drained,
+        Lane::Off => StateWord::Off,
+    }
+}
+
+fn said(lane: Lane) -> Text {
+    match lane {
+        Lane::Degraded { up, of } => text("{up} of {of} up").set("up", up).set("of", of),
+        lane => text(state(lane).word()),
+    }
+}
+
+pub fn lane(pool: &str, spans: &[Span], filters: &Filters, language: Language) -> LaneRow {
+    let whole = filters.to.duration_since(filters.from).as_secs_f64().max(1.0);
+    let percent = |at: Timestamp| at.duration_since(filters.from).as_secs_f64() / whole * 100.0;
+    let open = |span: &Span| filters.is_now && span.to == filters.to;
+    let mut out: Vec<&Span> = spans.iter().filter(|span| span.lane != Lane::Up).collect();
+    let length = |span: &Span| row::length(span.to.duration_since(span.from).as_secs().max(0).unsigned_abs());
+    let shown = |span: &&Span| SpanShown {
+        from: span.from,
+        to: span.to,
+        is_open: open(span),
+        state: said(span.lane),
+        length: length(span),
+    };
+    let listed: Vec<SpanShown> = out.iter().map(shown).collect();
+    if out.len() > MAX_BARS {
+        out.sort_by_key(|span| span.from.duration_since(span.to));
+        out.truncate(MAX_BARS);
+        out.sort_by_key(|span| span.from);
+    }
+    let bars: Vec<Bar> = out.iter().map(|span| bar(span.lane, percent(span.from), percent(span.to))).collect();
+    let mut words: Vec<Word> = Vec::new();
+    let mut taken = f64::INFINITY;
+    for span in out.iter().rev() {
+        let (from, to) = (percent(span.from), percent(span.to));
+        let (x, at_end) =
+            if to > 100.0 - WORD_WIDTH { (from - 0.6, true) } else { (to.max(from + NARROWEST) + 0.4, false) };
+        let end = if at_end { x } else { x + WORD_WIDTH };
+        let begin = if at_end { x - WORD_WIDTH } else { x };
+        if words.len() == MAX_WORDS || end > taken || begin < 0.0 {
+            continue;
+        }
+        taken = from.min(begin);
+        let text = text("{state}, {length}").say("state", said(span.lane)).say("length", length(span));
+        words.push(Word { x: format!("{x:.2}%"), at_end, strong: open(span), text });
+    }
+    let last = spans.last().map_or(StateWord::Up, |span| state(span.lane));
+    let label = label(pool, &listed, language);
+    LaneRow { pool: pool.to_owned(), state: last, bars, words, spans: listed, label }
+}
+
+fn bar(lane: Lane, from: f64, to: f64) -> Bar {
+    let (class, y, height) = match lane {
+        Lane::Down => ("down", 17, 24),
+        Lane::Degraded { .. } | Lane::Up => ("deg", 22, 14),
+        Lane::Held => ("drill", 20, 18),
+        Lane::Drained | Lane::Off => ("maint", 20, 18),
+    };
+    let width = (to - from).max(NARROWEST);
+    let x = from.min(100.0 - width);
+    Bar { class, x: format!("{x:.2}%"), width: format!("{width:.2}%"), y, height }
+}
+
+fn label(pool: &str, spans: &[SpanShown], language: Language) -> String {
+    const READ: usize = 5;
+    let clock = |at: Timestamp| at.strftime("%-d %b %H:%M").to_string();
+    let one = |span: &SpanShown| {
+        let range = if span.is_open { text("{state} since {from}") } else { text("{state} {from} to {to}") };
+        range.say("state", span.state.clone()).set("from", clock(span.from)).set("to", clock(span.to)).to_html(language)
+    };
+    let mut parts: Vec<String> = spans.iter().take(READ).map(one).collect();
+    if spans.len() > READ {
+        parts.push(text("and {n} more").set("n", spans.len() - READ).to_html(language));
+    }
+    if parts.is_empty() {
+        parts.push(text("up all the time").to_html(language));
+    }
+    format!("{pool}: {}", parts.join(", "))
+}
+
+/// Where times stand below the lanes, and their words.
+pub fn axis(filters: &Filters) -> Vec<(String, String)> {
+    const STEPS: [i64; 12] = [1, 2, 4, 6, 12, 24, 48, 96, 168, 336, 720, 2160];
+    let whole = filters.to.duration_since(filters.from).as_secs_f64().max(1.0);
+    let step = STEPS.into_iter().find(|hours| whole / (*hours as f64 * 3600.0) <= 7.0).unwrap_or(8760) * 3600;
+    let form = if step >= 24 * 3600 { "%-d %b" } else { "%H:%M" };
+    let first = filters.from.as_second().div_euclid(step) * step + step;
+    let marks = (0..10).map(|n| first + n * step);
+    let place = |second: i64| (second - filters.from.as_second()) as f64 / whole * 100.0;
+    marks
+        .filter(|second| (3.0..94.0).contains(&place(*second)))
+        .filter_map(|second| {
+            let at = Timestamp::from_second(second).ok()?;
+            Some((format!("{:.1}%", place(second)), at.strftime(form).to_string()))
+        })
+        .collect()
+}

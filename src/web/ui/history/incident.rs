@@ -1,0 +1,112 @@
+//! One event of the history with all its steps, and notes on it.
+
+use askama::Template;
+use axum::response::Response;
+
+use super::super::filters;
+use super::super::form::{Faults, Form};
+use super::super::frame::{Frame, Place};
+use super::super::text::text;
+use super::super::visit::{Visit, see};
+use super::row::Row;
+use super::{MAX_EVENTS, read};
+use crate::control::token::Role;
+use crate::health::story::{self, Key, Story};
+use crate::health::{Event, EventKind};
+use crate::model::FieldError;
+use crate::store::EventFilter;
+use crate::web::Problem;
+use crate::web::extract::Path;
+
+/// The longest note, in characters.
+const MAX_NOTE: usize = 1000;
+
+#[derive(Template)]
+#[template(path = "ui/history_incident.html")]
+struct Incident {
+    frame: Frame,
+    row: Row,
+    may_operate: bool,
+    faults: Faults,
+    note: String,
+}
+
+pub async fn show(visit: Visit, Path(key): Path<String>) -> Result<Response, Problem> {
+    let story = find(&visit, &key).await?;
+    page(&visit, &story, Faults::default(), String::new()).await.map(|page| visit.page(&page))
+}
+
+async fn page(visit: &Visit, story: &Story, faults: Faults, note: String) -> Result<Incident, Problem> {
+    let row = Row::of(story, visit);
+    let frame = visit.frame(Place::History, row.title.clone()).await.under(text("History"), "/history");
+    Ok(Incident { frame, row, may_operate: visit.may(Role::Operator), faults, note })
+}
+
+pub async fn note(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Problem> {
+    let story = find(&visit, &key).await?;
+    let note = form.text("note");
+    let length = note.chars().count();
+    if note.is_empty() || length > MAX_NOTE {
+        let fault = match length {
+            0 => FieldError::new("note", "the note is empty", "write what others should know"),
+            _ => {
+                FieldError::new("note", format!("the note has {length} characters"), format!("use at most {MAX_NOTE}"))
+            }
+        };
+        let mut faults = Faults::default();
+        faults.push(fault);
+        let page = page(&visit, &story, faults, note.to_owned()).await?;
+        return Ok(visit.page_with(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &page));
+    }
+    let incident = match story.key {
+        Key::Incident(number) => Some(number),
+        Key::Event(_) => None,
+    };
+    let event = Event {
+        cause: note.to_owned(),
+        actor: visit.user().id.clone(),
+        incident,
+        ..Event::at(visit.now, EventKind::Note, format!("history/{}", story.key))
+    };
+    visit.web.control.note(event).await;
+    visit.say(text("The note stands in the history now."));
+    Ok(see(&format!("/history/{}", story.key)))
+}
+
+/// The story of a key, put together from its own events only.
+pub async fn find(visit: &Visit, key: &str) -> Result<Story, Problem> {
+    let missing =
+        || Problem::not_found(format!("There is no event {key} in the history. Old ones make room for new ones."));
+    let key: Key = key.parse().map_err(|_| missing())?;
+    let events = match key {
+        Key::Incident(number) => {
+            let filter = EventFilter { incident: Some(number), ..EventFilter::default() };
+            read(visit, filter, MAX_EVENTS).await?.0
+        }
+        Key::Event(sequence) => since(visit, sequence).await?.ok_or_else(missing)?,
+    };
+    let stories = story::stories(&events, &visit.model(), &visit.web.control.health());
+    stories.into_iter().find(|story| story.key == key).ok_or_else(missing)
+}
+
+/// An event, what happened to its subject since, and the notes on it.
+async fn since(visit: &Visit, sequence: u64) -> Result<Option<Vec<Event>>, Problem> {
+    let control = &visit.web.control;
+    let first = control.events(EventFilter::default(), Some(sequence.saturating_add(1)), 1).await?;
+    let Some(first) = first.into_iter().next().filter(|event| event.sequence == sequence) else { return Ok(None) };
+    let subject = first.subject.split(' ').next().unwrap_or_default().to_owned();
+    let mut events = Vec::new();
+    if subject.contains('/') {
+        for subject in [subject.clone(), format!("history/{}", Key::Event(sequence))] {
+            let filter = EventFilter { subject: Some(subject), from: Some(first.at), ..EventFilter::default() };
+            events.extend(read(visit, filter, MAX_EVENTS).await?.0);
+        }
+    } else {
+        events.push(first);
+    }
+    // What begins like the subject may be about another one.
+    let same = |event: &Event| event.subject.split(' ').next() == Some(&subject) || event.kind == EventKind::Note;
+    events.retain(|event| event.sequence >= sequence && same(event));
+    events.sort_by_key(|event| event.sequence);
+    Ok(Some(events))
+}

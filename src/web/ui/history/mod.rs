@@ -1,0 +1,341 @@
+//! Failover history: what went out, when answers changed, and who got what instead. The list and its exports;
+//! one incident and the report are beside it.
+
+mod draw;
+mod filter;
+mod incident;
+mod report;
+mod row;
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use super::Page;
+use super::export;
+use super::filters;
+use super::frame::{Frame, Place};
+use super::live::Fragment;
+use super::text::{Text, count, text};
+use super::visit::Visit;
+use crate::control::Refusal;
+use crate::control::token::Role;
+use crate::health::story::{self, Story};
+use crate::health::{Event, lanes};
+use crate::store::{EventFilter, MAX_PAGE};
+use crate::web::Problem;
+use crate::web::extract::Query;
+use draw::LaneRow;
+use filter::Filters;
+use row::Row;
+
+/// Rows on one page.
+const PAGE_ROWS: usize = 50;
+/// Events that one page is made from; of a longer period the newest.
+const MAX_EVENTS: usize = 20_000;
+/// Pools that are drawn.
+const MAX_LANES: usize = 50;
+
+pub(super) fn pages() -> Vec<Page> {
+    vec![
+        Page::new("/history", Role::Viewer, get(show)),
+        Page::new("/history.csv", Role::Viewer, get(csv)),
+        Page::new("/history.json", Role::Viewer, get(json)),
+        Page::new("/history/events.csv", Role::Viewer, get(events_csv)),
+        Page::new("/history/events.json", Role::Viewer, get(events_json)),
+        Page::new("/history/report", Role::Viewer, get(report::show)),
+        Page::new("/history/{key}", Role::Viewer, get(incident::show)),
+        Page::new("/history/{key}/note", Role::Operator, post(incident::note)),
+    ]
+}
+
+type Asked = Query<HashMap<String, String>>;
+
+#[derive(Template)]
+#[template(path = "ui/history.html")]
+struct History {
+    frame: Frame,
+    head: Text,
+    filters: Filters,
+    /// Both rendered by their own templates.
+    drawing: Text,
+    list: Text,
+    /// The query of the exports.
+    query: String,
+}
+
+/// Lanes of the pools.
+#[derive(Template)]
+#[template(path = "ui/history_lanes.html")]
+struct Drawing {
+    title: Text,
+    lanes: Vec<LaneRow>,
+    axis: Vec<(String, String)>,
+    ends_now: bool,
+    not_drawn: usize,
+}
+
+/// The stories of one page.
+#[derive(Template)]
+#[template(path = "ui/history_list.html")]
+struct List {
+    rows: Vec<Row>,
+    counted: Text,
+    may_operate: bool,
+    /// Only part of the period was read.
+    cut: bool,
+    newer: Option<String>,
+    older: Option<String>,
+    empty: Empty,
+}
+
+/// Why nothing is listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Empty {
+    No,
+    /// There is nothing of that kind.
+    Filtered,
+    /// Nothing ever went out.
+    Never,
+}
+
+/// What a page of history is made from.
+struct Told {
+    events: Vec<Event>,
+    stories: Vec<Story>,
+    cut: bool,
+}
+
+async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
+    let filters = Filters::read(&asked, visit.now)?;
+    let told = told(&visit, &filters).await?;
+    let frame = visit.frame(Place::History, text("Failover history")).await;
+    let is_followed = filters.is_now && filters.is_plain() && !filters.is_dates();
+    let frame = if is_followed { frame.live(format!("history:{}", filters.period_word())) } else { frame };
+    let part = |html: String| text("{part}").html("part", html);
+    let page = History {
+        frame,
+        head: head(&told.stories, &filters),
+        drawing: part(visit.render(&drawing(&visit, &told.events, &filters))?),
+        list: part(visit.render(&list(&visit, &told, &filters))?),
+        query: filters.query(&[]),
+        filters: filters.with_choices(&visit.model()),
+    };
+    Ok(visit.page(&page))
+}
+
+/// The parts of the page that move. A page with other filters than the period is not followed.
+pub(super) async fn live(visit: &Visit, period: &str) -> Vec<Fragment> {
+    let asked = HashMap::from([("period".to_owned(), period.to_owned())]);
+    let Ok(filters) = Filters::read(&asked, visit.now) else { return Vec::new() };
+    let Ok(told) = told(visit, &filters).await else { return Vec::new() };
+    let drawn = visit.render(&drawing(visit, &told.events, &filters));
+    let said = format!("<p id=\"history-head\">{}</p>", head(&told.stories, &filters).to_html(visit.language));
+    let drawn = drawn.map(|html| Fragment::new("history-lanes", html));
+    drawn.into_iter().chain([Fragment::new("history-head", said)]).collect()
+}
+
+async fn told(visit: &Visit, filters: &Filters) -> Result<Told, Refusal> {
+    let (events, cut) = read(visit, filters.event_filter(), MAX_EVENTS).await?;
+    let stories = story::stories(&events, &visit.model(), &visit.web.control.health());
+    Ok(Told { events, stories, cut })
+}
+
+/// The newest events that a filter admits, the oldest of them first, and whether there were more. Page by page, so
+/// that what has to be written meanwhile does not wait.
+async fn read(visit: &Visit, filter: EventFilter, most: usize) -> Result<(Vec<Event>, bool), Refusal> {
+    let mut events: Vec<Event> = Vec::new();
+    let mut before = None;
+    while events.len() < most {
+        let page = visit.web.control.events(filter.clone(), before, MAX_PAGE).await?;
+        let was_last = page.len() < MAX_PAGE;
+        before = page.last().map(|event| event.sequence);
+        events.extend(page);
+        if was_last {
+            break;
+        }
+    }
+    let cut = events.len() >= most;
+    events.truncate(most);
+    events.reverse();
+    Ok((events, cut))
+}
+
+/// Is anything open, and were clients served?
+fn head(stories: &[Story], filters: &Filters) -> Text {
+    let failovers = || stories.iter().filter(|story| story.plot != story::Plot::Notice);
+    let open = failovers().filter(|story| story.is_open).count();
+    let open = match open {
+        0 => text("Nothing is open."),
+        open => count(open, "{n} event is still open.", "{n} events are still open."),
+    };
+    let unserved: std::collections::BTreeSet<&String> = failovers().flat_map(|story| &story.unserved).collect();
+    let median = story::median_reaction_ms(failovers());
+    let rest = match (median, unserved.len()) {
+        (None, 0) => text("{period} no client was left without an answer."),
+        (None, _) => text("{period} some clients of {names} had no working pool."),
+        (Some(_), 0) => text(
+            "{period} answers changed <b>{time}</b> (median) after the first failed check, and no client was left without an answer.",
+        ),
+        (Some(_), _) => text(
+            "{period} answers changed <b>{time}</b> (median) after the first failed check, and some clients of {names} had no working pool.",
+        ),
+    };
+    let rest = rest
+        .say("period", filters.period_text())
+        .say("time", row::short(median.unwrap_or(0)))
+        .say("names", count(unserved.len(), "{n} name", "{n} names"));
+    text("{open} {rest}").say("open", open).say("rest", rest)
+}
+
+fn drawing(visit: &Visit, events: &[Event], filters: &Filters) -> Drawing {
+    let (model, health) = (visit.model(), visit.web.control.health());
+    let all = lanes::lanes(events, &model, &health, filters.from, filters.to);
+    let wanted = |id: &str| filters.pool.is_empty() || filters.pool == id;
+    let mut pools: Vec<_> = all.into_iter().filter(|(id, _)| wanted(id.as_str())).collect();
+    pools.sort_by_key(|(_, spans)| draw::rank(spans));
+    let not_drawn = pools.len().saturating_sub(MAX_LANES);
+    pools.truncate(MAX_LANES);
+    let lanes = pools.iter().map(|(id, spans)| draw::lane(id.as_str(), spans, filters, visit.language)).collect();
+    Drawing { title: filters.lanes_title(), lanes, axis: draw::axis(filters), ends_now: filters.is_now, not_drawn }
+}
+
+fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
+    let mut wanted = told.stories.iter().filter(|story| filters.admits(story)).peekable();
+    let empty = match (wanted.peek().is_some(), told.stories.is_empty() && filters.is_plain()) {
+        (true, _) => Empty::No,
+        (false, true) => Empty::Never,
+        (false, false) => Empty::Filtered,
+    };
+    let wanted: Vec<&Story> = wanted.collect();
+    let start = (filters.page - 1) * PAGE_ROWS;
+    let shown = wanted.iter().skip(start).take(PAGE_ROWS);
+    let mut rows: Vec<Row> = shown.map(|story| Row::of(story, visit)).collect();
+    if let Some(first) = rows.first_mut().filter(|row| row.is_open) {
+        first.is_unfolded = true;
+    }
+    let page = |page: usize| filters.path("/history", &[("page", page.to_string())]);
+    List {
+        rows,
+        counted: text("{n} in {period}").set("n", wanted.len()).say("period", filters.period_length()),
+        may_operate: visit.may(Role::Operator),
+        cut: told.cut,
+        newer: (filters.page > 1).then(|| page(filters.page - 1)),
+        older: (wanted.len() > start + PAGE_ROWS).then(|| page(filters.page + 1)),
+        empty,
+    }
+}
+
+const COLUMNS: [&str; 16] = [
+    "event",
+    "plot",
+    "kind",
+    "subject",
+    "open",
+    "starts",
+    "ends",
+    "seconds",
+    "cause",
+    "reason",
+    "started_by",
+    "names",
+    "first_failed_check_to_new_answers_ms",
+    "share_of_queries",
+    "answered_instead_by",
+    "names_without_a_working_pool",
+];
+
+async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
+    let filters = Filters::read(&asked, visit.now)?;
+    let told = told(&visit, &filters).await?;
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let rows = told.stories.iter().filter(|story| filters.admits(story)).map(|story| {
+        let plot = word(serde_json::json!(story.plot));
+        let reason = word(serde_json::json!(story.reason));
+        let text = |value: Option<String>| value.unwrap_or_default();
+        vec![
+            story.key.to_string(),
+            plot,
+            if story.is_automatic { "automatic" } else { "manual" }.into(),
+            story.subject.clone(),
+            story.is_open.to_string(),
+            story.starts.to_string(),
+            text(story.ends.map(|ends| ends.to_string())),
+            text(story.seconds(visit.now).map(|seconds| seconds.to_string())),
+            story.cause.clone(),
+            reason,
+            story.actor.clone(),
+            story.names.join(" "),
+            text(story.reaction_ms.map(|ms| ms.to_string())),
+            text(story.share.map(|share| share.to_string())),
+            story.instead.join(" "),
+            story.unserved.join(" "),
+        ]
+    });
+    export::csv("history", &COLUMNS, rows)
+}
+
+async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
+    let filters = Filters::read(&asked, visit.now)?;
+    let told = told(&visit, &filters).await?;
+    let one = |story: &Story| {
+        serde_json::json!({
+            "event": story.key.to_string(), "plot": story.plot, "subject": story.subject,
+            "kind": if story.is_automatic { "automatic" } else { "manual" }, "open": story.is_open,
+            "starts": story.starts, "ends": story.ends, "seconds": story.seconds(visit.now), "cause": story.cause,
+            "reason": story.reason, "started_by": story.actor, "names": story.names,
+            "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
+            "answered_instead_by": story.instead, "names_without_a_working_pool": story.unserved,
+            "steps": story.steps,
+        })
+    };
+    let rows: Vec<_> = told.stories.iter().filter(|story| filters.admits(story)).map(one).collect();
+    Ok(export::json("history", rows))
+}
+
+const EVENT_COLUMNS: [&str; 12] = [
+    "sequence",
+    "at",
+    "kind",
+    "subject",
+    "from",
+    "to",
+    "cause",
+    "actor",
+    "names",
+    "query_share",
+    "incident",
+    "first_failed",
+];
+
+async fn events_csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
+    let filters = Filters::read(&asked, visit.now)?;
+    let (events, _) = read(&visit, filters.event_filter(), MAX_EVENTS).await?;
+    let kind = |event: &Event| serde_json::json!(event.kind).as_str().unwrap_or_default().to_owned();
+    let rows = events.into_iter().rev().map(|event| {
+        vec![
+            event.sequence.to_string(),
+            event.at.to_string(),
+            kind(&event),
+            event.subject,
+            event.from,
+            event.to,
+            event.cause,
+            event.actor,
+            event.names.join(" "),
+            event.query_share.map(|share| share.to_string()).unwrap_or_default(),
+            event.incident.map(|number| number.to_string()).unwrap_or_default(),
+            event.first_failed.map(|at| at.to_string()).unwrap_or_default(),
+        ]
+    });
+    export::csv("events", &EVENT_COLUMNS, rows)
+}
+
+async fn events_json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
+    let filters = Filters::read(&asked, visit.now)?;
+    let (mut events, _) = read(&visit, filters.event_filter(), MAX_EVENTS).await?;
+    events.reverse();
+    Ok(export::json("events", events))
+}

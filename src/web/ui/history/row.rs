@@ -1,0 +1,311 @@
+//! A story in words: its head line, its steps, and the facts beside them.
+
+use jiff::Timestamp;
+
+use super::super::filters;
+use super::super::text::{Text, count, plain, text};
+use super::super::visit::Visit;
+use crate::health::story::{Plot, Story, subject_id};
+use crate::health::{Event, EventKind, PoolState};
+use crate::model::{Endpoint, Id, Model, Pool, Recovery};
+
+/// Names shown as chips; the rest is counted.
+const MAX_NAMES: usize = 12;
+
+/// A line of the list and what unfolds from it.
+pub struct Row {
+    pub key: String,
+    pub is_open: bool,
+    pub is_unfolded: bool,
+    pub is_notice: bool,
+    pub when: Text,
+    pub icon: &'static str,
+    pub colour: &'static str,
+    pub title: Text,
+    pub cause: String,
+    pub length: Text,
+    pub kind: Text,
+    pub steps: Vec<Step>,
+    pub steps_left_out: usize,
+    /// Without the final dot.
+    pub names: Vec<String>,
+    pub more_names: usize,
+    pub facts: Vec<Fact>,
+    /// The pool that may be given back or held back, and how it stands.
+    pub failback: Option<Failback>,
+    /// The pool or endpoint that has a page.
+    pub link: Option<(String, String)>,
+}
+
+pub struct Step {
+    /// `None` is now.
+    pub at: Option<Timestamp>,
+    pub text: Text,
+}
+
+pub struct Fact {
+    pub word: Text,
+    pub value: Text,
+}
+
+pub struct Failback {
+    pub pool: String,
+    pub is_held: bool,
+}
+
+impl Row {
+    pub fn of(story: &Story, visit: &Visit) -> Row {
+        let (model, now) = (visit.model(), visit.now);
+        let (icon, colour) = look(story);
+        let names = story.names.iter().take(MAX_NAMES).map(|name| name.trim_end_matches('.').to_owned()).collect();
+        let failback = failback(story, visit);
+        Row {
+            key: story.key.to_string(),
+            is_open: story.is_open,
+            is_unfolded: false,
+            is_notice: story.plot == Plot::Notice,
+            when: when(story, now),
+            icon,
+            colour,
+            title: title(story, &model),
+            cause: story.cause.clone(),
+            length: match (story.plot, story.seconds(now)) {
+                (Plot::Notice, _) => text(""),
+                (_, Some(seconds)) => length(seconds),
+                _ => text("ended later"),
+            },
+            kind: match (story.plot, story.is_automatic) {
+                (Plot::Notice, _) => text("Notice"),
+                (_, true) => text("Automatic"),
+                _ => text("Manual"),
+            },
+            steps: steps(story, visit),
+            steps_left_out: story.steps_left_out,
+            names,
+            more_names: story.names.len().saturating_sub(MAX_NAMES),
+            facts: facts(story),
+            failback,
+            link: link(story),
+        }
+    }
+}
+
+fn link(story: &Story) -> Option<(String, String)> {
+    let first = story.steps.iter().find(|event| event.subject.contains('/') && event.kind != EventKind::Note)?;
+    let is_pool = story.plot == Plot::Outage || first.subject.starts_with("pools/");
+    match story.plot {
+        Plot::Notice => None,
+        _ if is_pool => Some((format!("/pools/{}", story.subject), story.subject.clone())),
+        _ => Some((format!("/endpoints/{}", story.subject), story.subject.clone())),
+    }
+}
+
+fn look(story: &Story) -> (&'static str, &'static str) {
+    match (story.plot, story.is_open) {
+        (Plot::Outage, true) => ("octagon-x", ""),
+        (Plot::Outage, false) => ("circle-check", "okc"),
+        (Plot::Endpoint, true) => ("triangle-alert", "warnc"),
+        (Plot::Endpoint, false) => ("circle-check", "okc"),
+        (Plot::Switch, _) => ("wrench", ""),
+        (Plot::Notice, _) => ("info", ""),
+    }
+}
+
+fn title(story: &Story, model: &Model) -> Text {
+    let subject = &story.subject;
+    let instead = story.instead.join(", ");
+    match story.plot {
+        Plot::Outage if !instead.is_empty() && story.is_open => {
+            text("{pool} down, {instead} answers for it").set("pool", subject).set("instead", instead)
+        }
+        Plot::Outage if !instead.is_empty() => {
+            text("{pool} down, {instead} answered for it").set("pool", subject).set("instead", instead)
+        }
+        Plot::Outage => text("{pool} down").set("pool", subject),
+        Plot::Switch if story.to == "drain" => text("{pool} drained").set("pool", subject),
+        Plot::Switch if story.to == "off" => text("{pool} switched off").set("pool", subject),
+        Plot::Switch if story.to == "forced down" => text("{endpoint} forced down").set("endpoint", subject),
+        Plot::Switch => text("{what}: {state}").set("what", subject).say("state", state(&story.to)),
+        Plot::Endpoint => {
+            let pools = pools_of(model, subject);
+            let title = if pools.is_empty() { text("{endpoint} down") } else { text("{endpoint} out of {pools}") };
+            title.set("endpoint", subject).set("pools", pools.join(", "))
+        }
+        Plot::Notice => match story.steps.first().map(|event| event.kind) {
+            Some(EventKind::Publish) => text("{revision} published").set("revision", capital(&story.to)),
+            Some(EventKind::GeoDatabase) => text("Geo database {state}").set("state", &story.to),
+            Some(EventKind::Certificate) => {
+                let endpoint = subject.trim_start_matches("endpoints/");
+                text("Certificate of {endpoint}: {state}").set("endpoint", endpoint).set("state", &story.to)
+            }
+            _ => text("{what}: {state}").set("what", subject).say("state", state(&story.to)),
+        },
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn pools_of(model: &Model, endpoint: &str) -> Vec<String> {
+    let Ok(id) = endpoint.parse::<Id<Endpoint>>() else { return Vec::new() };
+    let holds = |pool: &Pool| pool.members.iter().any(|member| member.endpoint == id);
+    model.pools.iter().filter(|(_, pool)| holds(pool)).map(|(id, _)| id.to_string()).take(3).collect()
+}
+
+/// The words that events have for states.
+fn state(word: &str) -> Text {
+    match word {
+        "down" => text("Down"),
+        "up" | "ok" => text("Up"),
+        "held" => text("Held"),
+        "drain" => text("Drained"),
+        "off" => text("Off"),
+        "unknown" => text("No data"),
+        "forced down" => text("forced down"),
+        "forced up" => text("forced up"),
+        other => plain(other),
+    }
+}
+
+fn when(story: &Story, now: Timestamp) -> Text {
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let clock = |at: Timestamp| at.strftime("%H:%M").to_string();
+    let dated = |at: Timestamp| at.strftime("%-d %b %H:%M").to_string();
+    let (starts, is_today) = (story.starts, day(story.starts) == day(now));
+    let end = story.ends.filter(|_| story.plot != Plot::Notice);
+    let from = if is_today { clock(starts) } else { dated(starts) };
+    let pattern = match (story.is_open, end, is_today) {
+        (true, _, true) => "Today {from} to now",
+        (true, _, false) => "{from} to now",
+        (_, Some(_), true) => "Today {from} to {to}",
+        (_, Some(_), false) => "{from} to {to}",
+        (_, None, true) => "Today {from}",
+        (_, None, false) => "{from}",
+    };
+    let to = end.map(|end| if day(end) == day(starts) { clock(end) } else { dated(end) });
+    text(pattern).set("from", from).set("to", to.unwrap_or_default())
+}
+
+/// A length of time; seconds where it is short.
+pub fn length(seconds: u64) -> Text {
+    filters::span(seconds)
+}
+
+/// Milliseconds as seconds with one decimal where that says something.
+pub fn short(ms: u64) -> Text {
+    match ms {
+        0..10_000 => text("{s} s").set("s", format!("{:.1}", ms as f64 / 1000.0).trim_end_matches(".0")),
+        ms if ms < 120_000 => text("{s} s").set("s", (ms + 500) / 1000),
+        ms => filters::span(ms / 1000),
+    }
+}
+
+fn facts(story: &Story) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut add = |word: &'static str, value: Text| facts.push(Fact { word: text(word), value });
+    if let Some(ms) = story.reaction_ms {
+        add("First failed check to new answers", text("<b>{time}</b>").say("time", short(ms)));
+    }
+    if let Some(share) = story.share {
+        add("Share of queries to these names", text("<b>{share}</b>").set("share", filters::percent_text(share)));
+    }
+    if !story.instead.is_empty() {
+        add("Answered instead by", text("<b>{pools}</b>").set("pools", story.instead.join(", ")));
+    }
+    if story.plot != Plot::Notice {
+        let unserved = match story.unserved.len() {
+            0 => text("<b>0</b>"),
+            names => text("<b>some</b>, of {names}").say("names", count(names, "{n} name", "{n} names")),
+        };
+        add("Clients without an answer", unserved);
+    }
+    if let Some(ttl) = story.ttl {
+        add("TTL of the answers before", text("<b>{ttl} s</b>").set("ttl", ttl));
+    }
+    facts
+}
+
+fn failback(story: &Story, visit: &Visit) -> Option<Failback> {
+    let id: Id<Pool> = story.subject.parse().ok().filter(|_| story.plot == Plot::Outage && story.is_open)?;
+    let health = visit.web.control.health();
+    let state = health.pools.get(&id)?.state;
+    Some(Failback { pool: id.to_string(), is_held: state == PoolState::Held })
+}
+
+fn steps(story: &Story, visit: &Visit) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if let Some(first) = story.steps.iter().find_map(|event| event.first_failed) {
+        steps.push(Step { at: Some(first), text: text("First failed check") });
+    }
+    steps.extend(story.steps.iter().map(|event| Step { at: Some(event.at), text: step(event) }));
+    if let (Some(at), Some(ttl)) = (story.caches_end.filter(|at| *at <= visit.now), story.ttl) {
+        steps.push(Step { at: Some(at), text: text("Last cached answer expired (TTL {ttl} s)").set("ttl", ttl) });
+    }
+    steps.sort_by_key(|step| step.at);
+    if story.is_open {
+        steps.push(Step { at: None, text: still(story, visit) });
+    }
+    steps
+}
+
+fn step(event: &Event) -> Text {
+    let cause = &event.cause;
+    let pool = subject_id(event, "pools");
+    match (event.kind, pool) {
+        (EventKind::Note, _) => text("{who}: “{note}”").set("who", &event.actor).set("note", cause),
+        (EventKind::Switch, _) => text("{who}: <b>{what} {state}.</b> “{reason}”")
+            .set("who", &event.actor)
+            .set("what", without_kind(&event.subject))
+            .say("state", state(&event.to))
+            .set("reason", cause),
+        (EventKind::Pool, Some(pool)) if !event.instead.is_empty() => {
+            text("<b>{pool}: {state}.</b> {instead} answers now. {cause}")
+                .set("pool", pool)
+                .say("state", state(&event.to))
+                .set("instead", event.instead.join(", "))
+                .set("cause", cause)
+        }
+        (EventKind::Pool, Some(pool)) if !event.unserved.is_empty() => {
+            text("<b>{pool}: {state}.</b> Some clients have no working pool. {cause}")
+                .set("pool", pool)
+                .say("state", state(&event.to))
+                .set("cause", cause)
+        }
+        (EventKind::Pool | EventKind::Endpoint, _) => text("<b>{what}: {state}.</b> {cause}")
+            .set("what", without_kind(&event.subject))
+            .say("state", state(&event.to))
+            .set("cause", cause),
+        _ => text("{cause}").set("cause", cause),
+    }
+}
+
+fn without_kind(subject: &str) -> &str {
+    subject.split_once('/').map_or(subject, |(_, rest)| rest)
+}
+
+/// What holds now, and how it ends.
+fn still(story: &Story, visit: &Visit) -> Text {
+    let length = length(story.seconds(visit.now).unwrap_or(0));
+    let (model, health) = (visit.model(), visit.web.control.health());
+    let pool: Option<Id<Pool>> = story.subject.parse().ok().filter(|_| story.plot == Plot::Outage);
+    let known = pool.as_ref().and_then(|id| health.pools.get(id));
+    let recovery = pool.as_ref().and_then(|id| model.pools.get(id)).map(|pool| pool.recovery);
+    let pattern = match (known.map(|known| known.state), recovery) {
+        (Some(PoolState::Held), Some(Recovery::Manual)) => {
+            "Recovered after {length}. Waits for approval to answer again"
+        }
+        (Some(PoolState::Held), _) => "Recovered after {length}. {reason}",
+        (_, Some(Recovery::Auto)) => "Still down, {length}. Fails back by itself when its checks pass",
+        (_, Some(Recovery::After(_))) => "Still down, {length}. Fails back by itself after {seconds} s without a break",
+        (_, Some(Recovery::Manual)) => "Still down, {length}. Fails back when somebody approves it",
+        _ => "Still so, {length}",
+    };
+    let seconds = match recovery {
+        Some(Recovery::After(seconds)) => seconds,
+        _ => 0,
+    };
+    let reason = known.map(|known| known.reason.clone()).unwrap_or_default();
+    text(pattern).say("length", length).set("seconds", seconds).set("reason", capital(&reason))
+}

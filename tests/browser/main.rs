@@ -1,0 +1,11 @@
+//! What operators do, in a real browser against the real binary. Chromium and its driver are Debian's.
+//! No test looks at markup: they click and read what a person can.
+
+mod browser;
+mod driver;
+mod pages;
+#[allow(dead_code, reason = "shared with tests/e2e, which uses all of it")]
+#[path = "../e2e/server.rs"]
+mod server;
+mod sign_in;
+mod tour;
