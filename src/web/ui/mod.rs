@@ -4,6 +4,7 @@
 
 mod account;
 mod assets;
+mod audit;
 mod beat;
 mod chart;
 mod dock;
@@ -21,6 +22,8 @@ mod map;
 mod monitors;
 mod names;
 mod overview;
+mod past;
+mod sentence;
 mod pools;
 mod regions;
 mod sentence;
@@ -30,6 +33,7 @@ mod setup;
 mod state;
 mod text;
 mod trouble;
+mod versions;
 mod values;
 mod visit;
 
@@ -78,6 +82,8 @@ fn pages() -> Vec<Page> {
     pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
+    pages.extend(versions::pages());
+    pages.extend(audit::pages());
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
     pages.extend(explain::pages());
