@@ -132,15 +132,33 @@ impl Faults {
             .filter(other)
             .map(|error| match error.at.as_str() {
                 "" => sentence(error),
+                // `pools/eu: is still used by …` reads as one sentence.
+                at if says_what_it_is(&error.problem) => {
+                    sentence(&FieldError { problem: format!("{at} {}", error.problem), ..error.clone() })
+                }
                 at => format!("{at}: {}", sentence(error)),
             })
             .collect()
     }
 }
 
+/// True for a problem that goes on from the name of its place.
+fn says_what_it_is(problem: &str) -> bool {
+    ["is ", "has ", "and ", "stands "].iter().any(|verb| problem.starts_with(verb))
+}
+
 /// `problem; remedy` as people write it.
 fn sentence(error: &FieldError) -> String {
+    let field = error.at.rsplit(['.', ' ', '/']).next().unwrap_or_default();
+    let error = &match error.problem.starts_with("and ") {
+        true => FieldError { problem: format!("{field} {}", error.problem), ..error.clone() },
+        false => error.clone(),
+    };
     let capital = |text: &str| {
+        // What is an id or an address stays as it is written.
+        if text.split(' ').next().is_some_and(|word| word.contains(['-', '/', ':', '.']) && !word.ends_with('.')) {
+            return text.to_owned();
+        }
         let mut letters = text.chars();
         letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
     };
