@@ -15,6 +15,7 @@ mod live;
 mod login;
 mod map;
 mod overview;
+mod search;
 mod session;
 mod setup;
 mod state;
@@ -62,6 +63,7 @@ fn pages() -> Vec<Page> {
     pages.extend(live::pages());
     pages.extend(history::pages());
     pages.extend(overview::pages());
+    pages.extend(search::pages());
     pages.extend(explain::pages());
     pages
 }
