@@ -12,12 +12,13 @@ function morph(old, fresh) {
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   const byId = new Map([...old.children].filter(child => child.id).map(child => [child.id, child]));
-  [...fresh.childNodes].forEach((child, at) => {
+  const wanted = [...fresh.childNodes];
+  wanted.forEach((child, at) => {
     const known = byId.get(child.id);
     if (known && known !== old.childNodes[at]) old.insertBefore(known, old.childNodes[at] ?? null);
     if (old.childNodes[at]) morph(old.childNodes[at], child); else old.append(child);
   });
-  while (old.childNodes.length > fresh.childNodes.length) old.lastChild.remove();
+  while (old.childNodes.length > wanted.length) old.lastChild.remove();
 }
 
 function put(id, html) {
@@ -92,7 +93,6 @@ function palette() {
   const dialog = document.body.appendChild(document.createElement('dialog'));
   const field = document.createElement('input'), list = document.createElement('div'), name = $('span', find).textContent;
   dialog.className = 'sheet palette';
-  field.type = 'search';
   dialog.setAttribute('aria-label', name);
   field.setAttribute('aria-label', name);
   dialog.append(field, list);

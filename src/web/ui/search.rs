@@ -265,8 +265,8 @@ mod tests {
         let rules = json!([{ "name": "Everyone else", "steps": [{ "pools": [{ "pool": "eu-west" }] }] }]);
         let document = json!({
             "zones": { "z": { "fqdn": "shop.test.", "ns": ["a.other.test.", "b.other.test."] } },
-            "endpoints": { "eu-2": { "ipv4": "192.0.2.12" } },
-            "pools": { "eu-west": { "name": "Dublin", "members": [{ "endpoint": "eu-2" }] }, "west": {} },
+            "endpoints": { "eu-2": { "ipv4": "192.0.2.12" }, "us-1": { "ipv4": "192.0.2.21" } },
+            "pools": { "eu-west": { "name": "Dublin", "members": [{ "endpoint": "eu-2" }] }, "west": { "members": [{ "endpoint": "us-1" }] } },
             "policies": { "app": { "attach": [{ "zone": "z", "name": "app.shop.test." }], "rules": rules } },
         });
         let empty = Model::empty();

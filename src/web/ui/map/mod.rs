@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::chart::distinct;
 use super::filters::{Draw, percent_text};
 use super::state::{PoolShown, PoolStates, StateWord};
 use super::text::{Language, escaped, plain, text};
@@ -193,7 +194,11 @@ impl WorldMap {
             }
             pins.push(Pin { pool: id.clone(), shown: shown.clone(), at: (x, y.clamp(12.0, HEIGHT - 12.0)), share });
         }
-        let colours = colours(&groups, states);
+        let mut planned: Vec<&Id<Pool>> = groups.iter().filter_map(|group| group.planned.as_ref()).collect();
+        planned.sort();
+        planned.dedup();
+        let own = planned.iter().map(|pool| states.get(pool).map_or(1, |shown| shown.colour));
+        let colours = planned.iter().map(|pool| (*pool).clone()).zip(distinct(own)).collect();
         WorldMap { name, borders, groups, pins, colours }
     }
 
@@ -377,20 +382,6 @@ impl Draw for WorldMap {
         self.list(&mut out, language);
         out
     }
-}
-
-/// Each planned pool's own colour, or where another pool of the map has it, one that is free.
-fn colours(groups: &[Group], states: &PoolStates) -> BTreeMap<Id<Pool>, usize> {
-    let mut colours: BTreeMap<Id<Pool>, usize> = BTreeMap::new();
-    for pool in groups.iter().filter_map(|group| group.planned.as_ref()) {
-        let own = states.get(pool).map_or(1, |shown| shown.colour);
-        let is_free = |colour: &usize| !colours.values().any(|known| known == colour);
-        let free = std::iter::once(own).chain(1..=super::state::COLOURS).find(is_free);
-        if !colours.contains_key(pool) {
-            colours.insert(pool.clone(), free.unwrap_or(own));
-        }
-    }
-    colours
 }
 
 /// Where a pool is: as set by hand, else in its country, else in that of its first server.
