@@ -26,7 +26,7 @@ mod past;
 mod sentence;
 mod pools;
 mod regions;
-mod sentence;
+mod search;
 mod session;
 mod settings;
 mod setup;
@@ -86,6 +86,7 @@ fn pages() -> Vec<Page> {
     pages.extend(audit::pages());
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
+    pages.extend(search::pages());
     pages.extend(explain::pages());
     pages.extend(regions::pages());
     pages.extend(account::pages());
