@@ -36,6 +36,7 @@ mod trouble;
 mod versions;
 mod values;
 mod visit;
+mod zones;
 
 use std::convert::Infallible;
 
@@ -80,6 +81,7 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(history::pages());
+    pages.extend(zones::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
     pages.extend(versions::pages());
