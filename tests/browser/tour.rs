@@ -71,7 +71,9 @@ fn every_page_is_on_the_tour() {
     for source in sources {
         let text = fs::read_to_string(&source).unwrap();
         for part in text.split("Page::new(").skip(1) {
-            let Some(path) = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+            let Some(path) = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
             found += 1;
             let saved = path.ends_with(".csv") || path.ends_with(".json");
             assert!(saved || known.contains(&path), "{path} of {} is not in tests/browser/pages.rs", source.display());

@@ -13,7 +13,7 @@ use super::filters;
 use super::form::{self, TOKEN_FIELD};
 use super::session::{Browser, Found};
 use super::text::{Language, Text, text};
-use super::visit::{here, is_own, language, outside, render, see, theme};
+use super::visit::{here, is_own, language, render, see, theme};
 use crate::control::account::Account;
 use crate::control::accounts::{password_matches, signed_in};
 use crate::control::{Author, now};
@@ -100,7 +100,7 @@ async fn sign_in(
 ) -> Result<Response, Problem> {
     if !is_own(&Method::POST, &headers) {
         let problem = Problem::new(StatusCode::FORBIDDEN, "Another site's page sent this; sign in on Northing's own.");
-        return Ok(outside(&web, &request, problem));
+        return Err(problem);
     }
     let form = form::of_stranger(request).await?;
     let (user, next) = (form.text("user").to_lowercase(), form.text("next").to_owned());

@@ -34,6 +34,7 @@ use crate::control::token::Role;
 pub use live::Streams;
 pub use session::Sessions;
 pub use setup::Setup;
+pub(super) use trouble::troubles;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {

@@ -18,7 +18,7 @@ use super::form::{self, Faults, Form};
 use super::login;
 use super::session::Browser;
 use super::text::Language;
-use super::visit::{is_own, language, outside, render, see, theme};
+use super::visit::{is_own, language, render, see, theme};
 use crate::control::account::{code, plain_code};
 use crate::control::accounts::new_account;
 use crate::control::token::{Role, secret_hash};
@@ -128,7 +128,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     if !is_own(&Method::POST, &headers) {
         let problem = Problem::new(StatusCode::FORBIDDEN, "Another site's page sent this; set up on Northing's own.");
-        return Ok(outside(&web, &request, problem));
+        return Err(problem);
     }
     if !web.control.accounts().is_empty() {
         return Ok(see(NEXT));
