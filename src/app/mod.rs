@@ -111,6 +111,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         sessions: Arc::default(),
         setup: setup.clone(),
         streams: Arc::new(Streams::new(stop.clone())),
+        maps: Arc::default(),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -179,6 +180,7 @@ impl Offline {
             sessions: Arc::default(),
             setup: Arc::default(),
             streams: Arc::new(Streams::new(stop.clone())),
+            maps: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }

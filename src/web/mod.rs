@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
-pub use ui::{Sessions, Setup, Streams};
+pub use ui::{Maps, Sessions, Setup, Streams};
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -63,6 +63,8 @@ pub struct Web {
     pub setup: Arc<Setup>,
     /// Pages that are followed live.
     pub streams: Arc<Streams>,
+    /// Where clients are sent, worked out once for each change.
+    pub maps: Arc<Maps>,
 }
 
 /// The whole of HTTP as one service.

@@ -13,6 +13,7 @@ mod frame;
 mod history;
 mod live;
 mod login;
+mod map;
 mod overview;
 mod session;
 mod setup;
@@ -32,6 +33,7 @@ use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
 pub use live::Streams;
+pub use map::Maps;
 pub use session::Sessions;
 pub use setup::Setup;
 pub(super) use trouble::troubles;
