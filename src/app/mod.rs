@@ -110,6 +110,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         ready: ready.clone(),
         sessions: Arc::default(),
         setup: setup.clone(),
+        boot: Arc::new(Config { dns: dns.addresses().to_vec(), http: http_address, ..config.clone() }),
         streams: Arc::new(Streams::new(stop.clone())),
         maps: Arc::default(),
     };
@@ -179,6 +180,7 @@ impl Offline {
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
             setup: Arc::default(),
+            boot: Arc::new(Config { data_dir: dir.to_owned(), ..Config::default() }),
             streams: Arc::new(Streams::new(stop.clone())),
             maps: Arc::default(),
         };

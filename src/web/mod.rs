@@ -24,6 +24,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::config::Config;
 use crate::control::Control;
 use crate::control::token::Token;
 use crate::metrics::Metrics;
@@ -61,6 +62,8 @@ pub struct Web {
     pub sessions: Arc<Sessions>,
     /// Makes the first admin.
     pub setup: Arc<Setup>,
+    /// What the process was started with; sockets as they are bound.
+    pub boot: Arc<Config>,
     /// Pages that are followed live.
     pub streams: Arc<Streams>,
     /// Where clients are sent, worked out once for each change.

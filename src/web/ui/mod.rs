@@ -64,6 +64,7 @@ fn pages() -> Vec<Page> {
     pages.extend(history::pages());
     pages.extend(overview::pages());
     pages.extend(explain::pages());
+    pages.extend(setup::pages());
     pages
 }
 

@@ -187,7 +187,8 @@ impl WorldMap {
             let Some(point) = point(model, pool) else { continue };
             let (x, mut y) = world::project(point);
             // Pools of one city stand below each other.
-            while pins.iter().any(|pin| (pin.at.0 - x).abs() < 20.0 && (pin.at.1 - y).abs() < 20.0) && y < HEIGHT - 30.0 {
+            while pins.iter().any(|pin| (pin.at.0 - x).abs() < 20.0 && (pin.at.1 - y).abs() < 20.0) && y < HEIGHT - 30.0
+            {
                 y += 22.0;
             }
             pins.push(Pin { pool: id.clone(), shown: shown.clone(), at: (x, y.clamp(12.0, HEIGHT - 12.0)), share });
@@ -223,8 +224,12 @@ impl WorldMap {
     }
 
     fn countries(&self, out: &mut String) {
-        let group_of: BTreeMap<Country, usize> =
-            self.groups.iter().enumerate().flat_map(|(at, group)| group.countries.iter().map(move |code| (*code, at))).collect();
+        let group_of: BTreeMap<Country, usize> = self
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(at, group)| group.countries.iter().map(move |code| (*code, at)))
+            .collect();
         let mut paths = vec![String::new(); self.groups.len() + 1];
         for (code, shape) in world::shapes() {
             let at = code.and_then(|code| group_of.get(&code).copied()).unwrap_or(self.groups.len());
@@ -232,7 +237,11 @@ impl WorldMap {
                 Shape::Outline(path) => paths[at].push_str(path),
                 Shape::Dot(x, y) => {
                     let width = 2.0 * DOT;
-                    let _ = write!(paths[at], "M{:.1} {y}a{DOT} {DOT} 0 1 1 {width} 0a{DOT} {DOT} 0 1 1-{width} 0z", x - DOT);
+                    let _ = write!(
+                        paths[at],
+                        "M{:.1} {y}a{DOT} {DOT} 0 1 1 {width} 0a{DOT} {DOT} 0 1 1-{width} 0z",
+                        x - DOT
+                    );
                 }
             }
         }
@@ -446,7 +455,8 @@ mod tests {
         let maps = Maps::default();
         let lands = maps.lands(&snapshot, &"app".parse().unwrap());
         let of = |code: &str| lands.0.iter().find(|land| land.country == code.parse().ok()).unwrap();
-        let pools = |code: &str| (of(code).planned.clone().unwrap().to_string(), of(code).now.clone().unwrap().to_string());
+        let pools =
+            |code: &str| (of(code).planned.clone().unwrap().to_string(), of(code).now.clone().unwrap().to_string());
         assert_eq!(pools("FR"), ("eu".into(), "us".into()));
         assert_eq!(pools("JP"), ("us".into(), "us".into()));
         assert!(Arc::ptr_eq(&lands, &maps.lands(&snapshot, &"app".parse().unwrap())), "asked once for a snapshot");
