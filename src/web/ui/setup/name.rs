@@ -25,7 +25,8 @@ struct Page {
     frame: Frame,
     steps: Vec<Step>,
     faults: Faults,
-    name: String,
+    /// The name as it was typed.
+    typed: String,
     /// `name` or `parent`.
     zone: &'static str,
     ns: String,
@@ -42,7 +43,7 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
     };
     let is_parent = plan.zone.is_some() && plan.zone != plan.name;
     let page = Page {
-        name: plan.name.as_ref().map(dotless).unwrap_or_default(),
+        typed: plan.name.as_ref().map(dotless).unwrap_or_default(),
         zone: if is_parent { "parent" } else { "name" },
         ns: plan.ns.iter().map(line).collect::<Vec<_>>().join("\n"),
         ..empty(&visit).await
@@ -52,7 +53,7 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
 
 async fn empty(visit: &Visit) -> Page {
     let frame = visit.frame(Place::Elsewhere, text("First run")).await;
-    let (name, ns) = (String::new(), String::new());
+    let (typed, ns) = (String::new(), String::new());
     Page {
         frame,
         steps: way(1),
@@ -85,7 +86,7 @@ pub async fn save(visit: Visit, form: Form) -> Result<Response, Problem> {
     }
     let page = Page {
         faults,
-        name: form.text("name").to_owned(),
+        typed: form.text("name").to_owned(),
         zone: if form.text("zone") == "parent" { "parent" } else { "name" },
         ns: form.text("ns").to_owned(),
         ..empty(&visit).await
