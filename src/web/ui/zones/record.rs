@@ -171,8 +171,8 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
     };
     if has_odd_underscore(&key) && !typed.keep_underscore {
         let mut faults = Faults::default();
-        let problem = format!("the name {} has an underscore", typed.name);
-        faults.push(FieldError::new("name", problem, "host names may use letters, digits and hyphens"));
+        let said = "has an underscore. Host names may use letters, digits and hyphens.";
+        faults.say("name", format!("{} {said}", typed.name));
         return Ok(again(typed, faults, true).await);
     }
     let place = format!("{}/{}", key.name.relative_to(&shown.zone.fqdn), key.rtype);
