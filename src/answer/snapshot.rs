@@ -62,6 +62,16 @@ impl Snapshot {
         }
     }
 
+    /// The same world with these pools down, whatever their servers are.
+    pub fn with_down(&self, down: &[Id<Pool>]) -> Snapshot {
+        let mut pools = self.pools.clone();
+        for pool in pools.iter_mut().flatten().filter(|pool| down.contains(&pool.id)) {
+            *pool = Arc::new(pool.taken_down());
+        }
+        let (model, geo) = (self.model.clone(), self.geo.clone());
+        Snapshot { model, geo, zones: self.zones.clone(), plans: self.plans.clone(), pools }
+    }
+
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }

@@ -21,6 +21,7 @@ mod ranges;
 mod record;
 mod sample;
 mod segments;
+mod shares;
 mod split;
 mod who;
 

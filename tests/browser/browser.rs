@@ -9,6 +9,12 @@ use thirtyfour::{Cookie, WebElement};
 use crate::driver::Driver;
 use crate::server::{Server, until};
 
+/// The admin of the demo with the password that its greeting shows.
+pub fn demo_admin(server: &Server) -> (&str, &str) {
+    let line = server.greeting.lines().find_map(|line| line.split_once(" as demo with the password "));
+    ("demo", line.expect("a password in the greeting").1.trim())
+}
+
 const FIND: &str = include_str!("find.js");
 
 /// Whether pages may run scripts.
@@ -36,10 +42,11 @@ impl Browser {
         browser
     }
 
-    /// Signs in with a token, on the page that somebody without a session gets.
-    pub async fn sign_in(&mut self, token: &str) {
+    /// Signs in on the page that somebody without a session gets.
+    pub async fn sign_in(&mut self, (user, password): (&str, &str)) {
         self.goto("/login").await;
-        self.fill("Token", token).await;
+        self.fill("Login name", user).await;
+        self.fill("Password", password).await;
         self.click("Sign in").await;
         self.wait_for_path("/").await;
         self.clicks = 0;

@@ -3,7 +3,9 @@
 
 mod browser;
 mod driver;
+mod pages;
 #[allow(dead_code, reason = "shared with tests/e2e, which uses all of it")]
 #[path = "../e2e/server.rs"]
 mod server;
 mod sign_in;
+mod tour;

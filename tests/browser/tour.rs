@@ -1,0 +1,143 @@
+//! Every page in both themes, at every width, in both languages: nothing that axe-core finds, no sideways
+//! scroll, no complaint of the console, and a picture of each for those who look.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::browser::{Browser, Scripts, demo_admin};
+use crate::pages::{PAGES, TROUBLES, UNSEEN};
+use crate::server::Server;
+
+/// axe-core 4.14.1, under the Mozilla Public License 2.0 beside it.
+const AXE: &str = include_str!("axe.min.js");
+const RULES: &str = r#"
+    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    return axe.run(document, { runOnly: tags, resultTypes: ["violations"] }).then(found => found.violations.map(
+        ({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 5).map(node => node.target.join(" ")).join(" | ")}`));
+"#;
+
+/// The tallest picture, in pixels.
+const MAX_HEIGHT: i64 = 6_000;
+
+#[tokio::test]
+async fn every_page_is_accessible_fits_and_obeys_the_policy() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(dir.path(), &["--demo"]);
+    let mut browser = Browser::open(&server, Scripts::On).await;
+    browser.sign_in(demo_admin(&server)).await;
+    browser.reload_until("Up").await;
+    let mut faults = Vec::new();
+    for address in PAGES.iter().flat_map(|page| page.seen_at) {
+        browser.goto(address).await;
+        look(&browser, address, &mut faults).await;
+    }
+    browser.expect("status of 404");
+    for address in TROUBLES {
+        browser.goto(address).await;
+        look(&browser, address, &mut faults).await;
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    browser.finish().await;
+}
+
+#[tokio::test]
+async fn every_page_speaks_korean() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(dir.path(), &["--demo"]);
+    let mut browser = Browser::open(&server, Scripts::On).await;
+    browser.sign_in(demo_admin(&server)).await;
+    browser.set_cookie("language", "ko").await;
+    let mut faults = Vec::new();
+    for address in PAGES.iter().flat_map(|page| page.seen_at) {
+        browser.goto(address).await;
+        if browser.run("return document.documentElement.lang").await != "ko" {
+            faults.push(format!("{address} is not in Korean"));
+        }
+        check(&browser, &format!("{address} in Korean"), &mut faults).await;
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    browser.finish().await;
+}
+
+#[test]
+fn every_page_is_on_the_tour() {
+    let known: Vec<&str> = PAGES.iter().map(|page| page.path).chain(UNSEEN.iter().copied()).collect();
+    let mut sources = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/ui"), &mut sources);
+    let mut found = 0;
+    for source in sources {
+        let text = fs::read_to_string(&source).unwrap();
+        for part in text.split("Page::new(").skip(1) {
+            let Some(path) = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
+            found += 1;
+            let saved = path.ends_with(".csv") || path.ends_with(".json");
+            assert!(saved || known.contains(&path), "{path} of {} is not in tests/browser/pages.rs", source.display());
+        }
+    }
+    assert!(found > 0, "no page was found in src/web/ui");
+}
+
+/// Both themes, every width, and pictures.
+async fn look(browser: &Browser, address: &str, faults: &mut Vec<String>) {
+    for theme in ["light", "dark"] {
+        let features = json!([{ "name": "prefers-color-scheme", "value": theme }]);
+        browser.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+        check(browser, &format!("{address} ({theme})"), faults).await;
+        for width in [1440, 390] {
+            resize(browser, width, 900).await;
+            let height = browser.run("return document.documentElement.scrollHeight").await.as_i64().unwrap_or(900);
+            resize(browser, width, height.clamp(900, MAX_HEIGHT)).await;
+            browser.driver.web.screenshot(&picture(address, theme, width)).await.expect("a picture");
+        }
+        resize(browser, 1440, 900).await;
+    }
+    for width in [320, 1920] {
+        resize(browser, width, 900).await;
+        let wide = "const page = document.documentElement; return page.scrollWidth - page.clientWidth";
+        let over = browser.run(wide).await.as_i64().unwrap_or_default();
+        if over > 0 {
+            faults.push(format!("{address} scrolls sideways by {over} px at {width} px"));
+        }
+    }
+    resize(browser, 1440, 900).await;
+}
+
+/// What axe-core and the console say.
+async fn check(browser: &Browser, what: &str, faults: &mut Vec<String>) {
+    let found = browser.run(&format!("{AXE}; {RULES}")).await;
+    let violations = found.as_array().expect("axe-core answers").iter().filter_map(|said| said.as_str());
+    faults.extend(violations.map(|said| format!("{what}: {said}")));
+    faults.extend(browser.complaints().await.into_iter().map(|said| format!("{what}: console: {said}")));
+}
+
+async fn resize(browser: &Browser, width: i64, height: i64) {
+    let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+    browser.devtools("Emulation.setDeviceMetricsOverride", size).await;
+}
+
+fn picture(address: &str, theme: &str, width: i64) -> PathBuf {
+    let words = address.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let name = match words.collect::<Vec<_>>().join("-") {
+        name if name.is_empty() => "overview".to_owned(),
+        name => name,
+    };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../screenshots");
+    fs::create_dir_all(&folder).expect("a folder for pictures");
+    folder.join(format!("{name}-{theme}-{width}.png"))
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
