@@ -13,7 +13,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 
 use super::frame::{Frame, Place};
-use super::login::Why;
+use super::login::{CHANGE_PASSWORD, Why};
 use super::session::{Found, Notice, Session, User, cookie};
 use super::text::{Language, Text};
 use crate::control::draft::Draft;
@@ -56,7 +56,7 @@ impl Visit {
     }
 
     pub fn author(&self) -> Author {
-        Author { actor: self.user().id.clone(), address: self.address }
+        Author { address: self.address, ..Author::new(&self.user().id) }
     }
 
     /// What is live.
@@ -158,6 +158,11 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
         Found::Ended => return super::login::ask(&web, request, Why::Ended).await,
         Found::Nothing => return super::login::ask(&web, request, Why::New).await,
     };
+    if user.must_change && !matches!(request.uri().path(), CHANGE_PASSWORD | "/settings/theme" | "/settings/language") {
+        return see(CHANGE_PASSWORD);
+    }
+    let is_get = request.method() == Method::GET;
+    let fresh = is_get.then(|| web.sessions.rotate(request.headers(), now())).flatten();
     let visit = Visit::new(web, session.clone(), user, &request);
     let response = if visit.may(role) {
         request.extensions_mut().insert(session);
@@ -167,10 +172,14 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
         let detail = format!("Needs the {role} role; you are {}. Ask an admin.", visit.user().role);
         Problem::new(StatusCode::FORBIDDEN, detail).into_response()
     };
-    match response.extensions().get::<Problem>().cloned() {
+    let mut response = match response.extensions().get::<Problem>().cloned() {
         Some(problem) => super::trouble::page(&visit, problem).await,
         None => response,
+    };
+    if let Some(cookie) = fresh {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+    response
 }
 
 /// True unless a page of another origin made the browser send it (Fetch Metadata; Origin where a browser is
@@ -189,8 +198,18 @@ pub fn is_own(method: &Method, headers: &HeaderMap) -> bool {
     }
 }
 
+/// A `Problem` of a page that is open to everybody becomes a page that says it.
+pub async fn as_page(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let (language, theme) = (language(request.headers()), theme(request.headers()));
+    let response = next.run(request).await;
+    match response.extensions().get::<Problem>().cloned() {
+        Some(problem) => super::trouble::outside_page(&web, language, theme, problem),
+        None => response,
+    }
+}
+
 /// A page for somebody who has not signed in.
-pub fn outside(web: &Web, request: &Request, problem: Problem) -> Response {
+fn outside(web: &Web, request: &Request, problem: Problem) -> Response {
     let (language, theme) = (language(request.headers()), theme(request.headers()));
     super::trouble::outside_page(web, language, theme, problem)
 }
