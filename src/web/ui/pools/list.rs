@@ -57,7 +57,7 @@ struct Row {
     shown: PoolShown,
     beat: Beat,
     names: usize,
-    /// Of all answers that pools gave.
+    /// Of the answers that pools gave in the last minute.
     share: Option<f64>,
     median_ms: Option<f64>,
     changed: bool,
@@ -141,9 +141,8 @@ fn rows(visit: &Visit, live: &Model, drafted: &Model, found: &[Found]) -> Vec<Ro
     let uses = uses(live);
     let shares: Vec<Option<f64>> = {
         let traffic = shared.traffic.lock();
-        let total: u64 = traffic.pools.values().sum();
-        let share = |id| traffic.pools.get(id).copied().unwrap_or_default() as f64 / total as f64;
-        found.iter().map(|found| (total > 0).then(|| share(found.id))).collect()
+        let total: f64 = live.pools.keys().map(|id| traffic.pool_rate(id)).sum();
+        found.iter().map(|found| (total > 0.0).then(|| traffic.pool_rate(found.id) / total)).collect()
     };
     let row = |((found, beat), share): ((&Found, Beat), Option<f64>)| Row {
         id: found.id.to_string(),

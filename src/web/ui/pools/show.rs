@@ -73,6 +73,8 @@ struct Show {
     /// What is wrong elsewhere than in the weights.
     beside: Vec<String>,
     dock: Option<Text>,
+    /// The draft leaves nobody to answer.
+    emptied: bool,
     check: Vec<Text>,
     decides: Vec<Text>,
     chart: Chart,
@@ -129,6 +131,7 @@ pub async fn page(
         caches_html: Markup(visit.render(&caches)?),
         beside: faults.beside(&fields.iter().map(String::as_str).collect::<Vec<_>>()),
         dock: dock(scene, &part.rows),
+        emptied: part.rows.iter().all(|row| row.after == 0.0) && part.rows.iter().any(|row| row.now > 0.0),
         chart: Chart::of(visit, scene),
         changes: tabs::changes(visit, scene, 4).await?,
         frame,
