@@ -4,6 +4,7 @@
 
 mod account;
 mod assets;
+mod audit;
 mod beat;
 mod chart;
 mod dock;
@@ -21,16 +22,21 @@ mod map;
 mod monitors;
 mod names;
 mod overview;
-mod pools;
+mod past;
 mod sentence;
+mod pools;
+mod regions;
+mod search;
 mod session;
 mod settings;
 mod setup;
 mod state;
 mod text;
 mod trouble;
+mod versions;
 mod values;
 mod visit;
+mod zones;
 
 use std::convert::Infallible;
 
@@ -50,6 +56,7 @@ pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
 pub(super) use visit::is_own;
+pub(super) use trouble::troubles;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -75,14 +82,20 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(history::pages());
+    pages.extend(zones::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
+    pages.extend(versions::pages());
+    pages.extend(audit::pages());
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
+    pages.extend(search::pages());
     pages.extend(explain::pages());
+    pages.extend(regions::pages());
     pages.extend(account::pages());
     pages.extend(settings::pages());
     pages.extend(names::pages());
+    pages.extend(setup::pages());
     pages
 }
 
@@ -91,8 +104,7 @@ pub(super) fn routes(web: &Web) -> Router<Web> {
     let open = login::routes()
         .merge(setup::routes())
         .layer(middleware::from_fn(arrive))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(web.clone(), visit::as_page));
+        .layer(DefaultBodyLimit::max(MAX_BODY));
     let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
