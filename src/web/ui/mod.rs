@@ -23,18 +23,18 @@ mod monitors;
 mod names;
 mod overview;
 mod past;
-mod sentence;
 mod pools;
 mod regions;
 mod search;
+mod sentence;
 mod session;
 mod settings;
 mod setup;
 mod state;
 mod text;
 mod trouble;
-mod versions;
 mod values;
+mod versions;
 mod visit;
 mod zones;
 
@@ -55,8 +55,8 @@ pub use map::Maps;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
-pub(super) use visit::is_own;
 pub(super) use trouble::troubles;
+pub(super) use visit::is_own;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
