@@ -62,8 +62,8 @@ impl HttpService {
         });
     }
 
-    /// Waits, after the stop, until every connection has ended.
-    pub async fn ended(&self) {
+    /// Waits, after the stop, until every connection has ended. Lets go of the router, which holds the store open.
+    pub async fn ended(self) {
         self.tasks.close();
         self.tasks.wait().await;
     }

@@ -1,6 +1,7 @@
 //! End to end: the real binary on real sockets with a real store, asked with real tools.
 //! Nothing waits by the clock: every wait is for something to become true, with a deadline.
 
+mod accounts;
 mod api;
 mod backend;
 mod bad_input;
