@@ -4,6 +4,7 @@
 mod api;
 mod backend;
 mod bad_input;
+mod change_flow;
 mod command_line;
 mod demo;
 mod differential;
