@@ -2,6 +2,7 @@
 //! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
+mod account;
 mod assets;
 mod audit;
 mod beat;
@@ -24,7 +25,10 @@ mod overview;
 mod past;
 mod pools;
 mod sentence;
+mod regions;
+mod search;
 mod session;
+mod settings;
 mod setup;
 mod state;
 mod text;
@@ -32,6 +36,7 @@ mod trouble;
 mod values;
 mod versions;
 mod visit;
+mod zones;
 
 use std::convert::Infallible;
 
@@ -51,6 +56,7 @@ pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
 pub(super) use visit::is_own;
+pub(super) use trouble::troubles;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -76,14 +82,20 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(history::pages());
+    pages.extend(zones::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
     pages.extend(versions::pages());
     pages.extend(audit::pages());
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
+    pages.extend(search::pages());
     pages.extend(explain::pages());
+    pages.extend(regions::pages());
+    pages.extend(account::pages());
+    pages.extend(settings::pages());
     pages.extend(names::pages());
+    pages.extend(setup::pages());
     pages
 }
 
@@ -92,8 +104,7 @@ pub(super) fn routes(web: &Web) -> Router<Web> {
     let open = login::routes()
         .merge(setup::routes())
         .layer(middleware::from_fn(arrive))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(web.clone(), visit::as_page));
+        .layer(DefaultBodyLimit::max(MAX_BODY));
     let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
