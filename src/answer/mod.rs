@@ -41,7 +41,7 @@ pub use explain::{
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
 pub use rehearse::{Verdict, rehearse, subnet_of};
 pub use respond::answer;
-pub use shares::{Outlook, Share, outlook, shares, switched};
+pub use shares::{Outlook, Share, outlook, outlook_class, shares, switched};
 pub use simulate::{ANY_RESOLVER, Explained, pools, simulate, suppose_down};
 pub use snapshot::Snapshot;
 pub use steer::Pass;

@@ -83,6 +83,12 @@ pub fn outlook(snapshot: &Snapshot, policy: &Id<Policy>, address: IpAddr) -> Opt
     Some(Outlook { rule: rule.number, pools: found, unanswered: left.max(0.0) })
 }
 
+/// Clients for whom this is the same have the same outlook by one policy; cheap beside the outlook itself.
+pub fn outlook_class(snapshot: &Snapshot, policy: &Id<Policy>, address: IpAddr) -> Option<u64> {
+    let plan = snapshot.plans().plan(snapshot.policy_number(policy)?)?;
+    plan.map.as_ref().map(|map| u64::from(map.lookup(address).decision))
+}
+
 /// The same health but for one pool that a person switched.
 pub fn switched(health: &HealthTable, pool: &Id<Pool>, state: PoolState) -> HealthTable {
     let mut health = health.clone();

@@ -5,6 +5,7 @@ mod accounts;
 mod api;
 mod backend;
 mod bad_input;
+mod change_flow;
 mod command_line;
 mod demo;
 mod differential;

@@ -1,11 +1,13 @@
 //! Who gets other answers by a change, by the code that answers: the clients of each country, and of each network
 //! that a rule names, before and after, as things are and with each pool down.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::answer::{Client, Entropy, Question, Snapshot, answer, outlook};
+use crate::answer::{Client, Entropy, Outlook, Question, Snapshot, answer, outlook, outlook_class};
 use crate::model::{Change, Id, Kind, LastResort, MAX_NESTING, Model, Name, Policy, Pool, RecordType, Region, Token};
 
 use super::{Effect, Loss, Move, Outage, PoolShare, Preview};
@@ -255,20 +257,29 @@ impl Group {
     }
 
     /// What clients get of the names by `policy`; without one, by fixed records if there are any.
-    fn side<'s>(&self, snapshot: &'s Snapshot, policy: &'s Option<Id<Policy>>) -> impl Fn(IpAddr) -> Portion + use<'s> {
+    fn side<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        policy: &'s Option<Id<Policy>>,
+    ) -> impl Fn(IpAddr) -> Rc<Portion> + use<'s> {
         let fixed = policy.is_none()
             && self.names.first().is_some_and(|name| {
                 let question = Question { name: name.as_wire(), rtype: self.rtype };
                 let client = Client { resolver: Ipv4Addr::UNSPECIFIED.into(), subnet: None };
                 !answer(snapshot, &question, &client, 0, &mut Entropy::new(0)).answer.is_empty()
             });
-        move |address| match policy.as_ref().map(|policy| outlook(snapshot, policy, address)) {
-            Some(Some(found)) => {
-                Portion { pools: found.pools, unanswered: found.unanswered, rule: Some(found.rule), fixed: false }
-            }
-            // Too many pools shed for exact odds; then nobody is told to move.
-            Some(None) => Portion { fixed: true, ..Portion::default() },
-            None => Portion { unanswered: if fixed { 0.0 } else { 1.0 }, fixed, ..Portion::default() },
+        let known: RefCell<HashMap<Option<u64>, Rc<Portion>>> = RefCell::default();
+        move |address| {
+            let class = policy.as_ref().and_then(|policy| outlook_class(snapshot, policy, address));
+            let portion = || match policy.as_ref().map(|policy| outlook(snapshot, policy, address)) {
+                Some(Some(Outlook { rule, pools, unanswered })) => {
+                    Portion { pools, unanswered, rule: Some(rule), fixed: false }
+                }
+                // Too many pools shed for exact odds; then nobody is told to move.
+                Some(None) => Portion { fixed: true, ..Portion::default() },
+                None => Portion { unanswered: if fixed { 0.0 } else { 1.0 }, fixed, ..Portion::default() },
+            };
+            known.borrow_mut().entry(class).or_insert_with(|| Rc::new(portion())).clone()
         }
     }
 }

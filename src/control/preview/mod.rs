@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answer::Snapshot;
-use crate::health::HealthTable;
-use crate::model::{Checked, Edit, FieldError, Kind, Line, Model, builtin, is_part_of_a_zone, lines, sentences};
+use crate::health::{HealthTable, PoolState};
+use crate::model::{Admin, Checked, Edit, FieldError, Kind, Line, Model, builtin, is_part_of_a_zone, lines, sentences};
 
 use super::rehearsal::Rehearsal;
 
@@ -132,11 +132,27 @@ pub fn review(snapshot: &Snapshot, health: &HealthTable, edits: &[Edit]) -> Resu
     let more_changes = if listed.len() < MAX_CHANGES { 0 } else { changes.len() - listed.len() };
     let mut preview = Preview { revision: before.revision, sentences, warnings, ..Preview::default() };
     if !changes.is_empty() {
-        let changed = Snapshot::compile(&Arc::new(model), snapshot.geo(), health, Some(snapshot));
+        let health = switched(before, &model, health);
+        let changed = Snapshot::compile(&Arc::new(model), snapshot.geo(), &health, Some(snapshot));
         compare::compare(snapshot, &changed, &changes, &mut preview);
         preview.tests = Rehearsal::of(snapshot, &changed, &changes);
     }
     Ok(Reviewed { preview, changes: listed, more_changes })
+}
+
+/// Health as it would be with other switches in the configuration: a pool that the change drains is drained.
+fn switched(before: &Model, after: &Model, health: &HealthTable) -> HealthTable {
+    let mut switched = health.clone();
+    for (id, pool) in &after.pools {
+        let was = before.pools.get(id).map_or(Admin::On, |pool| pool.admin);
+        let Some(known) = switched.pools.get_mut(id).filter(|_| was != pool.admin) else { continue };
+        Arc::make_mut(known).state = match pool.admin {
+            Admin::On => PoolState::Ok,
+            Admin::Drain => PoolState::Drain,
+            Admin::Off => PoolState::Off,
+        };
+    }
+    switched
 }
 
 /// Checks a document by itself, as if nothing were configured yet.

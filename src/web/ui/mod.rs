@@ -24,6 +24,7 @@ mod names;
 mod overview;
 mod past;
 mod pools;
+mod sentence;
 mod regions;
 mod search;
 mod sentence;

@@ -35,7 +35,9 @@ impl Review {
             lines,
         };
         let warnings = preview.warnings.clone();
-        Review { things: changes.into_iter().map(thing).collect(), more_things: more_changes, preview, warnings }
+        // A zone of which only the serial moves is no change that anybody made.
+        let said = changes.into_iter().filter(|(_, _, lines)| !lines.is_empty());
+        Review { things: said.map(thing).collect(), more_things: more_changes, preview, warnings }
     }
 
     pub fn moves(&self) -> &[Move] {
