@@ -27,7 +27,6 @@ mod pools;
 mod sentence;
 mod regions;
 mod search;
-mod sentence;
 mod session;
 mod settings;
 mod setup;

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use serde_json::json;
 
+use super::super::dock::Dock;
 use super::super::export;
 use super::super::filters;
 use super::super::form::{Faults, Form};
@@ -175,6 +176,7 @@ struct Names {
     faults: Faults,
     ttl: String,
     chosen: Vec<String>,
+    dock: Dock,
 }
 
 const STATES: [(&str, &str); 5] = [
@@ -222,6 +224,7 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
         faults,
         ttl,
         chosen,
+        dock: Dock::of(visit, &world.draft),
     }
 }
 

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::dock::Dock;
 use super::super::explain::{self, Panel};
 use super::super::filters;
 use super::super::filters::icon_html;
@@ -61,6 +62,7 @@ pub struct Steering {
     pub said: Vec<String>,
     /// What a client would get, beside it.
     pub panel: Option<Panel>,
+    pub dock: Dock,
 }
 
 /// One rule, closed.
@@ -282,6 +284,7 @@ pub async fn page(
         low_ttl: false,
         said,
         panel,
+        dock: Dock::of(visit, &world.draft),
     };
     if let Some((id, policy)) = policy_of(model, name) {
         let live = world.live.policies.get(id).map(|live| &**live);

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::chart::{Chart, Line, Mark, Shape};
+use super::super::dock::Dock;
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
@@ -80,6 +81,7 @@ struct Tests {
     types: Vec<String>,
     faults: Faults,
     beside: Vec<String>,
+    dock: Dock,
 }
 
 /// A kept test and how it comes out.
@@ -217,8 +219,8 @@ async fn tests_page(
         form.rtype = types.first().cloned().unwrap_or_else(|| "A".into());
     }
     let beside = faults.beside(&["name", "type", "client", "expect", "down", "expect_nothing"]);
-    let pools = Choices::pools(&world.drafted);
-    Ok(visit.page_with(status, &Tests { frame, head, rows, form, pools, types, faults, beside }))
+    let (pools, dock) = (Choices::pools(&world.drafted), Dock::of(visit, &world.draft));
+    Ok(visit.page_with(status, &Tests { frame, head, rows, form, pools, types, faults, beside, dock }))
 }
 
 /// Keeps a test, or deletes it, in the draft.
