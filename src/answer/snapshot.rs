@@ -75,7 +75,8 @@ impl Snapshot {
             *pool = Arc::new(pool.taken_down());
         }
         let (model, geo) = (self.model.clone(), self.geo.clone());
-        Snapshot { model, geo, zones: self.zones.clone(), plans: self.plans.clone(), pools }
+        let (zones, plans, coverage) = (self.zones.clone(), self.plans.clone(), self.coverage.clone());
+        Snapshot { model, geo, zones, plans, pools, coverage }
     }
 
     pub fn model(&self) -> &Arc<Model> {

@@ -2,6 +2,7 @@
 //! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
+mod api_page;
 mod assets;
 mod beat;
 mod chart;
@@ -16,13 +17,13 @@ mod history;
 mod kept;
 mod live;
 mod login;
-mod monitors;
 mod map;
+mod monitors;
 mod names;
 mod overview;
+mod pools;
 mod regions;
 mod sentence;
-mod pools;
 mod session;
 mod setup;
 mod state;
@@ -81,6 +82,7 @@ fn pages() -> Vec<Page> {
     pages.extend(explain::pages());
     pages.extend(regions::pages());
     pages.extend(names::pages());
+    pages.extend(api_page::pages());
     pages
 }
 
