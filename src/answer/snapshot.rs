@@ -74,9 +74,14 @@ impl Snapshot {
         for pool in pools.iter_mut().flatten().filter(|pool| down.contains(&pool.id)) {
             *pool = Arc::new(pool.taken_down());
         }
-        let (model, geo) = (self.model.clone(), self.geo.clone());
-        let (zones, plans, coverage) = (self.zones.clone(), self.plans.clone(), self.coverage.clone());
-        Snapshot { model, geo, zones, plans, pools, coverage }
+        Snapshot {
+            model: self.model.clone(),
+            geo: self.geo.clone(),
+            zones: self.zones.clone(),
+            plans: self.plans.clone(),
+            pools,
+            coverage: self.coverage.clone(),
+        }
     }
 
     pub fn model(&self) -> &Arc<Model> {

@@ -175,10 +175,12 @@ impl Control {
         .ok_or_else(|| unknown(id))
     }
 
+    /// Deletes an account with its draft.
     pub async fn delete_account(&self, id: &str, author: Author) -> Result<(), Refusal> {
         let missing = unknown(id);
         let delete = move |known: Option<&Account>, _: &Accounts| known.map(|_| None).ok_or(missing);
-        self.change_account(id, "delete user", author, delete).await.map(drop)
+        self.change_account(id, "delete user", author, delete).await?;
+        self.discard_draft(id, None).await.map(drop)
     }
 
     async fn change_account(

@@ -346,6 +346,11 @@ impl Control {
         Ok(self.keeper.run(move |kept| kept.store.revision(number)).await?)
     }
 
+    /// As `revisions`, without their changes.
+    pub async fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.revision_heads(before, limit)).await?)
+    }
+
     pub async fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
         Ok(self.keeper.run(move |kept| kept.store.revisions(before, limit)).await?)
     }

@@ -19,7 +19,7 @@ use crate::web::{Problem, Route, Web};
 /// The most tokens, which bounds what each request compares with.
 const MAX_TOKENS: usize = 1000;
 /// How long a token lasts where nothing else is said, in days.
-const DEFAULT_DAYS: i64 = 90;
+pub const DEFAULT_DAYS: i64 = 90;
 
 pub(super) fn routes() -> Vec<Route> {
     let made = "Create a token; its secret is shown this once";

@@ -57,19 +57,13 @@ pub fn badge(state: &StateWord, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(state.badge(language(values))))
 }
 
-/// A bar of checks.
-#[askama::filter_fn]
-pub fn beat(bar: &super::beat::Beat, values: &dyn Values) -> Result<Safe<String>> {
-    Ok(Safe(bar.to_html(language(values))))
-}
-
 /// The address of a file in `static/`, which changes with its content.
 #[askama::filter_fn]
 pub fn asset<D: Display>(path: D, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(super::assets::url(&path.to_string())))
 }
 
-/// What draws itself: charts and the map.
+/// What draws itself: charts, bars and the map.
 pub trait Draw {
     /// Markup of ours; every word of somebody else's is escaped.
     fn html(&self, language: Language) -> String;
@@ -81,6 +75,13 @@ impl<D: Draw> Draw for &D {
     }
 }
 
+impl Draw for super::beat::Beat {
+    fn html(&self, language: Language) -> String {
+        self.to_html(language)
+    }
+}
+
+/// A drawing.
 #[askama::filter_fn]
 pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(drawing.html(language(values))))

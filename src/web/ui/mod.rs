@@ -3,7 +3,9 @@
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
 mod api_page;
+mod account;
 mod assets;
+mod audit;
 mod beat;
 mod chart;
 mod dock;
@@ -24,13 +26,21 @@ mod overview;
 mod pools;
 mod regions;
 mod sentence;
+mod past;
+mod sentence;
+mod pools;
+mod regions;
+mod search;
 mod session;
+mod settings;
 mod setup;
 mod state;
 mod text;
 mod trouble;
+mod versions;
 mod values;
 mod visit;
+mod zones;
 
 use std::convert::Infallible;
 
@@ -75,12 +85,18 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(history::pages());
+    pages.extend(zones::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
+    pages.extend(versions::pages());
+    pages.extend(audit::pages());
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
+    pages.extend(search::pages());
     pages.extend(explain::pages());
     pages.extend(regions::pages());
+    pages.extend(account::pages());
+    pages.extend(settings::pages());
     pages.extend(names::pages());
     pages.extend(api_page::pages());
     pages

@@ -2,7 +2,7 @@
 //! while, and what to do when somebody was faster. The only page that publishes.
 
 mod conflict;
-mod review;
+pub(super) mod review;
 
 use std::collections::HashMap;
 

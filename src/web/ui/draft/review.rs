@@ -149,6 +149,6 @@ pub fn spoken(sign: &Sign) -> &'static str {
     }
 }
 
-pub fn more(n: usize) -> Text {
-    count(n, "And {n} more change.", "And {n} more changes.")
+pub fn more(n: &usize) -> Text {
+    count(*n, "And {n} more change.", "And {n} more changes.")
 }

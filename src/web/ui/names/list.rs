@@ -358,7 +358,8 @@ pub async fn set_ttl(visit: Visit, form: Form) -> Result<Response, Problem> {
         match visit.web.control.edit_draft(&visit.user().id, edits).await {
             Ok(_) => {
                 visit.say(count(names, "TTL of {n} name kept in your draft.", "TTL of {n} names kept in your draft."));
-                return Ok(see(&format!("/names?{}", filters.query(Some(filters.page)))));
+                let query = filters.query(Some(filters.page));
+                return Ok(see(format!("/names?{query}").trim_end_matches('?')));
             }
             Err(Refusal::Invalid(errors)) => {
                 let mut said = BTreeSet::new();

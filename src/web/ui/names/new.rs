@@ -198,7 +198,7 @@ fn read_name(
         }
         _ => {
             match Name::parse(&typed.name, Some(&Name::root())) {
-                Ok(name) => faults.push(outside("name", &name, model)),
+                Ok(name) => faults.say("name", outside(&name, model)),
                 Err(error) => faults.push(FieldError::told("name", &error)),
             }
             return None;
@@ -206,16 +206,16 @@ fn read_name(
     };
     if typed.name.contains('_') && !typed.keeps("underscore") {
         let label = typed.name.split('.').find(|label| label.contains('_')).unwrap_or(&typed.name);
-        let problem = format!("{label} has an underscore");
-        faults.push(FieldError::new("name", problem, "Host names may use letters, digits and hyphens"));
+        let said = format!("{label} has an underscore. Host names may use letters, digits and hyphens.");
+        faults.say("name", said);
         *way_out = Some(("underscore", "Keep anyway"));
     }
     if let Some((rtype, set)) = plain_set(model, typed, &name)
         && !typed.keeps("turn")
     {
         let first = set.values.first().map(|value| value.present(rtype)).unwrap_or_default();
-        let problem = format!("{} already has a plain {rtype} record {first}", typed.name);
-        faults.push(FieldError::new("name", problem, "A name is either plain or steered"));
+        let has = format!("{} already has a plain {rtype} record {first}.", typed.name);
+        faults.say("name", format!("{has} A name is either plain or steered."));
         *way_out = Some(("turn", "Turn it into a pool"));
     }
     Some(name)
@@ -350,11 +350,11 @@ mod tests {
             (
                 "shop.example.org",
                 &[],
-                Err("Shop.example.org is not under a zone of this server. Zones here: example.com."),
+                Err("shop.example.org is not under a zone of this server. Zones here: example.com."),
             ),
-            ("app_1", &[], Err("App_1 has an underscore. Host names may use letters, digits and hyphens.")),
+            ("app_1", &[], Err("app_1 has an underscore. Host names may use letters, digits and hyphens.")),
             ("app_1", &["underscore"], Ok("app_1.example.com.")),
-            ("www", &[], Err("Www already has a plain A record 192.0.2.9. A name is either plain or steered.")),
+            ("www", &[], Err("www already has a plain A record 192.0.2.9. A name is either plain or steered.")),
             ("www", &["turn"], Ok("www.example.com.")),
             ("", &[], Err("The name is empty. Give one such as www, or @ for the zone itself.")),
         ] {

@@ -142,11 +142,7 @@ pub async fn attach(visit: Visit, Path(own): Path<String>, form: Form) -> Result
     };
     let mut value = world.drafted.entity(Kind::Policies, id.as_str()).unwrap_or_default();
     let mut list = value["attach"].as_array().cloned().unwrap_or_default();
-    let again = |typed: AttachForm, fault: FieldError| {
-        let mut faults = Faults::default();
-        faults.push(fault);
-        Open { attach: AttachForm { faults, ..typed }, ..Open::default() }
-    };
+    let again = |typed: AttachForm, faults: Faults| Open { attach: AttachForm { faults, ..typed }, ..Open::default() };
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
     if form.text("do") == "remove" {
         let Ok(gone) = Name::parse(&typed.name, Some(&Name::root())) else { return Ok(see(&path(&own))) };
@@ -154,7 +150,7 @@ pub async fn attach(visit: Visit, Path(own): Path<String>, form: Form) -> Result
     } else {
         let name = match name_in_zones(&world.drafted, &typed.name) {
             Ok(found) => found,
-            Err(error) => return page(&visit, &world, &own, again(typed, error), false, unprocessable).await,
+            Err(faults) => return page(&visit, &world, &own, again(typed, faults), false, unprocessable).await,
         };
         list.push(json!({ "zone": name.0, "name": name.1, "types": typed.types.split(',').collect::<Vec<_>>() }));
     }
@@ -168,22 +164,32 @@ pub async fn attach(visit: Visit, Path(own): Path<String>, form: Form) -> Result
         }
         Err(Refusal::Invalid(errors)) => {
             let error = errors.into_iter().next().unwrap_or_else(|| FieldError::new("", "it cannot be done", ""));
-            let fault = FieldError { at: "attach".into(), ..error };
-            page(&visit, &world, &own, again(typed, fault), false, unprocessable).await
+            let mut faults = Faults::default();
+            faults.push(FieldError { at: "attach".into(), ..error });
+            page(&visit, &world, &own, again(typed, faults), false, unprocessable).await
         }
         Err(other) => Err(other.into()),
     }
 }
 
 /// The zone that a name lies in, the deepest; with a final dot or without.
-pub fn name_in_zones(model: &Model, typed: &str) -> Result<(Id<Zone>, Name), FieldError> {
+pub fn name_in_zones(model: &Model, typed: &str) -> Result<(Id<Zone>, Name), Faults> {
+    let told = |error: FieldError| {
+        let mut faults = Faults::default();
+        faults.push(error);
+        faults
+    };
     if typed.is_empty() {
-        return Err(FieldError::new("attach", "the name is empty", "give one, such as www.example.com"));
+        return Err(told(FieldError::new("attach", "the name is empty", "give one, such as www.example.com")));
     }
-    let name = Name::parse(typed, Some(&Name::root())).map_err(|error| FieldError::told("attach", &error))?;
+    let name = Name::parse(typed, Some(&Name::root())).map_err(|error| told(FieldError::told("attach", &error)))?;
     match zone_of(model, &name) {
         Some(zone) => Ok((zone, name)),
-        None => Err(outside("attach", &name, model)),
+        None => {
+            let mut faults = Faults::default();
+            faults.say("attach", outside(&name, model));
+            Err(faults)
+        }
     }
 }
 
@@ -196,7 +202,7 @@ pub fn zone_of(model: &Model, name: &Name) -> Option<Id<Zone>> {
 const MAX_ZONES: usize = 5;
 
 /// The name lies in none of our zones.
-pub fn outside(at: &str, name: &Name, model: &Model) -> FieldError {
+pub fn outside(name: &Name, model: &Model) -> String {
     let zones: Vec<String> = model.zones.values().take(MAX_ZONES).map(|zone| shown(&zone.fqdn)).collect();
     let more = if model.zones.len() > MAX_ZONES { ", …" } else { "" };
     let here = if zones.is_empty() {
@@ -204,7 +210,7 @@ pub fn outside(at: &str, name: &Name, model: &Model) -> FieldError {
     } else {
         format!("Zones here: {}{more}", zones.join(", "))
     };
-    FieldError::new(at, format!("{} is not under a zone of this server", shown(name)), here)
+    format!("{} is not under a zone of this server. {here}.", shown(name))
 }
 
 #[cfg(test)]
@@ -220,10 +226,9 @@ mod tests {
         let zone = |name: &str| name_in_zones(&model, name).map(|(zone, _)| zone.to_string());
         assert_eq!(zone("www.example.com").unwrap(), "top");
         assert_eq!(zone("www.eu.example.com.").unwrap(), "deep");
-        let error = zone("shop.example.org").unwrap_err();
         assert_eq!(
-            format!("{}. {}.", error.problem, error.remedy),
-            "shop.example.org is not under a zone of this server. Zones here: eu.example.com, example.com."
+            zone("shop.example.org").unwrap_err().of("attach"),
+            ["shop.example.org is not under a zone of this server. Zones here: eu.example.com, example.com."]
         );
     }
 

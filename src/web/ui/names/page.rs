@@ -40,6 +40,8 @@ pub struct Head {
     pub shows_live: bool,
     /// Other names of the same policy.
     pub others: usize,
+    /// It is live, and gone in the draft.
+    pub deleted: bool,
     /// Kept tests that are about it.
     pub tests: usize,
 }
@@ -92,9 +94,14 @@ pub fn head(visit: &Visit, world: &World, name: &Name, tab: &'static str, shows_
         drafted: false,
         shows_live,
         others: 0,
+        deleted: false,
         tests: model.tests.values().filter(|test| test.qname == *name).count(),
     };
-    let Some((id, policy)) = found else { return head };
+    let Some((id, policy)) = found else {
+        let live = super::policy_of(&world.live, name).map(|(id, _)| id);
+        (head.deleted, head.drafted) = (live.is_some(), live.is_some_and(|id| world.touches(id)));
+        return head;
+    };
     head.drafted = world.touches(id);
     head.rate = Some(visit.web.control.shared().traffic.lock().policy_rate(id));
     head.others = policy.attach.iter().filter(|attach| attach.name != *name).count();

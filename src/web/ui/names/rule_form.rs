@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::filters::percent_text;
 use super::super::form::Form;
 use crate::model::{LastResort, Rule};
 
@@ -173,6 +174,17 @@ impl StepForm {
             ms: form.text(&format!("{at}.tolerance.ms")).into(),
             pools: pools.filter(|pool| !pool.pool.is_empty()).collect(),
         }
+    }
+
+    /// The part that a pool has of what comes to the step by weight, where there is something to share.
+    pub fn share(&self, at: &usize) -> Option<String> {
+        let weight = |one: &PoolForm| one.weight.parse::<u32>().ok();
+        let filled = || self.pools.iter().filter(|one| !one.pool.is_empty());
+        let total: u32 = filled().map(weight).sum::<Option<u32>>()?;
+        let own = self.pools.get(*at).filter(|one| !one.pool.is_empty())?;
+        let shares = self.choose == "weighted" && filled().count() > 1 && total > 0;
+        let own = f64::from(weight(own)?);
+        shares.then(|| percent_text(own / f64::from(total)))
     }
 
     fn to_value(&self) -> Value {

@@ -305,7 +305,8 @@ impl Steering {
         let last = policy.rules.len().saturating_sub(1);
         for (at, rule) in policy.rules.iter().enumerate() {
             let number = at + 1;
-            let sentence = if self.editable {
+            let open = self.edit.as_ref().is_some_and(|edit| edit.at == number.to_string());
+            let sentence = if self.editable && !open {
                 let href = format!("?edit={number}#r{number}");
                 sentence::rule(policy, at, &Links { model, states: &states, href })
             } else {
@@ -321,8 +322,8 @@ impl Steering {
                 share: shares.get(at).copied().flatten(),
                 note: state.filter(|_| policy.enabled).and_then(|state| note(state, &states)),
                 facts: facts(model, rule, at == last),
-                tag: fates.get(at).and_then(|fate| tag(fate, live?, model)),
-                open: self.edit.as_ref().is_some_and(|edit| edit.at == number.to_string()),
+                tag: fates.get(at).and_then(|fate| tag(fate, live?, rule, model)),
+                open,
                 movable_up: at > 0 && at != last,
                 movable_down: at + 1 < last,
                 first_pool: rule
@@ -410,11 +411,15 @@ fn facts(model: &Model, rule: &Rule, last: bool) -> Vec<Text> {
 }
 
 /// How a drafted rule differs from the live one.
-fn tag(fate: &Fate, live: &Policy, model: &Model) -> Option<Text> {
+fn tag(fate: &Fate, live: &Policy, after: &Rule, model: &Model) -> Option<Text> {
     match fate {
         Fate::Same => None,
         Fate::New => Some(text("New rule")),
         Fate::Moved(old) => Some(text("Moved: was rule {n}").set("n", old + 1)),
+        Fate::Changed(old) if live.rules.get(*old)?.enabled != after.enabled => Some(match after.enabled {
+            true => text("Changed: was turned off"),
+            false => text("Changed: was turned on"),
+        }),
         Fate::Changed(old) => Some(text("Changed: was {pools}").say("pools", {
             let rule = live.rules.get(*old)?;
             sentence::pools(rule, &Plain(model))
@@ -458,14 +463,19 @@ impl Effect {
         // Names of one policy are answered alike: the first stands for all.
         let first = mine.first().map(|one| one.name.clone());
         let moves: Vec<_> = mine.into_iter().filter(|one| Some(&one.name) == first.as_ref()).collect();
-        self.moving = moves.iter().map(|one| one.share).sum();
-        self.without_answer = moves.iter().filter(|one| !one.to.contains('%')).map(|one| one.share).sum();
+        self.moving = sum(moves.iter().map(|one| one.share));
+        self.without_answer = sum(moves.iter().filter(|one| !one.to.contains('%')).map(|one| one.share));
         self.more_moves = moves.len().saturating_sub(MAX_MOVES);
         self.moves = moves.into_iter().take(MAX_MOVES).map(|one| (one.from, one.to, one.share)).collect();
         let prefix = format!("policies/{id} ");
         let own = preview.warnings.iter().filter(|warning| warning.at.starts_with(&prefix));
         self.warnings = own.map(|warning| format!("{}; {}.", warning.problem, warning.remedy)).collect();
     }
+}
+
+/// From a positive zero, which the sum of nothing is not.
+fn sum(shares: impl Iterator<Item = f64>) -> f64 {
+    shares.fold(0.0, |sum, share| sum + share)
 }
 
 /// Sentences that go and come.
@@ -542,10 +552,30 @@ pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Re
                 Some(field) => FieldError { at: field.trim_start_matches('.').to_owned(), ..error },
                 None => error,
             });
-            let faults = Faults::new(errors.collect(), &format!("policies/{id} "));
+            let mut faults = Faults::new(errors.collect(), &format!("policies/{id} "));
+            unknown(&typed, &world.drafted, &mut faults);
             page(&visit, &world, &name, again(typed, faults), false, StatusCode::UNPROCESSABLE_ENTITY).await
         }
         Err(other) => Err(other.into()),
+    }
+}
+
+/// Names that nothing has. The model tells them only when all else is right, and people want to know at once.
+fn unknown(typed: &RuleForm, model: &Model, faults: &mut Faults) {
+    let mut say = |field: String, kind: &str, id: &str, known: bool| {
+        if !known && faults.of(&field).is_empty() {
+            faults.push(FieldError::new(field, format!("there is no {kind} {id:?}"), "choose one that is there"));
+        }
+    };
+    let region = |id: &str| id.parse().is_ok_and(|id| model.regions.contains_key(&id));
+    for (list, ids) in [("regions", &typed.regions), ("except_regions", &typed.except_regions)] {
+        ids.iter().enumerate().for_each(|(at, id)| say(format!("{list}[{at}]"), "region", id, region(id)));
+    }
+    for (at, step) in typed.steps.iter().enumerate() {
+        for (number, one) in step.pools.iter().enumerate() {
+            let known = one.pool.parse().is_ok_and(|id| model.pools.contains_key(&id));
+            say(format!("steps[{at}].pools[{number}].pool"), "pool", &one.pool, known);
+        }
     }
 }
 

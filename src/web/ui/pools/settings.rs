@@ -25,6 +25,8 @@ use crate::web::extract::Path;
 const MAX_CHOICES: usize = 200;
 /// Servers that a new pool is given at once.
 const MAX_SERVERS: usize = crate::model::MAX_MEMBERS;
+/// Rules that a refusal names.
+const MAX_NAMED: usize = 10;
 /// The fields whose errors stand beside them.
 const FIELDS: [&str; 16] = [
     "id",
@@ -191,12 +193,31 @@ pub async fn delete(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Res
             Ok(see("/pools"))
         }
         Err(Refusal::Invalid(errors)) => {
-            let faults = Faults::new(errors, "");
+            let mut faults = Faults::default();
+            match users(&scene) {
+                Some(users) => faults.push(FieldError::new("", users, "take it out of these rules first")),
+                None => faults = Faults::new(errors, ""),
+            }
             let monitors = monitor_choices(&scene.drafted, &scene.pool.monitors);
             page(&visit, &scene, values_of(&scene.value()), monitors, faults).await
         }
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// `eu is still used by rule 1 of www.example.com`; `None` where only something else stands in the way.
+fn users(scene: &Scene) -> Option<String> {
+    let uses = super::uses(&scene.drafted);
+    let rules = uses.get(&scene.id)?.iter().filter_map(|used| {
+        let name = scene.drafted.policies.get(used.policy)?.attach.first().map(|attach| attach.name.to_string());
+        let name = name.unwrap_or_else(|| used.policy.to_string());
+        Some(format!("rule {} of {}", used.rule + 1, name.trim_end_matches('.')))
+    });
+    let mut rules: Vec<String> = rules.collect();
+    let more = rules.len().saturating_sub(MAX_NAMED);
+    rules.truncate(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!("{} is still used by {}{more}", scene.id, rules.join(", ")))
 }
 
 pub async fn new(visit: Visit) -> Result<Response, Problem> {

@@ -118,7 +118,7 @@ pub async fn page(
 ) -> Result<Response, Problem> {
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let frame = visit.frame(Place::Pools, plain(&scene.id)).await.under(text("Pools"), "/pools");
-    let frame = frame.live(format!("pool:{}", scene.id));
+    let frame = frame.live(format!("pool:{}/{}", scene.id, undo.unwrap_or_default()));
     let head = Head::of(visit, scene, Tab::Endpoints, undo);
     let part = part(visit, scene, faults.clone(), typed);
     let Said { check, decides } = tabs::said(visit, scene);
@@ -140,9 +140,11 @@ pub async fn page(
     Ok(visit.page_with(status, &show))
 }
 
-pub async fn live(visit: &Visit, id: &str) -> Vec<Fragment> {
+/// `about` is the pool, and after a slash what its last switch was before.
+pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
+    let (id, before) = about.split_once('/').unwrap_or((about, ""));
     let Ok(scene) = Scene::of(visit, id).await else { return Vec::new() };
-    let head = Head::of(visit, &scene, Tab::Endpoints, None);
+    let head = Head::of(visit, &scene, Tab::Endpoints, undo(before));
     let mut fragments = Vec::new();
     let sentence = format!("<p id=\"pool-state\">{}</p>", head.sentence.to_html(visit.language));
     fragments.push(Fragment::new("pool-state", sentence));
@@ -171,7 +173,9 @@ struct RowState<'r> {
 
 fn part(visit: &Visit, scene: &Scene, faults: Faults, typed: &BTreeMap<String, String>) -> Part {
     let rows = rows(visit, scene, typed);
-    let monitors = scene.pool.monitors.iter().filter_map(|used| scene.drafted.monitors.get(&used.monitor));
+    let own = scene.pool.members.iter().filter_map(|member| scene.drafted.endpoints.get(&member.endpoint));
+    let uses = own.flat_map(|endpoint| &endpoint.monitors).chain(&scene.pool.monitors);
+    let monitors = uses.filter_map(|used| scene.drafted.monitors.get(&used.monitor));
     Part {
         pool: scene.id.to_string(),
         may_edit: visit.may(crate::control::token::Role::Editor),
