@@ -147,7 +147,7 @@ impl Faults {
     /// With fields called as this form calls them; `None` leaves a name as it is.
     pub fn renamed(self, name: impl Fn(&str) -> Option<String>) -> Faults {
         let rename = |error: FieldError| FieldError { at: name(&error.at).unwrap_or(error.at), ..error };
-        Faults(self.0.into_iter().map(rename).collect())
+        Faults { errors: self.errors.into_iter().map(rename).collect(), ..self }
     }
 
     pub fn is_empty(&self) -> bool {

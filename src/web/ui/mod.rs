@@ -2,8 +2,8 @@
 //! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
-mod api_page;
 mod account;
+mod api_page;
 mod assets;
 mod audit;
 mod beat;
@@ -23,22 +23,19 @@ mod map;
 mod monitors;
 mod names;
 mod overview;
-mod pools;
-mod regions;
-mod sentence;
 mod past;
-mod sentence;
 mod pools;
 mod regions;
 mod search;
+mod sentence;
 mod session;
 mod settings;
 mod setup;
 mod state;
 mod text;
 mod trouble;
-mod versions;
 mod values;
+mod versions;
 mod visit;
 mod zones;
 
