@@ -111,6 +111,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         sessions: Arc::new(Sessions::load(core.sessions.clone(), control.clone())),
         entrance: Arc::default(),
         setup: setup.clone(),
+        boot: Arc::new(Config { dns: dns.addresses().to_vec(), http: http_address, ..config.clone() }),
         streams: Arc::new(Streams::new(stop.clone())),
         maps: Arc::default(),
     };
@@ -181,6 +182,7 @@ impl Offline {
             sessions: Arc::default(),
             entrance: Arc::default(),
             setup: Arc::default(),
+            boot: Arc::new(Config { data_dir: dir.to_owned(), ..Config::default() }),
             streams: Arc::new(Streams::new(stop.clone())),
             maps: Arc::default(),
         };

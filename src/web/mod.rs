@@ -24,6 +24,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::config::Config;
 use crate::control::Control;
 use crate::control::token::Token;
 use crate::metrics::Metrics;
@@ -63,6 +64,8 @@ pub struct Web {
     pub entrance: Arc<Entrance>,
     /// Makes the first admin.
     pub setup: Arc<Setup>,
+    /// What the process was started with; sockets as they are bound.
+    pub boot: Arc<Config>,
     /// Pages that are followed live.
     pub streams: Arc<Streams>,
     /// Where clients are sent, worked out once for each change.
@@ -102,18 +105,19 @@ pub fn router(web: Web) -> Router {
                 "The path has no such method; GET /api/v1/openapi.json lists all.",
             )
         })
-        .with_state(web)
+        .with_state(web.clone())
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            let detail =
+                "A fault of ours, with its place in the log; look whether the request took effect, and report it.";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+        }))
+        .layer(middleware::from_fn_with_state(web, ui::troubles))
         .layer(middleware::from_fn(close_after_refusal))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
         .layer(header_layer("referrer-policy", "same-origin"))
         .layer(header_layer("cache-control", "no-store"))
         .layer(header_layer("content-security-policy", PAGE_POLICY))
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            let detail =
-                "A fault of ours, with its place in the log; look whether the request took effect, and report it.";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
-        }))
 }
 
 /// Ends a request that only reads and takes too long.

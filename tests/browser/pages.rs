@@ -12,6 +12,10 @@ const fn stop(path: &'static str, seen_at: &'static [&'static str]) -> Stop {
 
 pub const PAGES: &[Stop] = &[
     stop("/", &["/"]),
+    stop("/setup/name", &["/setup/name"]),
+    stop("/setup/servers", &["/setup/servers"]),
+    stop("/setup/steering", &["/setup/steering"]),
+    stop("/setup/check", &["/setup/check"]),
     stop("/explain", &["/explain", "/explain?client=81.2.69.160&name=geo.demo.northing.test&type=A"]),
 ];
 

@@ -57,6 +57,7 @@ pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
 pub(super) use visit::is_own;
+pub(super) use trouble::troubles;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -96,6 +97,7 @@ fn pages() -> Vec<Page> {
     pages.extend(settings::pages());
     pages.extend(names::pages());
     pages.extend(api_page::pages());
+    pages.extend(setup::pages());
     pages
 }
 
@@ -104,8 +106,7 @@ pub(super) fn routes(web: &Web) -> Router<Web> {
     let open = login::routes()
         .merge(setup::routes())
         .layer(middleware::from_fn(arrive))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(web.clone(), visit::as_page));
+        .layer(DefaultBodyLimit::max(MAX_BODY));
     let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };

@@ -1,6 +1,14 @@
 //! The first run, step 1: whoever reads the terminal or the log has a one-time code, and makes the first admin
 //! with it. The steps after it are pages like others, behind a sign-in; `NEXT` is the first of them.
 
+mod check;
+mod name;
+mod plan;
+mod samples;
+mod servers;
+mod steering;
+mod steps;
+
 use std::net::SocketAddr;
 
 use askama::Template;
@@ -13,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
+use super::Page;
 use super::filters;
 use super::form::{self, Faults, Form};
 use super::login;
@@ -28,7 +37,7 @@ use crate::model::FieldError;
 use crate::web::{Problem, Web};
 
 /// Where the browser goes on once the first admin has signed in.
-const NEXT: &str = "/";
+const NEXT: &str = "/setup/name";
 /// How long a code is good.
 const GOOD_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// Wrong codes after which the code is replaced.
@@ -97,11 +106,21 @@ impl Setup {
 
 #[derive(Template)]
 #[template(path = "ui/setup.html")]
-struct Page {
+struct AccountPage {
     language: Language,
     theme: &'static str,
     form: Form,
     faults: Faults,
+}
+
+/// The steps after the account.
+pub(super) fn pages() -> Vec<Page> {
+    vec![
+        Page::new(steps::PATHS[1], Role::Editor, get(name::show).post(name::save)),
+        Page::new(steps::PATHS[2], Role::Editor, get(servers::show).post(servers::save)),
+        Page::new(steps::PATHS[3], Role::Editor, get(steering::show).post(steering::save)),
+        Page::new(steps::PATHS[4], Role::Editor, get(check::show).post(check::go_live)),
+    ]
 }
 
 pub(super) fn routes() -> Router<Web> {
@@ -117,7 +136,7 @@ async fn show(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Pr
 
 fn page(headers: &HeaderMap, status: StatusCode, form: Form, faults: Faults) -> Result<Response, Problem> {
     let (language, theme) = (language(headers), theme(headers));
-    let html = render(&Page { language, theme, form, faults }, language, now())?;
+    let html = render(&AccountPage { language, theme, form, faults }, language, now())?;
     Ok((status, Html(html)).into_response())
 }
 

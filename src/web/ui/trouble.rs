@@ -1,13 +1,16 @@
 //! Pages that say what happened and what to do next, when a page cannot be what was asked for.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::filters;
 use super::frame::{Frame, Place};
+use super::session::Found;
 use super::text::{Language, Text, plain, text};
-use super::visit::{Visit, render};
+use super::visit::{Visit, here, language, render, theme};
 use crate::control::now;
 use crate::web::{Problem, Web};
 
@@ -15,7 +18,7 @@ use crate::web::{Problem, Web};
 #[template(path = "ui/trouble.html")]
 struct Trouble {
     frame: Frame,
-    head: Text,
+    said: Said,
     problem: Problem,
 }
 
@@ -24,40 +27,111 @@ struct Trouble {
 struct OutsideTrouble {
     language: Language,
     theme: &'static str,
-    head: Text,
+    said: Said,
     problem: Problem,
 }
 
-/// For somebody who has signed in.
-pub async fn page(visit: &Visit, problem: Problem) -> Response {
-    let head = head(&problem);
-    let frame = visit.frame(Place::Elsewhere, head.clone()).await;
-    visit.page_with(status(&problem), &Trouble { frame, head, problem })
+/// What stands round the problem's own words.
+struct Said {
+    head: Text,
+    /// What is kept, and what to do.
+    advice: Option<Text>,
+    /// The same page once more, where that may help.
+    again: Option<String>,
 }
 
-/// For somebody who has not.
-pub fn outside_page(_: &Web, language: Language, theme: &'static str, problem: Problem) -> Response {
-    let (head, status) = (head(&problem), status(&problem));
-    match render(&OutsideTrouble { language, theme, head, problem }, language, now()) {
+/// Turns every problem into a page where a browser asked for one; programs get it as it is.
+pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> Response {
+    if !wants_page(&request) {
+        return next.run(request).await;
+    }
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let mut looking = Request::new(());
+    *looking.uri_mut() = request.uri().clone();
+    *looking.headers_mut() = headers.clone();
+    *looking.extensions_mut() = request.extensions().clone();
+    let looking = looking.map(|()| axum::body::Body::empty());
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
+    let again = (method == Method::GET && problem.status >= 500).then(|| here(&looking));
+    let said = said(&problem, again);
+    match web.sessions.find(&headers, |id| web.control.account(id), now()) {
+        Found::Session(session, user) => inside(&Visit::new(web, session, user, &looking), said, problem).await,
+        _ => outside(&headers, said, problem),
+    }
+}
+
+/// A browser that goes somewhere, and not the API.
+fn wants_page(request: &Request) -> bool {
+    let accepts = |headers: &HeaderMap| {
+        let kinds = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        headers.contains_key("hx-request") || kinds.into_iter().any(|kinds| kinds.contains("text/html"))
+    };
+    !request.uri().path().starts_with("/api/") && accepts(request.headers())
+}
+
+async fn inside(visit: &Visit, said: Said, problem: Problem) -> Response {
+    let frame = visit.frame(Place::Elsewhere, said.head.clone()).await;
+    visit.page_with(status(&problem), &Trouble { frame, said, problem })
+}
+
+fn outside(headers: &HeaderMap, said: Said, problem: Problem) -> Response {
+    let (language, theme, status) = (language(headers), theme(headers), status(&problem));
+    match render(&OutsideTrouble { language, theme, said, problem }, language, now()) {
         Ok(html) => (status, Html(html)).into_response(),
         Err(problem) => problem.into_response(),
     }
 }
 
-fn head(problem: &Problem) -> Text {
-    match problem.status {
-        401 => text("Sign in first"),
-        403 => text("You may not do this"),
-        404 => text("There is no such page"),
-        409 => text("Somebody was faster"),
-        413 => text("That was too much at once"),
-        422 => text("Something is not right yet"),
-        503 => text("Not now"),
-        500.. => text("Something failed here"),
-        _ => plain(&problem.title),
-    }
+fn said(problem: &Problem, again: Option<String>) -> Said {
+    let (head, advice) = match problem.status {
+        401 => (text("Sign in first"), None),
+        403 => (text("You may not do this"), None),
+        404 => (
+            text("There is no such page"),
+            Some(text("Look whether the address is right, or find the thing by its name.")),
+        ),
+        405 => (text("This address only takes forms"), Some(text("Go back and use the buttons of the page."))),
+        409 => {
+            (text("Somebody was faster"), Some(text("Your draft is kept. Go back, reload the page, and look at both.")))
+        }
+        413 => (text("That was too much at once"), Some(text("Nothing was changed. Go back and send less at once."))),
+        422 => (
+            text("Something is not right yet"),
+            Some(text("Nothing was changed. Go back; what you typed is still there.")),
+        ),
+        503 => {
+            (text("Not now"), Some(text("DNS goes on answering. What was published is kept, and so is your draft.")))
+        }
+        500.. => (
+            text("Something failed here"),
+            Some(text(
+                "DNS goes on answering with what was published before, and your draft is kept as it was. What you \
+                 sent just now was not stored: when the cause is gone, send it again.",
+            )),
+        ),
+        _ => (plain(&problem.title), None),
+    };
+    Said { head, advice, again }
 }
 
 fn status(problem: &Problem) -> StatusCode {
     StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_browser_outside_of_the_api_gets_a_page() {
+        let asked = |path: &str, accept: &str| {
+            wants_page(&Request::get(path).header("accept", accept).body(axum::body::Body::empty()).unwrap())
+        };
+        let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+        assert!(asked("/nothing", browser));
+        assert!(!asked("/api/v1/nothing", browser));
+        assert!(!asked("/nothing", "*/*"));
+        assert!(!asked("/nothing", "application/json"));
+    }
 }

@@ -147,11 +147,11 @@ pub struct Needs {
 }
 
 /// Lets a signed-in request pass whose role suffices; sends others to sign in, or says which role it takes.
-/// Refuses what another site's page made the browser send. A `Problem` becomes a page that says it.
+/// Refuses what another site's page made the browser send.
 pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Request, next: Next) -> Response {
     if !is_own(request.method(), request.headers()) {
         let detail = "Another site's page sent this; nothing was changed. Open Northing itself and do it there.";
-        return outside(&web, &request, Problem::new(StatusCode::FORBIDDEN, detail));
+        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
     let (session, user) = match web.sessions.find(request.headers(), |id| web.control.account(id), now()) {
         Found::Session(session, user) => (session, user),
@@ -164,18 +164,13 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
     let is_get = request.method() == Method::GET;
     let fresh = is_get.then(|| web.sessions.rotate(request.headers(), now())).flatten();
     let visit = Visit::new(web, session.clone(), user, &request);
-    let response = if visit.may(role) {
-        request.extensions_mut().insert(session);
-        request.extensions_mut().insert(visit.clone());
-        next.run(request).await
-    } else {
+    if !visit.may(role) {
         let detail = format!("Needs the {role} role; you are {}. Ask an admin.", visit.user().role);
-        Problem::new(StatusCode::FORBIDDEN, detail).into_response()
-    };
-    let mut response = match response.extensions().get::<Problem>().cloned() {
-        Some(problem) => super::trouble::page(&visit, problem).await,
-        None => response,
-    };
+        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+    }
+    request.extensions_mut().insert(session);
+    request.extensions_mut().insert(visit);
+    let mut response = next.run(request).await;
     if let Some(cookie) = fresh {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -196,22 +191,6 @@ pub fn is_own(method: &Method, headers: &HeaderMap) -> bool {
             None => true,
         },
     }
-}
-
-/// A `Problem` of a page that is open to everybody becomes a page that says it.
-pub async fn as_page(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let (language, theme) = (language(request.headers()), theme(request.headers()));
-    let response = next.run(request).await;
-    match response.extensions().get::<Problem>().cloned() {
-        Some(problem) => super::trouble::outside_page(&web, language, theme, problem),
-        None => response,
-    }
-}
-
-/// A page for somebody who has not signed in.
-fn outside(web: &Web, request: &Request, problem: Problem) -> Response {
-    let (language, theme) = (language(request.headers()), theme(request.headers()));
-    super::trouble::outside_page(web, language, theme, problem)
 }
 
 /// Where the request came from.
