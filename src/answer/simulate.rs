@@ -90,7 +90,7 @@ pub fn suppose_down(health: &HealthTable, down: &[Id<Pool>]) -> HealthTable {
     for id in down {
         let known = Arc::make_mut(health.pools.entry(id.clone()).or_default());
         known.state = PoolState::Down;
-        known.earliest_change_ms = None;
+        (known.earliest_change_ms, known.since_ms) = (None, 0);
         known.reason = "assumed here".into();
     }
     health

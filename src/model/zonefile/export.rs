@@ -57,7 +57,7 @@ pub fn export(model: &Model, id: &Id<Zone>, steered: impl Fn(&Name, RecordType) 
         "; Zone {}, serial {serial}, revision {}.\n; SHA-256 of everything below the empty line: {hash}\n\n",
         zone.fqdn, model.revision
     );
-    Some(header + &content)
+    Some(header + content.as_str())
 }
 
 /// The zone, its record sets and the policies of its names as JSON, in the form of the model's document.

@@ -107,6 +107,7 @@ fn operation(route: &Route) -> Value {
         },
     });
     if let Some(role) = route.role {
+        operation["x-role"] = json!(role.to_string());
         operation["security"] = json!([{ "token": [] }]);
         operation["description"] = json!(format!("Needs a token with the role {role} or more."));
     }

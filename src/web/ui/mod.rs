@@ -3,6 +3,7 @@
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
 mod account;
+mod api_page;
 mod assets;
 mod audit;
 mod beat;
@@ -27,6 +28,7 @@ mod pools;
 mod sentence;
 mod regions;
 mod search;
+mod sentence;
 mod session;
 mod settings;
 mod setup;
@@ -95,6 +97,7 @@ fn pages() -> Vec<Page> {
     pages.extend(account::pages());
     pages.extend(settings::pages());
     pages.extend(names::pages());
+    pages.extend(api_page::pages());
     pages.extend(setup::pages());
     pages
 }

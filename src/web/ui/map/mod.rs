@@ -2,7 +2,7 @@
 //! one now, and the same as a list, which is the source of truth. The engine that answers is asked with one
 //! address of each country; nothing here decides.
 
-mod world;
+pub mod world;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;

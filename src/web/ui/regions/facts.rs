@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::answer::Snapshot;
 use crate::geo::Coverage;
 use crate::model::{Country, Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
-use crate::web::ui::filters::percent_text;
+use crate::web::ui::filters::{figure_text, percent_text};
 use crate::web::ui::text::{Language, Text, count, text};
 
 /// The regions of a model as they cover the world.
@@ -169,6 +169,7 @@ pub fn shared<'r>(
                     text("{region}, {share} of known addresses").set("share", percent_text(overlap.share))
                 }
                 (false, false) if overlap.addresses > 0 => {
+                    let addresses = figure_text(overlap.addresses as f64);
                     let n = usize::try_from(overlap.addresses).unwrap_or(usize::MAX);
                     count(n, "{region}, {n} address", "{region}, {n} addresses")
                 }

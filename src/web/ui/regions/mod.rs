@@ -1,6 +1,7 @@
 //! Regions: which clients are where, for whom a region matters, and what no region holds.
 
 mod change;
+mod drawing;
 mod facts;
 mod lines;
 mod one;
@@ -11,8 +12,10 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
+use self::drawing::{Land, RegionMap};
 use self::facts::{Cover, Left, Shared, left, shared, summary, uses};
 use super::Page;
+use super::dock::Dock;
 use super::filters;
 use super::form::Form;
 use super::frame::{Frame, Place};
@@ -57,6 +60,8 @@ struct List {
     left: Vec<Left>,
     left_more: usize,
     has_geo: bool,
+    map: RegionMap,
+    dock: Dock,
 }
 
 /// Which page of a list this is, and how to reach the others.
@@ -149,6 +154,8 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
     let left_more = all_left.len().saturating_sub(MOST_LEFT);
     all_left.truncate(MOST_LEFT);
     let page = List {
+        map: map(&sight),
+        dock: Dock::of(&visit, &*visit.draft().await),
         frame: visit.frame(Place::Regions, text("Regions")).await,
         own: own.iter().skip((number - 1) * PAGE).take(PAGE).map(|id| row(id)).collect(),
         built_in: built_in.iter().map(|id| row(id)).collect(),
@@ -169,6 +176,22 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
     Ok(visit.page(&page))
 }
 
+/// The own regions, and built-in ones that rules name.
+fn map(sight: &Sight) -> RegionMap {
+    let uses = uses(&sight.model);
+    let shown = sight
+        .model
+        .regions
+        .iter()
+        .filter(|(id, _)| !builtin::is_built_in(id) || uses.get(*id).is_some_and(|uses| !uses.rules.is_empty()));
+    RegionMap::new(shown.map(|(id, region)| land(sight, id, region)).collect())
+}
+
+fn land(sight: &Sight, id: &Id<Region>, region: &Region) -> Land {
+    let name = if region.meta.name.is_empty() { id.to_string() } else { region.meta.name.clone() };
+    Land { name, share: sight.coverage().share(id), countries: sight.coverage().countries(id) }
+}
+
 type Ids = Vec<Id<Region>>;
 
 /// Own regions and built-in ones under the filter. Those that hold no known client come first, as nothing can come
@@ -185,7 +208,6 @@ fn found(sight: &Sight, words: &str, use_filter: &str) -> (Ids, Ids) {
         fits && matches(sight, id, region, words)
     });
     let (built_in, mut own): (Ids, Ids) = shown.map(|(id, _)| id.clone()).partition(builtin::is_built_in);
-    own.sort_by_cached_key(|id| (sight.coverage().countries(id).is_empty(), id.clone()));
     own.sort_by_key(|id| !is_empty(sight, id));
     (own, built_in)
 }

@@ -6,13 +6,15 @@ use askama::Template;
 use axum::response::Response;
 use axum::routing::get;
 
+use super::drawing::RegionMap;
 use super::facts::{Shared, Use, country_name, shared, token_word, uses};
-use super::{Sight, known};
+use super::{Sight, known, land};
 use crate::control::token::Role;
 use crate::model::{Model, Policy, Token, builtin};
 use crate::web::Problem;
 use crate::web::extract::Path;
 use crate::web::ui::Page;
+use crate::web::ui::dock::Dock;
 use crate::web::ui::filters;
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::text::{Text, plain, text};
@@ -46,6 +48,8 @@ struct One {
     names: usize,
     shared: Vec<Shared>,
     networks_elsewhere: Vec<Text>,
+    map: RegionMap,
+    dock: Dock,
 }
 
 /// Tokens of one kind, in words.
@@ -84,6 +88,8 @@ async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem>
         names: uses.names,
         shared: shared(coverage, &id, sight.model.regions.keys()),
         networks_elsewhere: elsewhere(&sight.model, &id),
+        map: RegionMap::new(vec![land(&sight, &id, region)]),
+        dock: Dock::of(&visit, &*visit.draft().await),
         id: id.to_string(),
     };
     Ok(visit.page(&page))
