@@ -129,6 +129,15 @@ impl LivePool {
         }
     }
 
+    /// The same pool as if it were down.
+    pub fn taken_down(&self) -> LivePool {
+        let health = PoolHealth { state: PoolState::Down, reason: "taken for down".into(), ..PoolHealth::default() };
+        let (state, reason) = (health.state, health.reason.clone());
+        // What it is made of says so as well, so that nothing takes it for current.
+        let made_of = Source { health: Some(Arc::new(health)), ..self.made_of.clone() };
+        LivePool { state, reason, earliest_change_ms: None, made_of, ..self.clone() }
+    }
+
     /// True when `new` would make the same again. Looks at identities only, so that ten thousand servers cost
     /// little on each change of one.
     pub fn is_current(&self, pool: &Arc<Pool>, model: &Model, table: &HealthTable) -> bool {

@@ -39,7 +39,7 @@ pub use explain::{
     StepTrace, Trace, explain,
 };
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
-pub use rehearse::{Verdict, rehearse, subnet_of, with_down};
+pub use rehearse::{Verdict, rehearse, subnet_of};
 pub use respond::answer;
 pub use shares::{Outlook, Share, outlook, shares, switched};
 pub use simulate::{ANY_RESOLVER, Explained, pools, simulate, suppose_down};

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Client, Entropy, Question, RuleVerdict, Snapshot, SteeringTrace, Subnet, Trace, explain};
-use crate::health::{HealthTable, PoolHealth, PoolState};
+use crate::health::HealthTable;
 use crate::model::{Id, Pool, Sticky, Test, Via};
 
 /// Stands for any resolver, where a test is about a client subnet (RFC 5737).
@@ -41,20 +41,11 @@ pub fn rehearse<'t>(snapshot: &Snapshot, tests: impl IntoIterator<Item = &'t Arc
     let mut run = |test: &'t Arc<Test>| {
         let stage = match test.down.as_slice() {
             [] => &healthy,
-            down => ailing.entry(down).or_insert_with(|| with_down(&healthy, down)),
+            down => ailing.entry(down).or_insert_with(|| healthy.with_down(down)),
         };
         verdict(stage, test)
     };
     tests.map(&mut run).collect()
-}
-
-/// As `healthy`, with these pools down.
-pub fn with_down(healthy: &Snapshot, down: &[Id<Pool>]) -> Snapshot {
-    let is_down = |id: &Id<Pool>| {
-        let health = PoolHealth { state: PoolState::Down, reason: "taken for down".into(), ..PoolHealth::default() };
-        (id.clone(), Arc::new(health))
-    };
-    healthy.with_health(&HealthTable { pools: down.iter().map(is_down).collect(), ..HealthTable::default() })
 }
 
 /// An address counts as the subnet that resolvers commonly send: /24 or /56 (RFC 7871 section 11.1).
@@ -153,6 +144,8 @@ fn why(trace: &Trace) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use crate::health::PoolState;
 
     use super::super::fixture::{World, rule};
     use super::*;

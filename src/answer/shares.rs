@@ -21,7 +21,8 @@ pub struct Share {
     pub share: f64,
 }
 
-/// Who is answered of a pool, as soon as it is asked, in the order of its members.
+/// Who is answered of a pool when it is asked, in the order of its members. A last resort that ignores health
+/// is left out.
 pub fn shares(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Arc<Pool>) -> Vec<Share> {
     let live = LivePool::new(pool, id, model, health);
     let mut shares = Vec::with_capacity(live.servers.len());
@@ -31,8 +32,7 @@ pub fn shares(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Arc<Poo
             Family::Ipv6 => RecordType::AAAA,
             Family::Name => RecordType::CNAME,
         };
-        let choices = live.choices(rtype);
-        let from = if choices.usable.is_empty() { &choices.anyway } else { &choices.usable };
+        let from = &live.choices(rtype).usable;
         let total: u32 =
             from.iter().filter_map(|&at| live.servers.get(usize::from(at))).map(|s| u32::from(s.weight)).sum();
         let share = if from.contains(&at) { f64::from(server.weight) / f64::from(total.max(1)) } else { 0.0 };

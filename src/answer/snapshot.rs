@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::live::LivePool;
 use super::names::{HashIndex, Suffixes};
@@ -23,6 +23,8 @@ pub struct Snapshot {
     plans: Arc<Plans>,
     /// By number; `None` for a pool that is gone.
     pools: Vec<Option<Arc<LivePool>>>,
+    /// Counted when somebody looks, and kept while regions and geo database stay.
+    coverage: Arc<OnceLock<geo::Coverage>>,
 }
 
 /// All zones, found by the deepest apex.
@@ -48,7 +50,10 @@ impl Snapshot {
         let plans = Plans::compile(model, geo, before, if same_geo { Maps::Keep } else { Maps::Rebuild });
         let zones = Zones::compile(model, plans.steered(), previous.map(|snapshot| &*snapshot.zones));
         let pools = live_pools(model, plans.pool_ids.ids(), health, previous.map_or(&[], |snapshot| &snapshot.pools));
-        Snapshot { model: model.clone(), geo: geo.clone(), zones: Arc::new(zones), plans: Arc::new(plans), pools }
+        let alike = previous.filter(|before| same_geo && before.model.has_regions_of(model));
+        let coverage = alike.map(|before| before.coverage.clone()).unwrap_or_default();
+        let (model, geo) = (model.clone(), geo.clone());
+        Snapshot { model, geo, zones: Arc::new(zones), plans: Arc::new(plans), pools, coverage }
     }
 
     /// The same world in other health. Zones, policies and maps are shared, and so is every pool that stayed as it was.
@@ -59,6 +64,23 @@ impl Snapshot {
             zones: self.zones.clone(),
             plans: self.plans.clone(),
             pools: live_pools(&self.model, self.plans.pool_ids.ids(), health, &self.pools),
+            coverage: self.coverage.clone(),
+        }
+    }
+
+    /// The same world with these pools down, whatever their servers are.
+    pub fn with_down(&self, down: &[Id<Pool>]) -> Snapshot {
+        let mut pools = self.pools.clone();
+        for pool in pools.iter_mut().flatten().filter(|pool| down.contains(&pool.id)) {
+            *pool = Arc::new(pool.taken_down());
+        }
+        Snapshot {
+            model: self.model.clone(),
+            geo: self.geo.clone(),
+            zones: self.zones.clone(),
+            plans: self.plans.clone(),
+            pools,
+            coverage: self.coverage.clone(),
         }
     }
 
@@ -68,6 +90,11 @@ impl Snapshot {
 
     pub fn geo(&self) -> &Arc<geo::Base> {
         &self.geo
+    }
+
+    /// How the regions share the known addresses out.
+    pub fn coverage(&self) -> &geo::Coverage {
+        self.coverage.get_or_init(|| geo::Coverage::of(&self.geo, &self.model.regions))
     }
 
     /// Names that exist in all zones, empty non-terminals included.

@@ -13,7 +13,7 @@ use crate::control::{Control, Inputs, Keeper, Wanted, Writer};
 use crate::geo::Base;
 use crate::health::{Report, Target};
 use crate::model::{FieldError, Id, Pool};
-use crate::store::{Opened, Store};
+use crate::store::{Aside, Opened, Store};
 
 /// Reports of probes that may wait for control.
 const MAX_REPORTS: usize = 65_536;
@@ -24,6 +24,8 @@ pub struct Core {
     pub control: Control,
     /// What the start had to repair, in sentences.
     pub repairs: Vec<String>,
+    /// Who had signed in, as it was kept.
+    pub sessions: serde_json::Value,
     /// Nothing was ever configured here.
     pub is_new: bool,
     pub reports: mpsc::Sender<(Target, Report)>,
@@ -38,6 +40,7 @@ impl Core {
         let Opened { store, loaded, repairs } = opened;
         let is_new = loaded.revision == 0 && loaded.secrets.is_empty();
         // Without its changes, of which there can be a million.
+        let (sessions, uses) = (store.aside(Aside::Sessions), store.aside(Aside::TokenUses));
         let newest = store.revisions(None, 1).map_err(failure)?.pop();
         let last_sha256 = newest.map(|revision| revision.sha256).unwrap_or_default();
         let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
@@ -46,8 +49,9 @@ impl Core {
         let inputs = Inputs { reports: reports_in, used_held: used_held_in };
         let (writer, control, wanted) =
             Writer::new(loaded, last_sha256, keeper, Arc::new(geo), inputs).map_err(unreadable)?;
+        control.shared().admitted.remember_uses(uses);
         let writer = tokio::spawn(writer.run(stop));
-        Ok((Core { control, repairs, is_new, reports, used_held, writer, store_thread }, wanted))
+        Ok((Core { control, repairs, sessions, is_new, reports, used_held, writer, store_thread }, wanted))
     }
 
     /// Waits, after `stop`, until everything is stored. Every other handle on `control` must be gone.

@@ -26,14 +26,14 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
 use crate::control::accounts::{make_password, new_account};
-use crate::control::token::{Role, Token};
+use crate::control::token::{Role, Scope, Token};
 use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, now, system_event};
 use crate::health::{EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
 use crate::store;
-use crate::web::{self, Setup, Streams, Web};
+use crate::web::{self, Sessions, Setup, Streams, Web};
 
 use certificate::Certificate;
 use core::Core;
@@ -108,7 +108,8 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         metrics,
         local_token: Arc::new(local_token),
         ready: ready.clone(),
-        sessions: Arc::default(),
+        sessions: Arc::new(Sessions::load(core.sessions.clone(), control.clone())),
+        entrance: Arc::default(),
         setup: setup.clone(),
         boot: Arc::new(Config { dns: dns.addresses().to_vec(), http: http_address, ..config.clone() }),
         streams: Arc::new(Streams::new(stop.clone())),
@@ -179,6 +180,7 @@ impl Offline {
             local_token: Arc::new(token),
             ready: Arc::new(AtomicBool::new(false)),
             sessions: Arc::default(),
+            entrance: Arc::default(),
             setup: Arc::default(),
             boot: Arc::new(Config { data_dir: dir.to_owned(), ..Config::default() }),
             streams: Arc::new(Streams::new(stop.clone())),
@@ -247,7 +249,7 @@ fn probe_of(Watch { target, address, monitor }: &Watch) -> Probe {
 
 /// Access for the command line on this machine, new at each start and known to the directory's owner.
 fn local_access(http: SocketAddr) -> (Local, Token) {
-    let (token, secret) = web::make_token("command-line", Role::Admin, Vec::new(), 0);
+    let (token, secret) = web::make_token("command-line", Role::Admin, Vec::new(), 0, Scope::default());
     // A wildcard address is no destination.
     let ip = match http.ip() {
         ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -269,7 +271,7 @@ async fn first_token(control: &Control) -> Result<(), Failure> {
         println!("There is no API token yet; make one with: sudo northing token create NAME --role admin");
         return Ok(());
     }
-    let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0);
+    let (token, secret) = web::make_token(FIRST_TOKEN, Role::Admin, Vec::new(), 0, Scope::default());
     let made = control.set_token(FIRST_TOKEN.into(), Some(token), Author::new("start")).await;
     made.map_err(|refusal| Failure::new(format!("the first token could not be stored: {refusal:?}")))?;
     say(&format!("The first API token, shown this once: {secret}"));

@@ -8,6 +8,7 @@ mod client;
 mod config_file;
 mod explain;
 mod token;
+mod user;
 mod zone;
 
 use std::io::Write;
@@ -65,6 +66,14 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Users, who sign in with a browser
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Print a new one-time code for the setup page, while there is no user
+    SetupCode {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Write completions for a shell
     Completions {
         /// The shell
@@ -266,6 +275,12 @@ enum TokenCommand {
         /// A network it may be used from; may be repeated
         #[arg(long, value_name = "CIDR")]
         allow_from: Vec<String>,
+        /// A kind of thing that it is for, such as records; may be repeated [default: all]
+        #[arg(long, value_name = "KIND")]
+        kind: Vec<String>,
+        /// The id of a zone that it is for, with its records; may be repeated [default: all]
+        #[arg(long, value_name = "ID")]
+        zone: Vec<String>,
         #[command(flatten)]
         target: Target,
     },
@@ -277,6 +292,78 @@ enum TokenCommand {
     /// Delete a token; it opens nothing from then on
     Delete {
         /// Its name, as the list shows it
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// List users: login name, role, and when each signed in last
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make a user, and a password that is shown once
+    Create {
+        /// The login name, such as ann or ann@example.com
+        id: String,
+        /// What they are called
+        #[arg(long, default_value = "", value_name = "NAME")]
+        name: String,
+        /// What they may do
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+        /// Take the password from standard input instead of making one
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make another password, shown once; their sessions end
+    Password {
+        /// The login name
+        id: String,
+        /// Take the password from standard input instead of making one
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Change what a user may do; their sessions end
+    Role {
+        /// The login name
+        id: String,
+        /// What they may do
+        role: Role,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let a user sign in no more; their sessions end
+    Disable {
+        /// The login name
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let a user sign in again
+    Enable {
+        /// The login name
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Delete a user
+    Delete {
+        /// The login name
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take the second factor off a user who has lost it
+    ResetTotp {
+        /// The login name
         id: String,
         #[command(flatten)]
         target: Target,
@@ -347,6 +434,8 @@ async fn ask(command: Command) -> Result<(), Failure> {
         Command::Backup(Backup { file, secrets, target }) => backup::backup(&file, secrets, &target).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Token(command) => token::run(command).await,
+        Command::User(command) => user::run(command).await,
+        Command::SetupCode { target } => user::setup_code(&target).await,
         Command::Serve(_) | Command::Restore(_) | Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }

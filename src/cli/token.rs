@@ -8,9 +8,11 @@ use super::{Failure, TokenCommand, print};
 
 pub async fn run(command: TokenCommand) -> Result<(), Failure> {
     match command {
-        TokenCommand::Create { id, role, expires_days, allow_from, target } => {
+        TokenCommand::Create { id, role, expires_days, allow_from, kind, zone, target } => {
             let client = Client::connect(&target).await?;
-            let body = json!({ "id": id, "role": role, "expires_days": expires_days, "allow_from": allow_from });
+            let body = json!({
+                "id": id, "role": role, "expires_days": expires_days, "allow_from": allow_from, "kinds": kind, "zones": zone,
+            });
             let created: Value = client.send(Method::POST, "/api/v1/tokens", &body).await?.json()?;
             client.close().await;
             print(created["secret"].as_str().unwrap_or_default())?;

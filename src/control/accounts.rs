@@ -1,20 +1,25 @@
 //! Accounts and tokens as they are kept: each change is durable, with its audit entry, before anybody sees it.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::account::{self, Account, Accounts, MAX_ACCOUNTS, SALT_BYTES};
-use super::token::{Role, Token};
+use super::token::{Role, Token, Use};
 use super::{Author, Control, Refusal, now};
-use crate::model::FieldError;
+use crate::model::{AuditDraft, FieldError};
+use crate::store::Aside;
 
 /// Keys among the store's secrets.
 const TOKEN_KEY: &str = "token/";
 const ACCOUNT_KEY: &str = "account/";
+/// How often the last uses of tokens are written.
+const WRITE_USES: SignedDuration = SignedDuration::from_mins(1);
 /// Passwords hashed at once: each takes 19 MiB and a core for some 20 ms.
 const MAX_HASHING: usize = 2;
 
@@ -22,6 +27,7 @@ const MAX_HASHING: usize = 2;
 pub struct Admitted {
     pub tokens: ArcSwap<Vec<Token>>,
     pub accounts: ArcSwap<Accounts>,
+    uses: parking_lot::Mutex<Uses>,
     /// Held from reading to storing, so that no change is lost to another.
     changing: Mutex<()>,
 }
@@ -36,8 +42,23 @@ impl Admitted {
         Admitted {
             tokens: ArcSwap::from_pointee(tokens),
             accounts: ArcSwap::from_pointee(accounts),
+            uses: parking_lot::Mutex::default(),
             changing: Mutex::default(),
         }
+    }
+}
+
+/// When each token was used last.
+#[derive(Debug, Default)]
+struct Uses {
+    last: BTreeMap<String, Use>,
+    written: Timestamp,
+}
+
+impl Admitted {
+    /// As they were kept.
+    pub fn remember_uses(&self, kept: Value) {
+        self.uses.lock().last = serde_json::from_value(kept).unwrap_or_default();
     }
 }
 
@@ -52,6 +73,32 @@ impl Control {
 
     pub fn account(&self, id: &str) -> Option<Arc<Account>> {
         self.shared().admitted.accounts.load().get(id).cloned()
+    }
+
+    /// When tokens were used last, by id.
+    pub fn token_uses(&self) -> BTreeMap<String, Use> {
+        self.shared().admitted.uses.lock().last.clone()
+    }
+
+    /// Notes the use of a token.
+    pub fn token_used(&self, id: &str, address: Option<IpAddr>, at: Timestamp) {
+        let admitted = &self.shared().admitted;
+        let tokens = admitted.tokens.load();
+        if !tokens.iter().any(|token| token.id == id) {
+            return;
+        }
+        let mut uses = admitted.uses.lock();
+        uses.last.insert(id.to_owned(), Use { at, address });
+        if at.duration_since(uses.written) >= WRITE_USES {
+            uses.written = at;
+            uses.last.retain(|id, _| tokens.iter().any(|token| token.id == *id));
+            self.keep(Aside::TokenUses, serde_json::to_value(&uses.last).unwrap_or_default());
+        }
+    }
+
+    /// Keeps what is no configuration over a restart. Waits for nothing.
+    pub fn keep(&self, aside: Aside, value: Value) {
+        self.keeper.post(move |kept| kept.store.put_aside(aside, &value));
     }
 
     /// Makes, replaces or deletes a token.
@@ -128,10 +175,12 @@ impl Control {
         .ok_or_else(|| unknown(id))
     }
 
+    /// Deletes an account with its draft.
     pub async fn delete_account(&self, id: &str, author: Author) -> Result<(), Refusal> {
         let missing = unknown(id);
         let delete = move |known: Option<&Account>, _: &Accounts| known.map(|_| None).ok_or(missing);
-        self.change_account(id, "delete user", author, delete).await.map(drop)
+        self.change_account(id, "delete user", author, delete).await?;
+        self.discard_draft(id, None).await.map(drop)
     }
 
     async fn change_account(
@@ -215,20 +264,33 @@ async fn hashing<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// A sign-in, kept with the account.
+/// A sign-in, kept with the account. `code` is of the second factor where there is one; `None` is a wrong one.
 pub async fn signed_in(
     control: &Control,
     id: &str,
     author: Author,
-    second: Option<account::SecondFactor>,
-) -> Result<Arc<Account>, Refusal> {
-    control
-        .edit_account(id, "sign in", author, move |account| {
-            account.last_sign_in = Some(now());
-            if second.is_some() {
-                account.second = second;
-            }
-            Ok(())
-        })
-        .await
+    code: Option<&str>,
+) -> Result<Option<Arc<Account>>, Refusal> {
+    let code = code.map(str::to_owned);
+    // Judged where the account is changed, so that no code opens twice.
+    let entered = control.edit_account(id, "sign in", author, move |account| {
+        if let Some(second) = &account.second {
+            let taken = code.and_then(|code| second.take(&code, now()));
+            account.second = Some(taken.ok_or_else(|| Refusal::Invalid(Vec::new()))?);
+        }
+        account.last_sign_in = Some(now());
+        Ok(())
+    });
+    match entered.await {
+        Ok(account) => Ok(Some(account)),
+        Err(Refusal::Invalid(_)) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+impl Control {
+    /// Says in the audit log what nobody asked for, such as that an account was locked.
+    pub async fn record(&self, draft: AuditDraft) -> Result<(), Refusal> {
+        Ok(self.keeper.run(move |kept| kept.audit(draft)).await?)
+    }
 }

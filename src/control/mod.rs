@@ -7,10 +7,13 @@
 pub mod account;
 pub mod accounts;
 pub mod draft;
+pub mod effect;
 mod keeper;
+pub mod lockout;
 pub mod outcomes;
 mod passage;
 pub mod preview;
+pub mod rehearsal;
 mod retired;
 pub mod series;
 pub mod simulate;
@@ -24,7 +27,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -49,12 +52,17 @@ pub const TRIAL_SECONDS: f64 = 4.0;
 /// Events that a slow live reader may fall behind.
 const LIVE_EVENTS: usize = 1024;
 
+/// How long a publication can be taken back by one button; later, somebody should look at the difference first.
+pub const UNDO: SignedDuration = SignedDuration::from_secs(30);
+
 /// Who does something, for the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Author {
     /// A login name, a token's id, `command-line` or `start`.
     pub actor: String,
     pub address: Option<IpAddr>,
+    /// What they may change.
+    pub scope: token::Scope,
 }
 
 /// What a caller asks to be published.
@@ -196,6 +204,15 @@ impl Control {
 
     /// Checks and publishes together, or changes nothing.
     pub async fn publish(&self, publication: Publication) -> Result<Published, Refusal> {
+        let outside = |Edit { kind, id, .. }: &Edit| {
+            let reason = publication.author.scope.admits(*kind, id).err()?;
+            let (problem, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
+            Some(FieldError::new(format!("{}/{id}", kind.as_str()), format!("the token {problem}"), remedy))
+        };
+        let outside: Vec<FieldError> = publication.edits.iter().filter_map(outside).collect();
+        if !outside.is_empty() {
+            return Err(Refusal::Invalid(outside));
+        }
         self.ask(|reply| Command::Publish(publication, reply)).await
     }
 
@@ -203,9 +220,17 @@ impl Control {
     pub async fn preview(&self, edits: Vec<Edit>) -> Result<preview::Preview, Refusal> {
         let snapshot = self.snapshot();
         let health = self.health();
-        let now_ms = now().as_millisecond().unsigned_abs();
-        let work = move || preview::preview(&snapshot, &health, &edits, now_ms);
+        let work = move || preview::preview(&snapshot, &health, &edits);
         let result = tokio::task::spawn_blocking(work).await;
+        result
+            .map_err(|_| Refusal::Fault("the preview could not be made; see the log".into()))?
+            .map_err(Refusal::Invalid)
+    }
+
+    /// As `preview`, thing by thing.
+    pub async fn review(&self, edits: Vec<Edit>) -> Result<preview::Reviewed, Refusal> {
+        let (snapshot, health) = (self.snapshot(), self.health());
+        let result = tokio::task::spawn_blocking(move || preview::review(&snapshot, &health, &edits)).await;
         result
             .map_err(|_| Refusal::Fault("the preview could not be made; see the log".into()))?
             .map_err(Refusal::Invalid)
@@ -257,6 +282,22 @@ impl Control {
         self.publish(Publication { edits, message, author, expect: vec![Expect::Revision(head)], tests }).await
     }
 
+    /// Takes the newest revision back, for a short while after it was published. Kept tests do not stop it: what
+    /// it leads to was live a moment ago.
+    pub async fn undo(&self, number: u64, author: Author) -> Result<Published, Refusal> {
+        let head = self.model().revision;
+        if number != head || number == 0 {
+            let why = format!("version {head} was published after it, so version {number} is not undone");
+            return Err(Refusal::Conflict(why));
+        }
+        match self.revision(number).await?.map(|revision| revision.at) {
+            Some(at) if now().duration_since(at) <= UNDO => {
+                self.restore(number - 1, format!("Undo version {number}"), author, Tests::MayFail).await
+            }
+            _ => Err(Refusal::Conflict(format!("version {number} is older than {} seconds", UNDO.as_secs()))),
+        }
+    }
+
     /// The model as it was after revision `number`.
     pub async fn model_at(&self, number: u64) -> Result<Arc<Model>, Refusal> {
         let model = self.model();
@@ -269,7 +310,7 @@ impl Control {
     }
 
     /// What leads from revision `head` back to `number`.
-    async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
+    pub async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
         if number > head {
             return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
         }
@@ -303,6 +344,11 @@ impl Control {
 
     pub async fn revision(&self, number: u64) -> Result<Option<Revision>, Refusal> {
         Ok(self.keeper.run(move |kept| kept.store.revision(number)).await?)
+    }
+
+    /// As `revisions`, without their changes.
+    pub async fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.revision_heads(before, limit)).await?)
     }
 
     pub async fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
@@ -342,7 +388,7 @@ impl Control {
 
 impl Author {
     pub fn new(actor: &str) -> Self {
-        Author { actor: actor.into(), address: None }
+        Author { actor: actor.into(), address: None, scope: token::Scope::default() }
     }
 
     /// An audit entry of this author, to be completed.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::answer::{Snapshot, Verdict, rehearse};
+use crate::answer::Snapshot;
 use crate::health::HealthTable;
-use crate::model::{Change, Checked, FieldError, Kind, Revision, sentences};
+use crate::model::{Change, Checked, FieldError, Revision, sentences};
 
 use super::keeper::lost;
+use super::rehearsal::Rehearsal;
 use super::{Keeper, Publication, Refusal, Tests, now};
 
 /// What a publication starts from. Only publications change the model, and one goes at a time, so that it
@@ -49,7 +50,12 @@ impl Passage {
             let sentences = sentences(before.model(), &model, &changes);
             let sha256 = chained_sha256(&last_sha256, &changes);
             let snapshot = Snapshot::compile(&Arc::new(model), before.geo(), &health, Some(&before));
-            let failed = tested(&before, &snapshot, &changes, tests, &mut warnings)?;
+            let rehearsal = Rehearsal::of(&before, &snapshot, &changes);
+            if tests == Tests::MustPass && !rehearsal.failing.is_empty() {
+                return Err(Refusal::Invalid(rehearsal.errors()));
+            }
+            warnings.extend(rehearsal.warnings());
+            let failed: Vec<String> = rehearsal.failing.into_iter().map(|verdict| verdict.test).collect();
             Ok::<_, Refusal>(Ok((snapshot, changes, warnings, sentences, sha256, failed)))
         });
         let (snapshot, changes, warnings, sentences, sha256, failed) = match made.await?? {
@@ -71,39 +77,6 @@ impl Passage {
         self.keeper.run(move |kept| kept.commit(&stored, draft)).await?;
         Ok(Passed::Stored(Box::new(Stored { snapshot, warnings, revision })))
     }
-}
-
-/// Runs the kept tests; returns those that fail where they may. A test that failed before and gets the same as
-/// before is not this change's fault: it is told, and stops nobody.
-fn tested(
-    before: &Snapshot,
-    after: &Snapshot,
-    changes: &[Change],
-    tests: Tests,
-    warnings: &mut Vec<FieldError>,
-) -> Result<Vec<String>, Refusal> {
-    let verdicts = rehearse(after, after.model().tests.values());
-    let failing: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.passed).collect();
-    let known = failing.iter().filter_map(|verdict| {
-        let edited = changes.iter().any(|change| change.kind == Kind::Tests && change.id == verdict.test);
-        before.model().tests.get(&verdict.test.parse().ok()?).filter(|_| !edited)
-    });
-    let known = rehearse(before, known);
-    let (old, new): (Vec<&Verdict>, Vec<&Verdict>) = failing.into_iter().partition(|verdict| known.contains(verdict));
-    warnings.extend(old.into_iter().map(|verdict| failure(verdict, "it failed before this change, too")));
-    match tests {
-        Tests::MayFail => Ok(new.into_iter().map(|verdict| verdict.test.clone()).collect()),
-        Tests::MustPass if new.is_empty() => Ok(Vec::new()),
-        Tests::MustPass => {
-            let remedy = "correct the change or the test, or publish despite the tests (despite_tests)";
-            Err(Refusal::Invalid(new.into_iter().map(|verdict| failure(verdict, remedy)).collect()))
-        }
-    }
-}
-
-fn failure(verdict: &Verdict, remedy: &str) -> FieldError {
-    let problem = format!("fails: {}", verdict.because.trim_end_matches('.'));
-    FieldError::new(format!("tests/{}", verdict.test), problem, remedy)
 }
 
 /// Runs what takes time on a thread of its own.

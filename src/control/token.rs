@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::model::Kind;
+
 /// What every token begins with, so that leaked ones can be found by scanners.
 const PREFIX: &str = "nth_";
 /// Bytes of chance in a token.
@@ -65,9 +67,81 @@ pub struct Token {
     /// `None` never ends.
     #[schema(value_type = Option<String>)]
     pub expires: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Scope::is_everything")]
+    pub scope: Scope,
     /// SHA-256 of the secret, in hex. A secret of 256 random bits needs no slow hash.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hash: String,
+}
+
+/// Which parts of the configuration a token is for. Empty lists are no limit.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Scope {
+    /// Kinds of things, such as `records` and `pools`.
+    #[serde(default)]
+    pub kinds: Vec<Kind>,
+    /// Ids of zones: then only these zones and their records.
+    #[serde(default)]
+    pub zones: Vec<String>,
+}
+
+impl Scope {
+    pub fn is_everything(&self) -> bool {
+        self.kinds.is_empty() && self.zones.is_empty()
+    }
+
+    /// Whether a route of the API is within it. `part` is the path's word after `/api/v1/`. What shows or changes
+    /// all parts at once, such as the history, is for tokens without a limit; edits are checked one by one.
+    pub fn admits_path(&self, is_safe: bool, part: &str, path: &str) -> Result<(), String> {
+        if self.is_everything() || part == "publish" {
+            return Ok(());
+        }
+        let mut words = path.trim_start_matches("/api/v1/").split('/').skip(1);
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == part);
+        let Some(kind) = kind else { return Err(format!("is for {} only; take one without a scope", self.said())) };
+        match words.next().filter(|word| !word.is_empty()) {
+            // A list shows every zone; what is created says in its body where it belongs.
+            None if is_safe && !self.zones.is_empty() => self.admits(kind, ""),
+            None => self.admits_kind(kind),
+            Some(id) => self.admits(kind, id),
+        }
+    }
+
+    /// Whether a thing is within it.
+    pub fn admits(&self, kind: Kind, id: &str) -> Result<(), String> {
+        self.admits_kind(kind)?;
+        let zone = id.split('/').next().unwrap_or_default();
+        match self.zones.is_empty() || self.zones.iter().any(|known| known == zone) {
+            true => Ok(()),
+            false => Err(format!("is for {} only; take one for this zone", self.said())),
+        }
+    }
+
+    fn admits_kind(&self, kind: Kind) -> Result<(), String> {
+        let has_zone = matches!(kind, Kind::Zones | Kind::Records);
+        match (self.kinds.is_empty() || self.kinds.contains(&kind)) && (self.zones.is_empty() || has_zone) {
+            true => Ok(()),
+            false => Err(format!("is for {} only; take one for {}", self.said(), kind.as_str())),
+        }
+    }
+
+    /// In words: `records of example`.
+    pub fn said(&self) -> String {
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.as_str()).collect();
+        match (kinds.join(", "), self.zones.join(", ")) {
+            (kinds, zones) if kinds.is_empty() && zones.is_empty() => "everything".to_owned(),
+            (kinds, zones) if zones.is_empty() => kinds,
+            (kinds, zones) if kinds.is_empty() => format!("the zones {zones}"),
+            (kinds, zones) => format!("{kinds} of {zones}"),
+        }
+    }
+}
+
+/// When a token was used last, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Use {
+    pub at: Timestamp,
+    pub address: Option<IpAddr>,
 }
 
 impl Token {
@@ -124,6 +198,7 @@ mod tests {
             allow_from: vec!["10.0.0.0/8".parse().unwrap()],
             created: Timestamp::UNIX_EPOCH,
             expires: Some(Timestamp::from_second(1000).unwrap()),
+            scope: Scope::default(),
             hash: secret_hash(secret),
         }
     }
@@ -142,6 +217,36 @@ mod tests {
                 .contains("address")
         );
         assert!(authenticate(&tokens, "nth_right", None, at(1)).is_err());
+    }
+
+    #[test]
+    fn a_scope_limits_paths_and_edits() {
+        let scope = |kinds: &[Kind], zones: &[&str]| Scope {
+            kinds: kinds.to_vec(),
+            zones: zones.iter().map(|zone| (*zone).to_owned()).collect(),
+        };
+        let cases = [
+            (scope(&[], &[]), "tokens", "/api/v1/tokens", true),
+            (scope(&[Kind::Records], &[]), "tokens", "/api/v1/tokens", false),
+            (scope(&[Kind::Records], &[]), "audit", "/api/v1/audit", false),
+            (scope(&[Kind::Records], &[]), "records", "/api/v1/records", true),
+            (scope(&[Kind::Records], &[]), "zones", "/api/v1/zones/example", false),
+            (scope(&[Kind::Pools], &[]), "pools", "/api/v1/pools/eu/drain", true),
+            (scope(&[], &["example"]), "records", "/api/v1/records/example/www/A", true),
+            (scope(&[], &["example"]), "records", "/api/v1/records/other/www/A", false),
+            (scope(&[], &["example"]), "records", "/api/v1/records", false),
+            (scope(&[], &["example"]), "pools", "/api/v1/pools", false),
+            (scope(&[Kind::Records], &["example"]), "zones", "/api/v1/zones/example", false),
+            (scope(&[Kind::Records], &["example"]), "publish", "/api/v1/publish", true),
+        ];
+        for (scope, part, path, admitted) in cases {
+            assert_eq!(scope.admits_path(true, part, path).is_ok(), admitted, "{} at {path}", scope.said());
+        }
+        scope(&[], &["example"]).admits_path(false, "records", "/api/v1/records").unwrap();
+        let acme = scope(&[Kind::Records], &["example"]);
+        acme.admits(Kind::Records, "example/_acme-challenge/TXT").unwrap();
+        assert!(acme.admits(Kind::Records, "other/www/A").is_err());
+        assert!(acme.admits(Kind::Zones, "example").is_err());
     }
 
     #[test]

@@ -207,4 +207,4 @@ impl<'a> Classes<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

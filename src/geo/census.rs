@@ -60,13 +60,12 @@ fn keep_larger(best: &mut Largest, (size, start): Largest) {
     }
 }
 
-/// Every range with its size, both in units of 2^`shift` keys. The last range ends with the last key.
+/// Start, size and class of every range, in units of 2^`shift` keys. The last range ends with the last key.
 fn sizes(ranges: &Ranges, shift: u32) -> impl Iterator<Item = (u64, u64, u32)> {
-    let starts = ranges.iter();
-    let ends = ranges.iter().skip(1).map(|(start, _)| start).chain([0]);
-    starts.zip(ends).map(move |((start, class), end)| {
-        let size = (end.wrapping_sub(start) >> shift).max(1);
-        (start >> shift, size, class)
+    let ends = ranges.iter().skip(1).map(|(start, _)| u128::from(start)).chain([1 << 64]);
+    ranges.iter().zip(ends).map(move |((start, class), end)| {
+        let size = (end - u128::from(start)) >> shift;
+        (start >> shift, u64::try_from(size).unwrap_or(u64::MAX), class)
     })
 }
 

@@ -116,7 +116,7 @@ impl<'a> Decider<'a> {
     }
 
     /// The last rule matches everyone, by the contract of a split.
-    fn rule(&self, client: &Client) -> usize {
+    pub fn rule(&self, client: &Client) -> usize {
         let holds = |rule: &RuleRegions| {
             (rule.regions.is_empty() || self.membership.any_matches(&rule.regions, client))
                 && !self.membership.any_matches(&rule.except, client)

@@ -32,6 +32,12 @@ impl Ranges {
         self.starts.iter().copied().zip(self.classes.iter().copied())
     }
 
+    /// The ranges from the one around `key` on.
+    pub fn from(&self, key: u64) -> impl Iterator<Item = (u64, u32)> {
+        let at = self.starts.partition_point(|start| *start <= key).saturating_sub(1);
+        self.starts.iter().copied().zip(self.classes.iter().copied()).skip(at)
+    }
+
     /// The class of a key, and the length of the largest block around it that lies in one range.
     pub fn find(&self, key: u64) -> (u32, u8) {
         let next = self.starts.partition_point(|start| *start <= key);

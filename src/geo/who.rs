@@ -294,7 +294,7 @@ fn subdivision(folded: &str) -> Option<Subdivision> {
 
 /// By id or name; a continent by its letters too.
 fn region(name: &str, folded: &str, model: &Model) -> Option<Id<Region>> {
-    if let Some(id) = name.parse().ok().filter(|id| model.regions.contains_key(id)) {
+    if let Some(id) = name.trim().to_lowercase().parse().ok().filter(|id| model.regions.contains_key(id)) {
         return Some(id);
     }
     let is = |region: &Region| {

@@ -63,6 +63,11 @@ pub fn regions() -> Table<Region> {
     REGIONS.clone()
 }
 
+/// A region that every model has.
+pub fn region(id: &Id<Region>) -> Option<&'static Region> {
+    REGIONS.get(id).map(|region| &**region)
+}
+
 pub fn is_built_in(id: &Id<Region>) -> bool {
     REGIONS.contains_key(id)
 }

@@ -327,6 +327,12 @@ pub fn brief(value: &Value) -> String {
     if text.chars().count() <= 60 { text } else { format!("{}…", text.chars().take(57).collect::<String>()) }
 }
 
+/// The candidate that somebody may have meant by `word`, where one is close.
+pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let close = candidates.map(|candidate| (distance(word, candidate), candidate));
+    close.filter(|(distance, _)| *distance <= 3).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
 /// Edit distance (Levenshtein 1966), for "did you mean".
 pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

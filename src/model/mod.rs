@@ -27,7 +27,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Change, Checked, Edit, Kind};
-pub use diff::sentences;
+pub use diff::{Line, Sign, is_part_of_a_zone, lines, sentences};
 pub use field::FieldError;
 pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
 pub use id::{Id, MAX_ID};
@@ -85,14 +85,16 @@ impl Model {
     /// True when the two differ in nothing but zones, record sets and tests. Compares identities, so that it costs
     /// little however much there is.
     pub fn steers_like(&self, other: &Model) -> bool {
-        fn same<T>(a: &Table<T>, b: &Table<T>) -> bool {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1))
-        }
-        same(&self.regions, &other.regions)
+        self.has_regions_of(other)
             && same(&self.endpoints, &other.endpoints)
             && same(&self.pools, &other.pools)
             && same(&self.monitors, &other.monitors)
             && same(&self.policies, &other.policies)
+    }
+
+    /// True when the regions are the same.
+    pub fn has_regions_of(&self, other: &Model) -> bool {
+        same(&self.regions, &other.regions)
     }
 
     /// The record sets of a zone, in export order.
@@ -114,4 +116,8 @@ impl Model {
             Kind::Tests => self.tests.len(),
         }
     }
+}
+
+fn same<T>(a: &Table<T>, b: &Table<T>) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1))
 }

@@ -6,6 +6,7 @@
 //! `engine`). The whole model follows as a plain file (`export`). From these three a start finds its way back
 //! to the last acknowledged state, or says what is lost (`start`).
 
+mod asides;
 mod backup;
 mod drafts;
 mod engine;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use asides::Aside;
 pub use backup::{Secrets, restore};
 pub use fault::Fault;
 pub use files::write_private;

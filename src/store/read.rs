@@ -54,6 +54,23 @@ fn begins_before(event: &Event, incident: u64) -> bool {
     begins && event.incident.is_some_and(|number| number.saturating_add(MAX_TOGETHER) < incident)
 }
 
+/// A revision but for its changes, which are passed over as they are read.
+#[derive(Deserialize)]
+struct Head {
+    number: u64,
+    at: Timestamp,
+    author: String,
+    message: String,
+    sentences: Vec<String>,
+    sha256: String,
+}
+
+impl From<Head> for Revision {
+    fn from(Head { number, at, author, message, sentences, sha256 }: Head) -> Revision {
+        Revision { number, at, author, message, sentences, sha256, changes: Vec::new() }
+    }
+}
+
 /// What a check of the audit log found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditReport {
@@ -83,6 +100,12 @@ impl Store {
     /// Revisions before number `before`, without their changes, which can be large: `revision` has them.
     pub fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Fault> {
         self.page(Tree::Revisions, before, limit, |_| true, |_| false)
+    }
+
+    /// Without their changes, of which there can be a million.
+    pub fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Fault> {
+        let heads: Vec<Head> = self.page(Tree::Revisions, before, limit, |_| true, |_| false)?;
+        Ok(heads.into_iter().map(Revision::from).collect())
     }
 
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>, Fault> {

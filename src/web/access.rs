@@ -1,4 +1,5 @@
-//! Who may do what: every route but the public ones needs a bearer token with at least its role.
+//! Who may do what: every route but the public ones needs a bearer token, or a browser's session, with at least
+//! its role. A session obeys the rules against forged requests here too.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,19 +11,37 @@ use axum::response::{IntoResponse, Response};
 use crate::control::token::{Role, authenticate};
 use crate::control::{Author, now};
 
-use super::Web;
 use super::problem::Problem;
+use super::ui::{Found, User, is_own, matches};
+use super::{Route, Web};
+
+/// With every request of a session that changes something: the token that the pages' forms carry.
+pub(super) const FORM_HEADER: &str = "x-form-token";
 
 /// What `authorize` needs to know about the route it guards.
 #[derive(Clone)]
 pub(super) struct Guard {
     pub web: Web,
     pub needs: Role,
+    /// The part of the model that the route is about, where it is about one.
+    pub part: Option<String>,
+}
+
+impl Guard {
+    pub fn new(web: &Web, route: &Route, needs: Role) -> Guard {
+        let part = route.path.strip_prefix("/api/v1/").and_then(|path| path.split('/').next());
+        Guard { web: web.clone(), needs, part: part.map(str::to_owned) }
+    }
 }
 
 /// Lets a request pass with its `Author` attached, or answers 401 or 403 with the reason.
 pub(super) async fn authorize(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    match identify(&guard, &request) {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let author = match bearer(&request) {
+        Some(secret) => by_token(&guard, &request, secret, address),
+        None => by_session(&guard, &request, address),
+    };
+    match author {
         Ok(author) => {
             request.extensions_mut().insert(author);
             next.run(request).await
@@ -39,23 +58,49 @@ pub(super) async fn authorize(State(guard): State<Guard>, mut request: Request, 
     }
 }
 
-fn identify(guard: &Guard, request: &Request) -> Result<Author, Problem> {
-    let address: Option<IpAddr> = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let secret = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or_else(|| {
-            Problem::new(StatusCode::UNAUTHORIZED, "This needs a token; send it as \"Authorization: Bearer nth_…\".")
-        })?;
+fn bearer(request: &Request) -> Option<&str> {
+    request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+}
+
+fn by_token(guard: &Guard, request: &Request, secret: &str, address: Option<IpAddr>) -> Result<Author, Problem> {
     let tokens = guard.web.control.tokens();
     let all = tokens.iter().chain(std::iter::once(&*guard.web.local_token));
-    let token = authenticate(all, secret.trim(), address, now())
-        .map_err(|reason| Problem::new(StatusCode::UNAUTHORIZED, reason))?;
+    let token =
+        authenticate(all, secret, address, now()).map_err(|reason| Problem::new(StatusCode::UNAUTHORIZED, reason))?;
+    guard.web.control.token_used(&token.id, address, now());
     if token.role < guard.needs {
         let detail = format!("The token {} is a {}; this needs {} or more.", token.id, token.role, guard.needs);
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    Ok(Author { actor: token.id.clone(), address })
+    let part = guard.part.as_deref().unwrap_or_default();
+    token
+        .scope
+        .admits_path(request.method().is_safe(), part, request.uri().path())
+        .map_err(|reason| Problem::new(StatusCode::FORBIDDEN, format!("The token {} {reason}.", token.id)))?;
+    Ok(Author { actor: token.id.clone(), address, scope: token.scope.clone() })
+}
+
+fn by_session(guard: &Guard, request: &Request, address: Option<IpAddr>) -> Result<Author, Problem> {
+    let (web, headers) = (&guard.web, request.headers());
+    let Found::Session(session, user) = web.sessions.find(headers, |id| web.control.account(id), now()) else {
+        let detail = "This needs a token; send it as \"Authorization: Bearer nth_…\".";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
+    };
+    let sent = headers.get(FORM_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_safe = request.method().is_safe();
+    if !is_own(request.method(), headers) || !(is_safe || matches(&session, sent)) {
+        let detail =
+            "The session's form token has to come along in the header X-Form-Token; or send a token of the API.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    let User { id, role, must_change, .. } = user;
+    if must_change {
+        let detail = format!("{id} has to set another password first; open Northing in a browser.");
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    if role < guard.needs {
+        let detail = format!("{id} is a {role}; this needs {} or more.", guard.needs);
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    Ok(Author { address, ..Author::new(&id) })
 }

@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
-pub use ui::{Maps, Sessions, Setup, Streams};
+pub use ui::{Entrance, Maps, Sessions, Setup, Streams};
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -60,6 +60,8 @@ pub struct Web {
     pub ready: Arc<AtomicBool>,
     /// Who has signed in with a browser.
     pub sessions: Arc<Sessions>,
+    /// What stands before a sign-in.
+    pub entrance: Arc<Entrance>,
     /// Makes the first admin.
     pub setup: Arc<Setup>,
     /// What the process was started with; sockets as they are bound.
@@ -73,7 +75,9 @@ pub struct Web {
 /// The whole of HTTP as one service.
 pub fn router(web: Web) -> Router {
     let mut router = Router::new();
-    for Route { method, path, role, handler, takes, parameters, .. } in api::routes().into_iter().chain(ops::routes()) {
+    for route in api::routes().into_iter().chain(ops::routes()) {
+        let guard = route.role.map(|needs| access::Guard::new(&web, &route, needs));
+        let Route { method, path, role, handler, takes, parameters, .. } = route;
         let limit = if matches!(takes, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
         let handler = handler.layer::<_, Infallible>(middleware::from_fn(arrive));
         let handler = handler.layer(DefaultBodyLimit::max(limit));
@@ -86,12 +90,9 @@ pub fn router(web: Web) -> Router {
             None => handler,
             Some(_) => handler.layer(middleware::from_fn_with_state(parameters, extract::only_known)),
         };
-        let handler = match role {
+        let handler = match guard {
             None => handler,
-            Some(needs) => {
-                let guard = access::Guard { web: web.clone(), needs };
-                handler.layer(middleware::from_fn_with_state(guard, access::authorize))
-            }
+            Some(guard) => handler.layer(middleware::from_fn_with_state(guard, access::authorize)),
         };
         router = router.route(&path, handler);
     }

@@ -24,6 +24,47 @@ pub fn sentences(before: &Model, after: &Model, changes: &[Change]) -> Vec<Strin
     sentences
 }
 
+/// What one change says, as a line of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub sign: Sign,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It is so now and would be no more.
+    Gone,
+    New,
+    /// One thing into another, said in one sentence.
+    Changed,
+}
+
+/// One change in lines: rules as they read before and after, the rest in sentences.
+pub fn lines(before: &Model, after: &Model, change: &Change) -> Vec<Line> {
+    let line = |sign: Sign| move |text: String| Line { sign, text };
+    let (was, is) = match (&change.before, &change.after) {
+        (None, None) => return Vec::new(),
+        (None, Some(_)) => return vec![line(Sign::New)(appeared(after, change))],
+        (Some(_), None) => return vec![line(Sign::Gone)(disappeared(before, change))],
+        (Some(_), Some(_)) => (policy(before, &change.id), policy(after, &change.id)),
+    };
+    let (Some(was), Some(is), Kind::Policies) = (was, is, change.kind) else {
+        return describe(before, after, change).into_iter().map(line(Sign::Changed)).collect();
+    };
+    let (old, new) = (sentence::policy(was), sentence::policy(is));
+    let only = |a: &[String], b: &[String]| a.iter().filter(|rule| !b.contains(rule)).cloned().collect::<Vec<_>>();
+    let (gone, come) = (only(&old, &new), only(&new, &old));
+    let rules_said = !gone.is_empty() || !come.is_empty();
+    let rule = |text: &str| rules_said && text.contains(": rule ") || text.contains(": no longer: ");
+    let rest = describe(before, after, change).into_iter().filter(|text| !rule(text));
+    gone.into_iter()
+        .map(line(Sign::Gone))
+        .chain(come.into_iter().map(line(Sign::New)))
+        .chain(rest.map(line(Sign::Changed)))
+        .collect()
+}
+
 /// Deletions first: they are what one wants to have seen.
 fn rank(change: &Change) -> (bool, usize) {
     let order = [
@@ -40,7 +81,7 @@ fn rank(change: &Change) -> (bool, usize) {
 }
 
 /// Record sets that come or go with their zone are counted in its sentence.
-fn is_part_of_a_zone(before: &Model, after: &Model, change: &Change) -> bool {
+pub fn is_part_of_a_zone(before: &Model, after: &Model, change: &Change) -> bool {
     let zone = change.id.split('/').next().and_then(|id| id.parse::<Id<Zone>>().ok());
     change.kind == Kind::Records
         && zone.is_some_and(|id| before.zones.contains_key(&id) != after.zones.contains_key(&id))

@@ -103,9 +103,8 @@ async fn events(State(web): State<Web>, Query(query): Query<EventQuery>) -> Resu
 }
 
 async fn revisions(State(web): State<Web>, Query(page): Query<Page>) -> Result<Json<Value>, Problem> {
-    let mut revisions = web.control.revisions(page.before, page.limit()?).await?;
     // The list tells what changed in words; the values are in each revision.
-    revisions.iter_mut().for_each(|revision| revision.changes.clear());
+    let revisions = web.control.revision_heads(page.before, page.limit()?).await?;
     Ok(Json(json!({ "items": revisions })))
 }
 

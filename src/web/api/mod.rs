@@ -9,7 +9,8 @@ mod history;
 mod json;
 mod openapi;
 mod switches;
-mod tokens;
+pub(super) mod tokens;
+pub(super) mod users;
 mod zones;
 
 pub use openapi::openapi;
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(explain::routes());
     routes.extend(zones::routes());
     routes.extend(tokens::routes());
+    routes.extend(users::routes());
     routes.extend(openapi::routes());
     routes
 }

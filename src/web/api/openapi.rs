@@ -31,6 +31,8 @@ use crate::web::problem::Problem;
     crate::control::Published,
     crate::control::preview::Preview,
     crate::control::token::Token,
+    crate::control::token::Scope,
+    crate::control::account::Listed,
     super::explain::Explanation,
     crate::store::AuditReport,
     super::document::Draft,
@@ -88,7 +90,13 @@ fn operation(route: &Route) -> Value {
             json!({ "name": "If-Match", "in": "header", "description": description, "schema": { "type": "string" } }),
         );
     }
-    let status = if route.gives == "CreatedToken" { "201" } else { "200" };
+    let status = if matches!((route.method, route.gives), ("post", "CreatedToken"))
+        || route.path == "/api/v1/users" && route.method == "post"
+    {
+        "201"
+    } else {
+        "200"
+    };
     let mut operation = json!({
         "operationId": format!("{} {}", route.method, route.path).replace(['/', '{', '}', ' ', '.'], "_"),
         "summary": route.summary,
@@ -170,6 +178,8 @@ fn small_schemas() -> Vec<(&'static str, Value)> {
             "id": text, "role": { "enum": ["viewer", "operator", "editor", "admin"] },
             "allow_from": { "type": "array", "items": text },
             "expires_days": { "type": "integer", "default": 90, "description": "0 never expires." },
+            "kinds": { "type": "array", "items": text, "description": "Kinds of things that it is for, such as records; empty is all." },
+            "zones": { "type": "array", "items": text, "description": "Ids of the zones that it is for, with their records; empty is all." },
         } }),
         ),
         (
@@ -177,6 +187,33 @@ fn small_schemas() -> Vec<(&'static str, Value)> {
             json!({ "type": "object", "properties": {
             "token": { "$ref": "#/components/schemas/Token" }, "secret": text } }),
         ),
+        ("Users", list_of("User")),
+        (
+            "NewUser",
+            json!({ "type": "object", "required": ["id"], "properties": {
+            "id": { "type": "string", "pattern": "^[a-z0-9._@-]{1,64}$" },
+            "name": { "type": "string", "maxLength": 64 },
+            "role": { "enum": ["viewer", "operator", "editor", "admin"] },
+            "password": { "type": "string", "description": "12 to 256 characters; made where absent." },
+        } }),
+        ),
+        (
+            "UserChange",
+            json!({ "type": "object", "properties": {
+            "name": { "type": "string", "maxLength": 64 },
+            "role": { "enum": ["viewer", "operator", "editor", "admin"] },
+            "disabled": { "type": "boolean" },
+        } }),
+        ),
+        ("NewPassword", json!({ "type": "object", "properties": { "password": text } })),
+        (
+            "CreatedUser",
+            json!({ "type": "object", "properties": {
+            "user": { "$ref": "#/components/schemas/User" },
+            "password": { "type": ["string", "null"], "description": "Where it was made here; shown this once." },
+        } }),
+        ),
+        ("SetupCode", json!({ "type": "object", "properties": { "code": text, "line": text } })),
         ("Done", json!({ "type": "object", "properties": { "done": { "type": "boolean" } } })),
         ("ZoneFile", json!({ "type": "string", "description": "A zone file (RFC 1035 section 5)." })),
         ("Text", text),

@@ -319,8 +319,8 @@ mod tests {
     fn areas_stand_on_each_other() {
         let one = vec![Some(0.0), Some(5.0)];
         let html = chart(Shape::Stacked, vec![one.clone(), one]).html(Language::English);
-        assert!(html.contains("d=\"M0 100.0 1 58.3 1 100.0 0 100.0z\""), "{html}");
-        assert!(html.contains("d=\"M0 100.0 1 16.7 1 58.3 0 100.0z\""), "{html}");
+        assert!(html.contains("d=\"M0 100.0 1 66.7 1 100.0 0 100.0z\""), "{html}");
+        assert!(html.contains("d=\"M0 100.0 1 33.3 1 66.7 0 100.0z\""), "{html}");
         assert!(html.contains("line l1 dash"), "a colour that is used twice is dashed");
         assert!(!html.contains("<eu>") && html.contains("&lt;eu&gt;"));
     }

@@ -28,6 +28,17 @@ pub fn say<S: Say, O: Say>(text: S, _: &dyn Values, slot: &'static str, other: O
     Ok(text.text().say(slot, other.text()))
 }
 
+/// What another template of ours rendered.
+pub struct Markup(pub String);
+
+impl std::fmt::Display for Markup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl askama::filters::HtmlSafe for Markup {}
+
 /// One of the icons in `static/icons.svg`; what it means stands beside it in words.
 #[askama::filter_fn]
 pub fn icon<D: Display>(name: D, _: &dyn Values) -> Result<Safe<String>> {
@@ -46,24 +57,31 @@ pub fn badge(state: &StateWord, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(state.badge(language(values))))
 }
 
-/// A bar of checks.
-#[askama::filter_fn]
-pub fn beat(bar: &super::beat::Beat, values: &dyn Values) -> Result<Safe<String>> {
-    Ok(Safe(bar.to_html(language(values))))
-}
-
 /// The address of a file in `static/`, which changes with its content.
 #[askama::filter_fn]
 pub fn asset<D: Display>(path: D, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(super::assets::url(&path.to_string())))
 }
 
-/// What draws itself: charts and the map.
+/// What draws itself: charts, bars and the map.
 pub trait Draw {
     /// Markup of ours; every word of somebody else's is escaped.
     fn html(&self, language: Language) -> String;
 }
 
+impl<D: Draw> Draw for &D {
+    fn html(&self, language: Language) -> String {
+        (**self).html(language)
+    }
+}
+
+impl Draw for super::beat::Beat {
+    fn html(&self, language: Language) -> String {
+        self.to_html(language)
+    }
+}
+
+/// A drawing.
 #[askama::filter_fn]
 pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(drawing.html(language(values))))

@@ -82,7 +82,11 @@ pub fn stale() -> Problem {
 
 /// What is wrong with a form, for the fields to say it beside themselves.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Faults(Vec<FieldError>);
+pub struct Faults {
+    errors: Vec<FieldError>,
+    /// Field and whole sentence.
+    said: Vec<(String, String)>,
+}
 
 impl Faults {
     /// `prefix` is what the errors say before the field, such as `pools/eu `; errors of other things stay whole.
@@ -91,39 +95,70 @@ impl Faults {
             Some(field) => FieldError { at: field.trim().to_owned(), ..error },
             None => error,
         };
-        Faults(errors.into_iter().map(strip).collect())
+        Faults { errors: errors.into_iter().map(strip).collect(), said: Vec::new() }
+    }
+
+    /// With fields called as this form calls them; `None` leaves a name as it is.
+    pub fn renamed(self, name: impl Fn(&str) -> Option<String>) -> Faults {
+        let rename = |error: FieldError| FieldError { at: name(&error.at).unwrap_or(error.at), ..error };
+        Faults(self.0.into_iter().map(rename).collect())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.errors.is_empty() && self.said.is_empty()
     }
 
     pub fn push(&mut self, error: FieldError) {
-        self.0.push(error);
+        self.errors.push(error);
+    }
+
+    /// A whole sentence beside `field`, which may begin with a name in small letters.
+    pub fn say(&mut self, field: impl Into<String>, sentence: impl Into<String>) {
+        self.said.push((field.into(), sentence.into()));
     }
 
     /// What is wrong with `field`, each as one sentence.
     pub fn of(&self, field: &str) -> Vec<String> {
-        self.0.iter().filter(|error| error.at == field).map(sentence).collect()
+        let errors = self.errors.iter().filter(|error| error.at == field).map(sentence);
+        let said = self.said.iter().filter(|(at, _)| at == field).map(|(_, said)| said.clone());
+        said.chain(errors).collect()
     }
 
     /// What is wrong elsewhere than in the fields that begin with one of `shown`.
     pub fn beside(&self, shown: &[&str]) -> Vec<String> {
         let other = |error: &&FieldError| !shown.iter().any(|field| error.at == *field);
-        self.0
+        self.errors
             .iter()
             .filter(other)
             .map(|error| match error.at.as_str() {
                 "" => sentence(error),
+                // `pools/eu: is still used by …` reads as one sentence.
+                at if says_what_it_is(&error.problem) => {
+                    sentence(&FieldError { problem: format!("{at} {}", error.problem), ..error.clone() })
+                }
                 at => format!("{at}: {}", sentence(error)),
             })
             .collect()
     }
 }
 
+/// True for a problem that goes on from the name of its place.
+fn says_what_it_is(problem: &str) -> bool {
+    ["is ", "has ", "and ", "stands "].iter().any(|verb| problem.starts_with(verb))
+}
+
 /// `problem; remedy` as people write it.
 fn sentence(error: &FieldError) -> String {
+    let field = error.at.rsplit(['.', ' ', '/']).next().unwrap_or_default();
+    let error = &match error.problem.starts_with("and ") {
+        true => FieldError { problem: format!("{field} {}", error.problem), ..error.clone() },
+        false => error.clone(),
+    };
     let capital = |text: &str| {
+        // What is an id or an address stays as it is written.
+        if text.split(' ').next().is_some_and(|word| word.contains(['-', '/', ':', '.']) && !word.ends_with('.')) {
+            return text.to_owned();
+        }
         let mut letters = text.chars();
         letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
     };

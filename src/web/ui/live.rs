@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::state::StateWord;
 use super::text::text;
 use super::visit::Visit;
-use super::{Page, frame, history, overview};
+use super::{Page, frame, history, overview, pools};
 use crate::control::now;
 use crate::control::token::Role;
 use crate::health::{Event, EventKind};
@@ -73,6 +73,7 @@ const TOPICS: &[(&str, Render)] = &[
     ("frame", |visit, _| Box::pin(async { frame::live(visit) })),
     ("history", |visit, period| Box::pin(history::live(visit, period))),
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
+    ("pool", |visit, id| Box::pin(pools::live(visit, id))),
 ];
 
 pub(super) fn pages() -> Vec<Page> {

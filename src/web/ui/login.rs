@@ -1,24 +1,89 @@
-//! Signing in and out.
+//! Signing in, with a second step where the account has one, and out.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 use super::filters;
-use super::form::{self, TOKEN_FIELD};
-use super::session::{Browser, Found};
+use super::form::{self, Form, TOKEN_FIELD};
+use super::kept::{self, Kept};
+use super::session::{Browser, Found, hash, random_text};
 use super::text::{Language, Text, text};
 use super::visit::{here, is_own, language, render, see, theme};
 use crate::control::account::Account;
 use crate::control::accounts::{password_matches, signed_in};
+use crate::control::lockout::Gate;
 use crate::control::{Author, now};
 use crate::web::extract::Query;
 use crate::web::{Problem, Web};
+
+/// How long somebody may look for their phone.
+const SECOND_STEP: SignedDuration = SignedDuration::from_mins(5);
+/// Sign-ins that wait for their second step; the oldest goes.
+const MAX_WAITING: usize = 1_000;
+/// Where a password that somebody else made is changed.
+pub const CHANGE_PASSWORD: &str = "/account/password";
+
+/// What stands before the sign-in: how often one may try, and who is between the two steps.
+#[derive(Debug, Default)]
+pub struct Entrance {
+    gate: Mutex<Gate>,
+    waiting: Mutex<HashMap<[u8; 32], Waiting>>,
+}
+
+/// Somebody whose password was right.
+#[derive(Debug, Clone)]
+struct Waiting {
+    account: String,
+    /// The account's: a password that was changed meanwhile is asked for again.
+    epoch: u64,
+    until: Timestamp,
+}
+
+impl Entrance {
+    /// Counts a try, or says what the browser is told instead.
+    pub fn begin(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<(), Text> {
+        self.gate.lock().begin(account, Some(address), now).map_err(|until| {
+            // The next full second, so that nobody comes too early.
+            let until = (until + SignedDuration::from_millis(999)).strftime("%H:%M:%S").to_string();
+            text("Too many tries. Try again from {time} UTC on.").set("time", until)
+        })
+    }
+
+    pub fn succeed(&self, account: &str, address: IpAddr) {
+        self.gate.lock().succeed(account, Some(address));
+    }
+
+    fn wait(&self, account: &Account, now: Timestamp) -> String {
+        let secret = random_text(32);
+        let mut waiting = self.waiting.lock();
+        waiting.retain(|_, one| now < one.until);
+        if waiting.len() >= MAX_WAITING {
+            let oldest = waiting.iter().min_by_key(|(_, one)| one.until).map(|(key, _)| *key);
+            oldest.map(|key| waiting.remove(&key));
+        }
+        let one = Waiting { account: account.id.clone(), epoch: account.epoch, until: now + SECOND_STEP };
+        waiting.insert(hash(&secret), one);
+        secret
+    }
+
+    fn waiting(&self, secret: &str, now: Timestamp) -> Option<Waiting> {
+        self.waiting.lock().get(&hash(secret)).filter(|one| now < one.until).cloned()
+    }
+
+    fn done(&self, secret: &str) {
+        self.waiting.lock().remove(&hash(secret));
+    }
+}
 
 #[derive(Template)]
 #[template(path = "ui/login.html")]
@@ -29,6 +94,18 @@ struct Login {
     next: String,
     note: Option<Text>,
     fault: Option<Text>,
+    kept: Kept,
+}
+
+#[derive(Template)]
+#[template(path = "ui/login_code.html")]
+struct SecondStep {
+    language: Language,
+    theme: &'static str,
+    step: String,
+    next: String,
+    fault: Option<Text>,
+    kept: Kept,
 }
 
 #[derive(serde::Deserialize)]
@@ -48,13 +125,25 @@ pub enum Why {
 }
 
 pub(super) fn routes() -> Router<Web> {
-    Router::new().route("/login", get(show).post(sign_in)).route("/logout", post(sign_out))
+    Router::new()
+        .route("/login", get(show).post(sign_in))
+        .route("/login/code", post(second_step))
+        .route("/logout", post(sign_out))
 }
 
-/// Answers a request of somebody who has not signed in: the sign-in page, which leads back here.
+/// Answers a request of somebody who has not signed in: the sign-in page, which leads back here. A form that
+/// was sent goes along.
 pub(super) async fn ask(web: &Web, request: Request, why: Why) -> Response {
     if web.control.accounts().is_empty() {
         return see("/setup");
+    }
+    let headers = request.headers().clone();
+    if request.method() != Method::GET && why == Why::Ended {
+        let kept = Kept::of_request(request).await;
+        let note =
+            text("You were signed out before this arrived. Nothing was changed; sign in, and you can send it again.");
+        let login = Login { note: Some(note), kept, ..Login::new(&headers, "/".into()) };
+        return page(&headers, StatusCode::UNAUTHORIZED, &login).unwrap_or_else(IntoResponse::into_response);
     }
     let there = if request.method() == Method::GET { here(&request) } else { "/".into() };
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -77,18 +166,18 @@ async fn show(
         return Ok(see(local(&next)));
     }
     let note = (was == "ended").then(|| text("You were signed out. Sign in to go on where you were."));
-    page(&headers, StatusCode::OK, Login { note, ..Login::new(&headers, next) })
+    page(&headers, StatusCode::OK, &Login { note, ..Login::new(&headers, next) })
 }
 
 impl Login {
     fn new(headers: &HeaderMap, next: String) -> Login {
         let (language, theme) = (language(headers), theme(headers));
-        Login { language, theme, user: String::new(), next, note: None, fault: None }
+        Login { language, theme, user: String::new(), next, note: None, fault: None, kept: Kept::default() }
     }
 }
 
-fn page(headers: &HeaderMap, status: StatusCode, template: Login) -> Result<Response, Problem> {
-    let html = render(&template, language(headers), now())?;
+fn page(headers: &HeaderMap, status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
+    let html = render(template, language(headers), now())?;
     Ok((status, Html(html)).into_response())
 }
 
@@ -98,50 +187,135 @@ async fn sign_in(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !is_own(&Method::POST, &headers) {
-        let problem = Problem::new(StatusCode::FORBIDDEN, "Another site's page sent this; sign in on Northing's own.");
-        return Err(problem);
-    }
+    own(&headers)?;
     let form = form::of_stranger(request).await?;
-    let (user, next) = (form.text("user").to_lowercase(), form.text("next").to_owned());
+    let (user, next, kept) = (form.text("user").to_lowercase(), form.text("next").to_owned(), Kept::of_form(&form));
+    let again = |status, fault: Text| {
+        let login =
+            Login { user: user.clone(), fault: Some(fault), kept: kept.clone(), ..Login::new(&headers, next.clone()) };
+        page(&headers, status, &login)
+    };
+    if let Err(wait) = web.entrance.begin(&user, peer.ip(), now()) {
+        return again(StatusCode::TOO_MANY_REQUESTS, wait);
+    }
     let known = web.control.account(&user);
     // Not trimmed: a password may begin with a space.
-    let password = form.raw("password");
-    let matches = password_matches(known.as_deref(), password).await;
-    let Some(account) = known.filter(|account| matches && !account.disabled) else {
-        let fault = text("This name and this password do not belong together.");
-        let again = Login { user, fault: Some(fault), ..Login::new(&headers, next) };
-        return page(&headers, StatusCode::UNAUTHORIZED, again);
+    let matches = password_matches(known.as_deref(), form.raw("password")).await;
+    let Some(account) = known.clone().filter(|account| matches && !account.disabled) else {
+        if known.is_some() {
+            refused(&web, &user, peer.ip()).await;
+        }
+        return again(StatusCode::UNAUTHORIZED, text("This name and this password do not belong together."));
     };
-    let account = signed_in(&web.control, &account.id, author(&account, peer.ip()), None).await?;
-    Ok(enter(&web, &account, Browser::of(&headers, Some(peer.ip())), &next))
+    if account.second.is_some() {
+        let step = web.entrance.wait(&account, now());
+        let (language, theme) = (language(&headers), theme(&headers));
+        return page(&headers, StatusCode::OK, &SecondStep { language, theme, step, next, fault: None, kept });
+    }
+    finish(&web, &headers, peer.ip(), &account.id, None, &next, kept).await?.ok_or_else(form::stale)
 }
 
-fn author(account: &Account, address: IpAddr) -> Author {
-    Author { actor: account.id.clone(), address: Some(address) }
+async fn second_step(
+    State(web): State<Web>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    own(&headers)?;
+    let form = form::of_stranger(request).await?;
+    let (step, next, kept) = (form.text("step").to_owned(), form.text("next").to_owned(), Kept::of_form(&form));
+    let again = |status, fault: Text| {
+        let (language, theme) = (language(&headers), theme(&headers));
+        let (step, next, kept) = (step.clone(), next.clone(), kept.clone());
+        page(&headers, status, &SecondStep { language, theme, step, next, fault: Some(fault), kept })
+    };
+    let known = web.entrance.waiting(&step, now()).and_then(|one| Some((web.control.account(&one.account)?, one)));
+    let Some((account, _)) = known.filter(|(account, one)| account.epoch == one.epoch && !account.disabled) else {
+        let fault = text("The second step took too long. Begin again.");
+        let login = Login { fault: Some(fault), kept, ..Login::new(&headers, next) };
+        return page(&headers, StatusCode::UNAUTHORIZED, &login);
+    };
+    if let Err(wait) = web.entrance.begin(&account.id, peer.ip(), now()) {
+        return again(StatusCode::TOO_MANY_REQUESTS, wait);
+    }
+    let code = form.text("code");
+    match finish(&web, &headers, peer.ip(), &account.id, Some(code), &next, kept.clone()).await? {
+        Some(entered) => {
+            web.entrance.done(&step);
+            Ok(entered)
+        }
+        None => {
+            refused(&web, &account.id, peer.ip()).await;
+            again(StatusCode::UNAUTHORIZED, text("This code is wrong, or was used already. Each opens once."))
+        }
+    }
+}
+
+/// Writes the sign-in down and opens the session; `None` is a wrong code.
+async fn finish(
+    web: &Web,
+    headers: &HeaderMap,
+    address: IpAddr,
+    id: &str,
+    code: Option<&str>,
+    next: &str,
+    kept: Kept,
+) -> Result<Option<Response>, Problem> {
+    let author = Author { address: Some(address), ..Author::new(id) };
+    let Some(account) = signed_in(&web.control, id, author, code).await? else { return Ok(None) };
+    web.entrance.succeed(id, address);
+    // What the browser still has of an earlier sign-in ends with this one.
+    web.sessions.close(headers, now());
+    let browser = Browser::of(headers, Some(address));
+    if kept.is_empty() || account.must_change {
+        return Ok(Some(enter(web, &account, browser, next)));
+    }
+    let (cookie, session) = web.sessions.open(&account, browser, now());
+    let mut response = kept::page(headers, session.form_token.clone(), kept)?;
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(Some(response))
 }
 
 /// Opens a session and leads to where the browser wanted to go.
-pub(super) fn enter(web: &Web, account: &Account, browser: Browser, next: &str) -> Response {
-    let cookie = web.sessions.open(account, browser, now());
-    ([(header::SET_COOKIE, cookie)], see(local(next))).into_response()
+pub(super) fn enter(web: &Web, account: &Arc<Account>, browser: Browser, next: &str) -> Response {
+    let (cookie, _) = web.sessions.open(account, browser, now());
+    let next = if account.must_change { CHANGE_PASSWORD } else { local(next) };
+    ([(header::SET_COOKIE, cookie)], see(next)).into_response()
+}
+
+/// Writes down that an account is locked now.
+async fn refused(web: &Web, id: &str, address: IpAddr) {
+    if let Some(until) = web.entrance.gate.lock().account_waits(id, now()) {
+        tracing::warn!("{address} tried to sign in as {id} too often; the account waits until {until:.0}");
+        let author = Author { address: Some(address), ..Author::new("nobody") };
+        let mut draft = author.act("lock user", format!("users/{id}"));
+        draft.reason = format!("too many wrong tries; locked until {until:.0}");
+        let control = web.control.clone();
+        tokio::spawn(async move { control.record(draft).await });
+    }
+}
+
+pub(super) fn own(headers: &HeaderMap) -> Result<(), Problem> {
+    let detail = "Another site's page sent this; nothing was done. Open Northing itself and sign in there.";
+    if is_own(&Method::POST, headers) { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, detail)) }
 }
 
 /// `next` where it is a path of ours, else the overview. `//host` and `/\host` are other sites to browsers.
 pub fn local(next: &str) -> &str {
-    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r', '\t']);
-    if is_path { next } else { "/" }
+    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
+    let is_header = next.bytes().all(|byte| byte.is_ascii_graphic()) && HeaderValue::from_str(next).is_ok();
+    if is_path && is_header { next } else { "/" }
 }
 
 async fn sign_out(State(web): State<Web>, request: Request) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     if let Found::Session(session, _) = web.sessions.find(&headers, |id| web.control.account(id), now()) {
-        let form = form::of_stranger(request).await?;
+        let form: Form = form::of_stranger(request).await?;
         if !is_own(&Method::POST, &headers) || !form::matches(&session, form.text(TOKEN_FIELD)) {
             return Err(form::stale());
         }
     }
-    let cookies = web.sessions.close(&headers).map(|cookie| (header::SET_COOKIE, cookie));
+    let cookies = web.sessions.close(&headers, now()).map(|cookie| (header::SET_COOKIE, cookie));
     Ok((AppendHeaders(cookies), see("/login")).into_response())
 }
 
@@ -154,7 +328,7 @@ mod tests {
         for next in ["/", "/pools/eu?tab=1", "/explain?name=a//b"] {
             assert_eq!(local(next), next);
         }
-        for next in ["", "//evil.test", "/\\evil.test", "https://evil.test", "javascript:1", "/\t/evil.test"] {
+        for next in ["", "//evil.test", "/\\evil.test", "https://evil.test", "javascript:1", "/\t/evil.test", "/a b"] {
             assert_eq!(local(next), "/");
         }
     }

@@ -2,24 +2,39 @@
 //! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 
+mod account;
 mod assets;
+mod audit;
 mod beat;
 mod chart;
+mod dock;
+mod draft;
 mod explain;
 mod export;
 mod filters;
 mod form;
 mod frame;
 mod history;
+mod kept;
 mod live;
 mod login;
 mod map;
+mod monitors;
+mod names;
 mod overview;
+mod past;
+mod sentence;
+mod pools;
+mod regions;
+mod sentence;
 mod session;
+mod settings;
 mod setup;
 mod state;
 mod text;
 mod trouble;
+mod versions;
+mod values;
 mod visit;
 
 use std::convert::Infallible;
@@ -32,11 +47,15 @@ use axum::routing::{self, MethodRouter};
 use super::{MAX_BODY, Web, arrive};
 use crate::control::token::Role;
 
+pub(super) use form::matches;
 pub use live::Streams;
+pub use login::Entrance;
 pub use map::Maps;
 pub use session::Sessions;
+pub(super) use session::{Found, User};
 pub use setup::Setup;
 pub(super) use trouble::troubles;
+pub(super) use visit::is_own;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -63,17 +82,27 @@ fn pages() -> Vec<Page> {
     pages.extend(live::pages());
     pages.extend(history::pages());
     pages.extend(overview::pages());
+    pages.extend(draft::pages());
+    pages.extend(versions::pages());
+    pages.extend(audit::pages());
+    pages.extend(pools::pages());
+    pages.extend(monitors::pages());
     pages.extend(explain::pages());
     pages.extend(setup::pages());
+    pages.extend(regions::pages());
+    pages.extend(account::pages());
+    pages.extend(settings::pages());
+    pages.extend(names::pages());
     pages
 }
 
 /// Every page, each behind its guard, and what pages need before anybody has signed in.
 pub(super) fn routes(web: &Web) -> Router<Web> {
-    let mut router = Router::new()
-        .route("/static/{*path}", routing::get(assets::file))
-        .merge(login::routes())
-        .merge(setup::routes());
+    let open = login::routes()
+        .merge(setup::routes())
+        .layer(middleware::from_fn(arrive))
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
     for Page { path, role, handler, body_limit } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
         let handler = handler

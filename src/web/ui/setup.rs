@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use askama::Template;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
@@ -25,9 +25,10 @@ use super::Page;
 use super::filters;
 use super::form::{self, Faults, Form};
 use super::login;
+use super::login::own;
 use super::session::Browser;
 use super::text::Language;
-use super::visit::{is_own, language, render, see, theme};
+use super::visit::{language, render, see, theme};
 use crate::control::account::{code, plain_code};
 use crate::control::accounts::new_account;
 use crate::control::token::{Role, secret_hash};
@@ -145,14 +146,17 @@ async fn create(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !is_own(&Method::POST, &headers) {
-        let problem = Problem::new(StatusCode::FORBIDDEN, "Another site's page sent this; set up on Northing's own.");
-        return Err(problem);
-    }
+    own(&headers)?;
     if !web.control.accounts().is_empty() {
         return Ok(see(NEXT));
     }
     let form = form::of_stranger(request).await?;
+    // Counted like a sign-in, for each address, so that nobody fills the log with codes.
+    let stranger = format!("setup from {}", peer.ip());
+    if let Err(wait) = web.entrance.begin(&stranger, peer.ip(), now()) {
+        let error = FieldError::new("code", wait.to_html(Language::English), "");
+        return page(&headers, StatusCode::TOO_MANY_REQUESTS, form, Faults::new(vec![error], ""));
+    }
     if let Err(denied) = web.setup.try_code(form.text("code"), now()) {
         let remedy = match denied {
             Denied::Wrong => "look at the terminal or the log again, and type every letter",
@@ -168,7 +172,7 @@ async fn create(
     let id = form.text("id").to_lowercase();
     let made = match new_account(&id, form.text("name"), Role::Admin, form.raw("password"), now()).await {
         Ok(account) => {
-            let author = Author { actor: account.id.clone(), address: Some(peer.ip()) };
+            let author = Author { address: Some(peer.ip()), ..Author::new(&account.id) };
             web.control.create_first_admin(account, author).await
         }
         Err(errors) => Err(Refusal::Invalid(errors)),
@@ -176,6 +180,7 @@ async fn create(
     match made {
         Ok(account) => {
             web.setup.close();
+            web.entrance.succeed(&stranger, peer.ip());
             Ok(login::enter(&web, &account, Browser::of(&headers, Some(peer.ip())), NEXT))
         }
         Err(Refusal::Invalid(errors)) => {

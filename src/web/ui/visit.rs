@@ -13,7 +13,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 
 use super::frame::{Frame, Place};
-use super::login::Why;
+use super::login::{CHANGE_PASSWORD, Why};
 use super::session::{Found, Notice, Session, User, cookie};
 use super::text::{Language, Text};
 use crate::control::draft::Draft;
@@ -56,7 +56,7 @@ impl Visit {
     }
 
     pub fn author(&self) -> Author {
-        Author { actor: self.user().id.clone(), address: self.address }
+        Author { address: self.address, ..Author::new(&self.user().id) }
     }
 
     /// What is live.
@@ -158,6 +158,11 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
         Found::Ended => return super::login::ask(&web, request, Why::Ended).await,
         Found::Nothing => return super::login::ask(&web, request, Why::New).await,
     };
+    if user.must_change && !matches!(request.uri().path(), CHANGE_PASSWORD | "/settings/theme" | "/settings/language") {
+        return see(CHANGE_PASSWORD);
+    }
+    let is_get = request.method() == Method::GET;
+    let fresh = is_get.then(|| web.sessions.rotate(request.headers(), now())).flatten();
     let visit = Visit::new(web, session.clone(), user, &request);
     if !visit.may(role) {
         let detail = format!("Needs the {role} role; you are {}. Ask an admin.", visit.user().role);
@@ -165,7 +170,11 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
     }
     request.extensions_mut().insert(session);
     request.extensions_mut().insert(visit);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if let Some(cookie) = fresh {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 /// True unless a page of another origin made the browser send it (Fetch Metadata; Origin where a browser is

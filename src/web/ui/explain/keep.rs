@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{Ask, asked, link};
-use crate::answer::{Question, pools, simulate, with_down};
+use crate::answer::{Question, pools, simulate};
 use crate::control::Refusal;
 use crate::control::simulate::Simulation;
 use crate::health::HealthTable;
@@ -35,7 +35,7 @@ impl Keep {
     pub fn of(simulation: &Simulation, who: &str, drafted: &Model) -> Option<Keep> {
         let group = simulation.groups.first()?;
         let healthy = simulation.world.snapshot.with_health(&HealthTable::default());
-        let stage = with_down(&healthy, &simulation.down);
+        let stage = healthy.with_down(&simulation.down);
         let question = Question { name: simulation.name.as_wire(), rtype: simulation.rtype };
         let networks: Vec<_> = group.networks.first().map(|network| (*network, 1.0)).into_iter().collect();
         let tested = simulate(&stage, &question, &networks, simulation.resolver, 0, 0);

@@ -58,7 +58,7 @@ async fn empty(visit: &Visit) -> Page {
         frame,
         steps: way(1),
         faults: Faults::default(),
-        name,
+        typed,
         zone: "name",
         ns,
         address: address(&visit.web.boot.dns),

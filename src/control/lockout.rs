@@ -1,0 +1,177 @@
+//! How often somebody may try to sign in: a delay that doubles for each account, and a rate for each address.
+//! Decides with the time it is given.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Wrong tries at one account before it waits.
+const FREE_TRIES: u32 = 5;
+/// The first wait; each further wrong try doubles it.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+/// The longest wait: guessing gains nothing, and the owner is not shut out for a day.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
+/// An account's wrong tries are forgotten after a while without any.
+const FORGET: SignedDuration = SignedDuration::from_hours(12);
+/// Wrong tries from one address at once, whatever the account.
+const ADDRESS_TRIES: u32 = 20;
+/// An address wins one try back in this time.
+const ADDRESS_REFILL: SignedDuration = SignedDuration::from_secs(30);
+/// Names, and addresses, that are remembered; the one not heard of for longest goes.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// Who has tried how often. Names that nobody has are counted alike, so that they cannot be told apart.
+#[derive(Debug, Default)]
+pub struct Gate {
+    accounts: HashMap<String, Tally>,
+    addresses: HashMap<IpAddr, Tally>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tally {
+    tries: u32,
+    last: Timestamp,
+}
+
+impl Gate {
+    /// Counts a try as wrong before it is known to be, so that many at once gain nothing. Refused with the
+    /// moment from which one may try again.
+    pub fn begin(&mut self, account: &str, address: Option<IpAddr>, now: Timestamp) -> Result<(), Timestamp> {
+        let network = address.and_then(network);
+        let waits = [self.account_waits(account, now), network.and_then(|network| self.address_waits(network, now))];
+        if let Some(until) = waits.into_iter().flatten().max() {
+            return Err(until);
+        }
+        let tries = self.accounts.get(account).filter(|tally| now.duration_since(tally.last) < FORGET);
+        let tries = tries.map_or(0, |tally| tally.tries);
+        remember(&mut self.accounts, account.to_owned(), Tally { tries: tries.saturating_add(1), last: now });
+        if let Some(network) = network {
+            let tries = self.address_tries(network, now) + 1;
+            remember(&mut self.addresses, network, Tally { tries, last: now });
+        }
+        Ok(())
+    }
+
+    /// The try was right after all.
+    pub fn succeed(&mut self, account: &str, address: Option<IpAddr>) {
+        self.accounts.remove(account);
+        if let Some(tally) = address.and_then(network).and_then(|network| self.addresses.get_mut(&network)) {
+            tally.tries = tally.tries.saturating_sub(1);
+        }
+    }
+
+    /// Until when nobody gets into this account.
+    pub fn account_waits(&self, account: &str, now: Timestamp) -> Option<Timestamp> {
+        let tally = self.accounts.get(account)?;
+        let doubled = tally.tries.checked_sub(FREE_TRIES)?.min(16);
+        let wait = FIRST_WAIT.checked_mul(1 << doubled).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        Some(tally.last + wait).filter(|until| now < *until)
+    }
+
+    fn address_waits(&self, network: IpAddr, now: Timestamp) -> Option<Timestamp> {
+        let full = self.address_tries(network, now) >= ADDRESS_TRIES;
+        full.then(|| self.addresses.get(&network).map_or(now, |tally| tally.last) + ADDRESS_REFILL)
+    }
+
+    fn address_tries(&self, network: IpAddr, now: Timestamp) -> u32 {
+        let Some(tally) = self.addresses.get(&network) else { return 0 };
+        let won = now.duration_since(tally.last).as_secs().max(0) / ADDRESS_REFILL.as_secs();
+        tally.tries.saturating_sub(u32::try_from(won).unwrap_or(u32::MAX))
+    }
+}
+
+/// What counts as one address: an IPv6 network of 64 bits, which one customer has. This machine itself counts
+/// as none: a proxy here stands for everybody.
+fn network(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V6(address) => Some(IpAddr::V6((u128::from(address) >> 64 << 64).into())),
+        address => Some(address),
+    }
+}
+
+fn remember<K: Hash + Eq + Clone>(table: &mut HashMap<K, Tally>, key: K, tally: Tally) {
+    if table.len() >= MAX_REMEMBERED && !table.contains_key(&key) {
+        let oldest = table.iter().min_by_key(|(_, tally)| tally.last).map(|(key, _)| key.clone());
+        oldest.map(|key| table.remove(&key));
+    }
+    table.insert(key, tally);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn an_account_waits_twice_as_long_with_each_wrong_try() {
+        let mut gate = Gate::default();
+        for second in 0..5 {
+            gate.begin("ann", None, at(second)).unwrap();
+        }
+        assert_eq!(gate.begin("ann", None, at(5)), Err(at(34)));
+        assert_eq!(gate.begin("ann", None, at(33)), Err(at(34)));
+        gate.begin("bob", None, at(5)).unwrap();
+        let mut now = 34;
+        for wait in [60, 120, 240, 480, 900, 900] {
+            gate.begin("ann", None, at(now)).unwrap();
+            assert_eq!(gate.begin("ann", None, at(now)), Err(at(now + wait)));
+            now += wait;
+        }
+        gate.begin("ann", None, at(now)).unwrap();
+        gate.succeed("ann", None);
+        gate.begin("ann", None, at(now)).unwrap();
+    }
+
+    #[test]
+    fn wrong_tries_are_forgotten_after_half_a_day() {
+        let mut gate = Gate::default();
+        for _ in 0..5 {
+            gate.begin("ann", None, at(0)).unwrap();
+        }
+        let later = 12 * 3600;
+        for _ in 0..5 {
+            gate.begin("ann", None, at(later)).unwrap();
+        }
+        assert!(gate.begin("ann", None, at(later)).is_err());
+    }
+
+    #[test]
+    fn an_address_has_twenty_tries_and_wins_one_back_every_half_minute() {
+        let mut gate = Gate::default();
+        let from = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        for name in 0..20 {
+            gate.begin(&name.to_string(), from("2001:db8::1"), at(0)).unwrap();
+        }
+        assert_eq!(gate.begin("x", from("2001:db8::ffff:1"), at(0)), Err(at(30)), "the same network of 64 bits");
+        gate.begin("x", from("2001:db8:0:1::1"), at(0)).unwrap();
+        gate.begin("x", from("192.0.2.1"), at(0)).unwrap();
+        gate.begin("y", from("2001:db8::1"), at(30)).unwrap();
+        assert!(gate.begin("z", from("2001:db8::1"), at(30)).is_err());
+        gate.succeed("y", from("2001:db8::1"));
+        gate.begin("z", from("2001:db8::1"), at(30)).unwrap();
+    }
+
+    #[test]
+    fn this_machine_has_no_rate_of_its_own() {
+        let mut gate = Gate::default();
+        for name in 0..100 {
+            gate.begin(&name.to_string(), Some("::ffff:127.0.0.1".parse().unwrap()), at(0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_tables_do_not_grow_for_ever() {
+        let mut gate = Gate::default();
+        for name in 0..MAX_REMEMBERED + 10 {
+            gate.begin(&name.to_string(), None, at(name as i64)).unwrap();
+        }
+        assert_eq!(gate.accounts.len(), MAX_REMEMBERED);
+        assert!(!gate.accounts.contains_key("0"));
+    }
+}

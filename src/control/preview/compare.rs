@@ -1,0 +1,355 @@
+//! Who gets other answers by a change, by the code that answers: the clients of each country, and of each network
+//! that a rule names, before and after, as things are and with each pool down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use crate::answer::{Client, Entropy, Question, Snapshot, answer, outlook};
+use crate::model::{Change, Id, Kind, LastResort, MAX_NESTING, Model, Name, Policy, Pool, RecordType, Region, Token};
+
+use super::{Effect, Loss, Move, Outage, PoolShare, Preview};
+
+/// Addresses that stand for each country; with pools down, its largest network alone.
+const SAMPLES: usize = 3;
+/// Groups of names with one policy before and one after that are compared; the sentences cover the rest.
+const MAX_GROUPS: usize = 50;
+/// The same with pools down, where each is compared once for every pool.
+const MAX_OUTAGE_GROUPS: usize = 10;
+/// Pools that are taken down, those that the change is about first.
+const MAX_OUTAGES: usize = 12;
+/// Networks of touched rules that stand for themselves.
+const MAX_NETWORKS: usize = 100;
+/// Names that are listed; the rest are counted.
+const MAX_NAMES: usize = 20;
+/// Shares below this are rounding.
+const NOTHING: f64 = 1e-9;
+
+/// Clients that are answered alike.
+struct Who {
+    label: String,
+    address: IpAddr,
+    /// Part of all known addresses.
+    share: f64,
+    /// The same where one address stands for its whole country; `None` for those that are not asked then.
+    alone: Option<f64>,
+}
+
+/// Names that one policy answers before, and one after.
+struct Group {
+    before: Option<Id<Policy>>,
+    after: Option<Id<Policy>>,
+    names: BTreeSet<Name>,
+    rtype: RecordType,
+}
+
+/// What some clients get.
+#[derive(Clone, PartialEq, Default)]
+struct Portion {
+    pools: Vec<(Id<Pool>, f64)>,
+    unanswered: f64,
+    rule: Option<usize>,
+    /// Fixed records answer.
+    fixed: bool,
+}
+
+/// Adds to `preview` what the change does to answers.
+pub fn compare(before: &Snapshot, after: &Snapshot, changes: &[Change], preview: &mut Preview) {
+    let groups = groups(before.model(), after.model(), changes);
+    names(before.model(), &groups, changes, preview);
+    preview.policies_not_compared = groups.len().saturating_sub(MAX_GROUPS);
+    let groups = &groups[..groups.len().min(MAX_GROUPS)];
+    if groups.is_empty() {
+        return;
+    }
+    let clients = clients(before, after, groups);
+    let all: usize = groups.iter().map(|group| group.names.len()).sum();
+    for group in groups {
+        group.compare(before, after, &clients, group.names.len() as f64 / all as f64, preview);
+    }
+    preview.moves.sort_by(|a, b| b.share.total_cmp(&a.share));
+    preview.losses.sort_by(|a, b| b.share.total_cmp(&a.share));
+    preview.outages = outages(before, after, groups, &clients, changes);
+}
+
+/// The names of every policy that the changes can touch, grouped by who answers them before and after.
+fn groups(before: &Model, after: &Model, changes: &[Change]) -> Vec<Group> {
+    let touched = touched(before, after, changes);
+    let mut names: BTreeMap<(&Name, RecordType), (Option<Id<Policy>>, Option<Id<Policy>>)> = BTreeMap::new();
+    for (model, is_after) in [(before, false), (after, true)] {
+        for id in &touched {
+            let Some(policy) = model.policies.get(id).filter(|policy| policy.enabled) else { continue };
+            for attach in &policy.attach {
+                // A and AAAA of a name go together: a pool answers both.
+                let rtype = attach.types.first().copied().unwrap_or(RecordType::A);
+                let pair = names.entry((&attach.name, rtype)).or_default();
+                *(if is_after { &mut pair.1 } else { &mut pair.0 }) = Some(id.clone());
+            }
+        }
+    }
+    let mut groups: BTreeMap<(Option<Id<Policy>>, Option<Id<Policy>>, RecordType), BTreeSet<Name>> = BTreeMap::new();
+    for ((name, rtype), (before, after)) in names {
+        groups.entry((before, after, rtype)).or_default().insert(name.clone());
+    }
+    groups.into_iter().map(|((before, after, rtype), names)| Group { before, after, names, rtype }).collect()
+}
+
+/// Policies that are other than before, or name something that is.
+fn touched(before: &Model, after: &Model, changes: &[Change]) -> BTreeSet<Id<Policy>> {
+    let mut changed: BTreeSet<&str> = changes
+        .iter()
+        .filter(|change| matches!(change.kind, Kind::Regions | Kind::Pools | Kind::Endpoints))
+        .map(|change| change.id.as_str())
+        .collect();
+    let nests = |region: &Region, changed: &BTreeSet<&str>| {
+        let tokens = region.include.iter().chain(&region.except);
+        tokens.into_iter().any(|token| matches!(token, Token::Region(id) if changed.contains(id.as_str())))
+    };
+    if changes.iter().any(|change| change.kind == Kind::Regions) {
+        for _ in 0..MAX_NESTING {
+            let more = after.regions.iter().filter(|(_, region)| nests(region, &changed));
+            let more: Vec<&str> = more.map(|(id, _)| id.as_str()).collect();
+            changed.extend(more);
+        }
+    }
+    let endpoints = changes.iter().any(|change| change.kind == Kind::Endpoints);
+    let pools = after
+        .pools
+        .iter()
+        .filter(|(_, pool)| endpoints && pool.members.iter().any(|member| changed.contains(member.endpoint.as_str())));
+    let pools: Vec<&str> = pools.map(|(id, _)| id.as_str()).collect();
+    changed.extend(pools);
+    let mut touched = BTreeSet::new();
+    for (id, policy) in before.policies.iter().chain(&after.policies) {
+        let same = match (before.policies.get(id), after.policies.get(id)) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        if !same || (!changed.is_empty() && refers_to(policy, &changed)) {
+            touched.insert(id.clone());
+        }
+    }
+    touched
+}
+
+fn refers_to(policy: &Policy, changed: &BTreeSet<&str>) -> bool {
+    let mut pools = pools_of(policy);
+    let mut regions = policy.rules.iter().flat_map(|rule| rule.regions.iter().chain(&rule.except_regions));
+    regions.any(|region| changed.contains(region.as_str())) || pools.any(|pool| changed.contains(pool.as_str()))
+}
+
+fn pools_of(policy: &Policy) -> impl Iterator<Item = &Id<Pool>> {
+    policy.rules.iter().flat_map(|rule| {
+        let last = if let LastResort::Pool(id) = &rule.last_resort { Some(id) } else { None };
+        rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool).chain(last)
+    })
+}
+
+/// Which names are affected, and how long resolvers keep what they got of them.
+fn names(before: &Model, groups: &[Group], changes: &[Change], preview: &mut Preview) {
+    let mut names: BTreeSet<Name> = groups.iter().flat_map(|group| group.names.iter().cloned()).collect();
+    let policies = groups.iter().filter_map(|group| before.policies.get(group.before.as_ref()?));
+    let mut keep: u32 = policies.map(|policy| policy.ttl).max().unwrap_or_default();
+    for change in changes.iter().filter(|change| change.kind == Kind::Records) {
+        let named = |value: &serde_json::Value| value.get("name")?.as_str()?.parse::<Name>().ok();
+        names.extend(change.before.as_ref().or(change.after.as_ref()).and_then(named));
+        let key = change.before.as_ref().and_then(|_| before.record_key(&change.id));
+        if let Some(set) = key.and_then(|key| before.records.get(&key)) {
+            let default = before.zones.get(&set.zone).map_or(0, |zone| zone.default_ttl);
+            keep = keep.max(set.ttl.unwrap_or(default));
+        }
+    }
+    preview.names_affected = names.len();
+    preview.names = names.iter().take(MAX_NAMES).map(ToString::to_string).collect();
+    preview.keep_seconds = keep;
+}
+
+/// Every country, and every network that a rule of the groups names.
+fn clients(before: &Snapshot, after: &Snapshot, groups: &[Group]) -> Vec<Who> {
+    let mut clients = Vec::new();
+    for sample in after.geo().samples(SAMPLES) {
+        let label = sample.country.map_or("unknown".to_owned(), |country| country.to_string());
+        let share = sample.share / sample.addresses.len().max(1) as f64;
+        let of = |(at, address): (usize, &Ipv4Addr)| Who {
+            label: label.clone(),
+            address: (*address).into(),
+            share,
+            alone: (at == 0).then_some(sample.share),
+        };
+        clients.extend(sample.addresses.iter().enumerate().map(of));
+    }
+    let mut networks = BTreeSet::new();
+    for (snapshot, is_after) in [(before, false), (after, true)] {
+        let model = snapshot.model();
+        for group in groups {
+            let id = if is_after { &group.after } else { &group.before };
+            let Some(policy) = id.as_ref().and_then(|id| model.policies.get(id)) else { continue };
+            let regions = policy.rules.iter().flat_map(|rule| rule.regions.iter().chain(&rule.except_regions));
+            for region in regions.filter_map(|id| model.regions.get(id)) {
+                let tokens = region.include.iter().chain(&region.except);
+                networks.extend(tokens.filter_map(|token| match token {
+                    Token::Cidr(network) => Some(*network),
+                    _ => None,
+                }));
+            }
+        }
+    }
+    clients.extend(networks.into_iter().take(MAX_NETWORKS).map(|network| {
+        // Of an address space that is nearly full; of IPv6 nothing that would show.
+        let share = if network.addr().is_ipv4() { 0.5f64.powi(network.prefix_len().into()) } else { 0.0 };
+        Who { label: network.to_string(), address: network.addr(), share, alone: Some(share) }
+    }));
+    clients
+}
+
+impl Group {
+    fn compare(&self, before: &Snapshot, after: &Snapshot, clients: &[Who], weight: f64, preview: &mut Preview) {
+        let (was, is) = (self.side(before, &self.before), self.side(after, &self.after));
+        let name = self.names.first().map(ToString::to_string).unwrap_or_default();
+        let mut moves: BTreeMap<(String, String), (BTreeSet<String>, f64)> = BTreeMap::new();
+        let mut losses: BTreeMap<Option<usize>, (BTreeSet<String>, f64)> = BTreeMap::new();
+        let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
+        for who in clients {
+            let (from, to) = (was(who.address), is(who.address));
+            from.pools.iter().for_each(|(pool, odds)| pools.entry(pool.clone()).or_default().0 += odds * who.share);
+            to.pools.iter().for_each(|(pool, odds)| pools.entry(pool.clone()).or_default().1 += odds * who.share);
+            preview.unanswered_now += from.unanswered * who.share * weight;
+            preview.unanswered += to.unanswered * who.share * weight;
+            preview.moved += from.distance(&to) * who.share * weight;
+            if (from.pools != to.pools || from.fixed != to.fixed) && self.before.is_some() {
+                let (who_moves, share) = moves.entry((from.to_string(), to.to_string())).or_default();
+                who_moves.insert(who.label.clone());
+                *share += who.share;
+            }
+            if to.unanswered > from.unanswered + NOTHING {
+                let (who_loses, share) = losses.entry(to.rule).or_default();
+                who_loses.insert(who.label.clone());
+                *share += who.share * (to.unanswered - from.unanswered);
+            }
+        }
+        let policy = self.after.as_ref().or(self.before.as_ref()).map(ToString::to_string).unwrap_or_default();
+        preview.moves.extend(moves.into_iter().filter(|((from, to), _)| from != to).map(
+            |((from, to), (countries, share))| Move {
+                name: name.clone(),
+                policy: policy.clone(),
+                from,
+                to,
+                countries: countries.into_iter().collect(),
+                share,
+            },
+        ));
+        preview.losses.extend(losses.into_iter().map(|(rule, (countries, share))| Loss {
+            name: name.clone(),
+            rule: rule.map(|rule| rule + 1),
+            share,
+            countries: countries.into_iter().collect(),
+        }));
+        let more_names = self.names.len().saturating_sub(1);
+        preview.shares.extend(pools.into_iter().map(|(pool, (now, after))| PoolShare {
+            name: name.clone(),
+            more_names,
+            pool: pool.to_string(),
+            now,
+            after,
+        }));
+    }
+
+    /// What clients get of the names by `policy`; without one, by fixed records if there are any.
+    fn side<'s>(&self, snapshot: &'s Snapshot, policy: &'s Option<Id<Policy>>) -> impl Fn(IpAddr) -> Portion + use<'s> {
+        let fixed = policy.is_none()
+            && self.names.first().is_some_and(|name| {
+                let question = Question { name: name.as_wire(), rtype: self.rtype };
+                let client = Client { resolver: Ipv4Addr::UNSPECIFIED.into(), subnet: None };
+                !answer(snapshot, &question, &client, 0, &mut Entropy::new(0)).answer.is_empty()
+            });
+        move |address| match policy.as_ref().map(|policy| outlook(snapshot, policy, address)) {
+            Some(Some(found)) => {
+                Portion { pools: found.pools, unanswered: found.unanswered, rule: Some(found.rule), fixed: false }
+            }
+            // Too many pools shed for exact odds; then nobody is told to move.
+            Some(None) => Portion { fixed: true, ..Portion::default() },
+            None => Portion { unanswered: if fixed { 0.0 } else { 1.0 }, fixed, ..Portion::default() },
+        }
+    }
+}
+
+impl Portion {
+    /// The part that gets something else.
+    fn distance(&self, to: &Portion) -> f64 {
+        let odds = |of: &Portion, id: &Id<Pool>| of.pools.iter().find(|(pool, _)| pool == id).map_or(0.0, |one| one.1);
+        let lost = self.pools.iter().map(|(pool, was)| (was - odds(to, pool)).max(0.0)).sum::<f64>();
+        let gained = to.pools.iter().map(|(pool, is)| (is - odds(self, pool)).max(0.0)).sum::<f64>();
+        lost.max(gained)
+    }
+}
+
+impl std::fmt::Display for Portion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.pools.is_empty() {
+            return f.write_str(if self.fixed { "fixed records" } else { "no answer" });
+        }
+        for (at, (pool, odds)) in self.pools.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{pool} {} %", (odds * 1000.0).round() / 10.0)?;
+        }
+        if self.unanswered > 0.0005 {
+            write!(f, ", no answer {} %", (self.unanswered * 1000.0).round() / 10.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Each pool of the groups taken down, those that the change is about first.
+fn outages(before: &Snapshot, after: &Snapshot, groups: &[Group], clients: &[Who], changes: &[Change]) -> Vec<Outage> {
+    let groups = &groups[..groups.len().min(MAX_OUTAGE_GROUPS)];
+    let mut pools: BTreeSet<(bool, Id<Pool>)> = BTreeSet::new();
+    for (snapshot, is_after) in [(before, false), (after, true)] {
+        for group in groups {
+            let id = if is_after { &group.after } else { &group.before };
+            let Some(policy) = id.as_ref().and_then(|id| snapshot.model().policies.get(id)) else { continue };
+            let changed =
+                |pool: &Id<Pool>| changes.iter().any(|change| change.kind == Kind::Pools && change.id == pool.as_str());
+            pools.extend(pools_of(policy).map(|pool| (!changed(pool), pool.clone())));
+        }
+    }
+    let all: usize = groups.iter().map(|group| group.names.len()).sum();
+    let effect = |snapshot: &Snapshot, pool: &Id<Pool>, is_after: bool| {
+        let down = snapshot.with_down(std::slice::from_ref(pool));
+        let mut effect = Effect::default();
+        let (mut to, mut without) = (BTreeMap::new(), BTreeSet::new());
+        for group in groups {
+            let weight = group.names.len() as f64 / all as f64;
+            let policy = if is_after { &group.after } else { &group.before };
+            let (healthy, ailing) = (group.side(snapshot, policy), group.side(&down, policy));
+            for (who, share) in clients.iter().filter_map(|who| Some((who, who.alone? * weight))) {
+                let was = healthy(who.address);
+                let Some((_, odds)) = was.pools.iter().find(|(id, _)| id == pool) else { continue };
+                let is = ailing(who.address);
+                effect.clients += odds * share;
+                if is.unanswered > was.unanswered + NOTHING {
+                    effect.unanswered += (is.unanswered - was.unanswered) * share;
+                    without.insert(who.label.clone());
+                }
+                for (other, odds) in &is.pools {
+                    let was = was.pools.iter().find(|(id, _)| id == other).map_or(0.0, |one| one.1);
+                    let more = if other == pool { *odds } else { odds - was };
+                    if more > NOTHING {
+                        *to.entry(other.to_string()).or_insert(0.0) += more * share;
+                    }
+                }
+            }
+        }
+        effect.to = to.into_iter().collect();
+        effect.to.sort_by(|a, b| b.1.total_cmp(&a.1));
+        effect.without = without.into_iter().collect();
+        effect
+    };
+    let pools = pools.into_iter().take(MAX_OUTAGES);
+    pools
+        .map(|(_, pool)| Outage {
+            now: effect(before, &pool, false),
+            after: effect(after, &pool, true),
+            pool: pool.to_string(),
+        })
+        .collect()
+}

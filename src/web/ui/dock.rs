@@ -1,0 +1,52 @@
+//! The dock of an editing page: what waits to be published, and the way to its review. A page has
+//! `dock: Dock` in its context and `{% include "ui/_dock.html" %}` at its end.
+
+use super::text::{Text, count, plain, text};
+use super::visit::Visit;
+use crate::control::draft::Draft;
+use crate::model::sentences;
+
+/// Sentences that the dock has room for.
+const SHOWN: usize = 3;
+
+/// Empty where nothing is drafted.
+#[derive(Debug, Default)]
+pub struct Dock {
+    pub head: Option<Text>,
+    pub sentences: Vec<String>,
+    /// Sentences that there is no room for.
+    pub more: usize,
+    /// What somebody published meanwhile, or what is wrong now.
+    pub trouble: Option<Text>,
+    /// The disk's own words.
+    pub unsaved: Option<String>,
+}
+
+impl Dock {
+    pub fn of(visit: &Visit, draft: &Draft) -> Dock {
+        if draft.is_empty() {
+            return Dock::default();
+        }
+        let model = visit.model();
+        let conflicts = draft.conflicts(&model).len();
+        let checked = tokio::task::block_in_place(|| model.check(&draft.edits()));
+        let mut sentences = match &checked {
+            Ok(checked) => sentences(&model, &checked.model, &checked.changes),
+            Err(_) => Vec::new(),
+        };
+        let more = sentences.len().saturating_sub(SHOWN);
+        sentences.truncate(SHOWN);
+        let trouble = match (&checked, conflicts) {
+            (_, 1..) => Some(text("Somebody changed the same meanwhile. Your change is kept as a draft.")),
+            (Err(errors), 0) => errors.first().map(|error| plain(error)),
+            (Ok(_), 0) => None,
+        };
+        Dock {
+            head: Some(count(draft.edits.len(), "{n} change not published yet:", "{n} changes not published yet:")),
+            sentences,
+            more,
+            trouble,
+            unsaved: draft.unsaved.clone(),
+        }
+    }
+}

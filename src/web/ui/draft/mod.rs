@@ -1,0 +1,195 @@
+//! The review of a draft: what would change and for whom, then publishing it, taking it back for a short
+//! while, and what to do when somebody was faster. The only page that publishes.
+
+mod conflict;
+pub(super) mod review;
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use super::Page;
+use super::filters;
+use super::form::Form;
+use super::frame::{Frame, Place};
+use super::login::local;
+use super::session::Notice;
+use super::text::{Text, plain, text};
+use super::visit::{Visit, see};
+use crate::control::draft::{Drafted, Settle};
+use crate::control::token::Role;
+use crate::control::{Refusal, Tests};
+use crate::model::{FieldError, Kind};
+use crate::web::Problem;
+use crate::web::extract::Query;
+
+use conflict::Shown;
+pub(super) use review::Review;
+
+/// Things of a draft without a review that are listed.
+const MAX_DRAFTED: usize = 200;
+/// The longest reason, in characters.
+pub(super) const MAX_REASON: usize = 500;
+
+pub(super) fn pages() -> Vec<Page> {
+    vec![
+        Page::new("/draft", Role::Editor, get(show)),
+        Page::new("/draft/publish", Role::Editor, post(publish)),
+        Page::new("/draft/discard", Role::Editor, post(discard)),
+        Page::new("/draft/settle", Role::Editor, post(settle)),
+        Page::new("/draft/undo", Role::Editor, post(undo)),
+    ]
+}
+
+#[derive(Template)]
+#[template(path = "ui/draft.html")]
+struct Sheet {
+    frame: Frame,
+    /// Path to come back to.
+    back: String,
+    empty: bool,
+    unsaved: Option<String>,
+    review: Option<Review>,
+    conflicts: Vec<Shown>,
+    /// For a draft that has no review.
+    drafted: Vec<Drafted>,
+    /// What is wrong with the draft as a whole now, and what was wrong with publishing it.
+    errors: Vec<FieldError>,
+    fault: Option<Text>,
+    reason: String,
+    despite_tests: bool,
+}
+
+async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
+    let back = local(query.get("back").map_or("/", String::as_str)).to_owned();
+    let sheet = Sheet::of(&visit, back).await?;
+    Ok(visit.page(&sheet))
+}
+
+impl Sheet {
+    async fn of(visit: &Visit, back: String) -> Result<Sheet, Problem> {
+        let draft = visit.draft().await;
+        let conflicts = conflict::shown(visit, &draft).await?;
+        let mut sheet = Sheet {
+            frame: visit.frame(Place::Elsewhere, text("Review changes")).await,
+            back,
+            empty: draft.is_empty(),
+            unsaved: draft.unsaved.clone(),
+            review: None,
+            conflicts,
+            drafted: Vec::new(),
+            errors: Vec::new(),
+            fault: None,
+            reason: String::new(),
+            despite_tests: false,
+        };
+        if !draft.is_empty() {
+            match visit.web.control.review(draft.edits()).await {
+                Ok(found) => sheet.review = Some(Review::of(found)),
+                Err(Refusal::Invalid(errors)) => {
+                    sheet.errors = errors;
+                    sheet.drafted = draft.edits.iter().take(MAX_DRAFTED).cloned().collect();
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok(sheet)
+    }
+}
+
+async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let back = local(form.text("back")).to_owned();
+    let mut sheet = Sheet::of(&visit, back.clone()).await?;
+    sheet.reason = form.text("reason").chars().take(MAX_REASON).collect();
+    sheet.despite_tests = form.has("despite_tests");
+    if sheet.empty {
+        visit.say(text("There is nothing to publish: your draft is empty."));
+        return Ok(see(&back));
+    }
+    let unconfirmed = sheet.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm")));
+    if let Some(fault) = unconfirmed {
+        sheet.fault = Some(fault);
+        return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &sheet));
+    }
+    let tests = Tests::despite(sheet.despite_tests);
+    match visit.web.control.publish_draft(visit.author(), sheet.reason.clone(), tests).await {
+        Ok(published) => {
+            let said = text("Version {n} is live.").set("n", published.revision);
+            visit.session.say(Notice { text: said, undo: Some(published.revision) });
+            Ok(see(&back))
+        }
+        Err(Refusal::Invalid(errors)) => {
+            sheet.errors = errors;
+            sheet.fault = Some(text("Nothing was published. Your changes are kept as a draft."));
+            Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &sheet))
+        }
+        Err(Refusal::Conflict(_)) => {
+            // Read anew: it says now who was faster.
+            let Sheet { reason, despite_tests, .. } = sheet;
+            let fault = Some(text("Somebody was faster. Your changes are kept as a draft."));
+            let sheet = Sheet { reason, despite_tests, fault, ..Sheet::of(&visit, back).await? };
+            Ok(visit.page_with(StatusCode::CONFLICT, &sheet))
+        }
+        Err(other) => {
+            sheet.fault = Some(plain(Problem::from(other).detail));
+            Ok(visit.page_with(StatusCode::SERVICE_UNAVAILABLE, &sheet))
+        }
+    }
+}
+
+/// One thing, or everything.
+async fn discard(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let user = visit.user().id.clone();
+    let what = thing(&form)?;
+    visit.web.control.discard_draft(&user, what.as_ref().map(|(kind, id)| (*kind, id.as_str()))).await?;
+    match what {
+        Some(_) => visit.say(text("The change is discarded.")),
+        None => visit.say(text("Your changes are discarded.")),
+    }
+    Ok(see(local(form.text("here"))))
+}
+
+async fn settle(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let how = match form.text("how") {
+        "theirs" => Settle::Theirs,
+        "merged" => Settle::Merged,
+        _ => Settle::Mine,
+    };
+    let Some((kind, id)) = thing(&form)? else { return Err(Problem::not_found("Nothing was named to settle.")) };
+    visit.web.control.settle_draft(&visit.user().id, kind, &id, how).await?;
+    Ok(see(&with_back("/draft", form.text("back"))))
+}
+
+async fn undo(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let number: u64 = form.text("revision").parse().unwrap_or_default();
+    match visit.web.control.undo(number, visit.author()).await {
+        Ok(published) => {
+            let said = text("Version {n} is undone: version {now} says what was live before.");
+            visit.say(said.set("n", number).set("now", published.revision));
+            Ok(see("/"))
+        }
+        Err(Refusal::Conflict(why)) => {
+            visit.say(text("Not undone: {why}. Look at the difference and restore it here.").set("why", why));
+            Ok(see(&format!("/versions/{}", number.saturating_sub(1))))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The thing that a form names; `None` where it means all.
+fn thing(form: &Form) -> Result<Option<(Kind, String)>, Problem> {
+    if !form.has("kind") {
+        return Ok(None);
+    }
+    let kind =
+        form.text("kind").parse().map_err(|error: String| Problem::fields(vec![FieldError::told("kind", &error)]))?;
+    Ok(Some((kind, form.text("id").to_owned())))
+}
+
+fn with_back(path: &str, back: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("back", local(back)).finish();
+    format!("{path}?{query}")
+}

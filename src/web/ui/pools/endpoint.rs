@@ -1,0 +1,288 @@
+//! One endpoint: its last checks one by one, and the switches on it: check now, hold up or down by hand.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+
+use super::super::beat::{self, Beat};
+use super::super::filters;
+use super::super::form::Form;
+use super::super::frame::{Frame, Place};
+use super::super::state::{StateWord, endpoint_state, family_state, family_word};
+use super::super::text::{Text, plain, text};
+use super::super::visit::{Visit, see};
+use super::{MAX_REASON, Scene, reason, tabs};
+use crate::control::outcomes::Seen;
+use crate::health::{EndpointState, Family, Switch};
+use crate::model::{Endpoint, FieldError, Id, Serve};
+use crate::web::Problem;
+use crate::web::extract::Path;
+
+/// How long a page waits for a check that was asked for.
+const WAIT: Duration = Duration::from_secs(4);
+/// How often it looks for the outcome.
+const LOOK: Duration = Duration::from_millis(50);
+/// Endpoints of a pool that are checked by one button.
+const MAX_AT_ONCE: usize = crate::model::MAX_MEMBERS;
+
+/// One check as a row.
+struct Check {
+    at: Timestamp,
+    family: &'static str,
+    monitor: String,
+    passed: bool,
+    status: Option<u16>,
+    reason: String,
+    connect: String,
+    tls: String,
+    first_byte: String,
+    total: String,
+    excerpt: Option<String>,
+}
+
+/// One monitor on one address.
+struct Watched {
+    monitor: String,
+    family: &'static str,
+    role: &'static str,
+    state: StateWord,
+    finding: String,
+    trouble: Option<String>,
+    next: Text,
+    certificate: Option<Timestamp>,
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/endpoint.html")]
+struct Page {
+    frame: Frame,
+    pool: String,
+    id: String,
+    addresses: Vec<(&'static str, StateWord, Option<&'static str>)>,
+    named: Vec<String>,
+    badge: StateWord,
+    reason: String,
+    beat: Beat,
+    watched: Vec<Watched>,
+    checks: Vec<Check>,
+    changes: Vec<tabs::Change>,
+    forced: bool,
+    serve: Option<Text>,
+    depends_on: Vec<String>,
+    max_reason: usize,
+    weight: u16,
+}
+
+/// The pool and one of its members; one that is only drafted counts as well.
+async fn of(visit: &Visit, id: &str, endpoint: &str) -> Result<(Scene, Id<Endpoint>), Problem> {
+    let scene = Scene::of(visit, id).await?;
+    let known = endpoint.parse::<Id<Endpoint>>().ok();
+    let live = scene.live_pool().cloned();
+    let is_member = |id: &Id<Endpoint>| {
+        let members = scene.pool.members.iter().chain(live.iter().flat_map(|pool| &pool.members));
+        members.into_iter().any(|member| member.endpoint == *id)
+    };
+    match known.filter(is_member) {
+        Some(endpoint) => Ok((scene, endpoint)),
+        None => Err(super::missing("endpoint", endpoint, scene.pool.members.iter().map(|m| m.endpoint.as_str()))),
+    }
+}
+
+pub async fn show(visit: Visit, Path((id, endpoint)): Path<(String, String)>) -> Result<Response, Problem> {
+    let (scene, id) = of(&visit, &id, &endpoint).await?;
+    let frame = visit.frame(Place::Pools, plain(&id)).await.under(text("Pools"), "/pools");
+    let frame = frame.under(plain(&scene.id), scene.path());
+    let configured = scene.live.endpoints.get(&id).or_else(|| scene.drafted.endpoints.get(&id));
+    let known = scene.health.endpoints.get(&id);
+    let families = known.iter().flat_map(|known| &known.families);
+    let addresses = families.map(|(family, health)| {
+        let forced =
+            health.forced.map(|state| if state == EndpointState::Up { "held up by hand" } else { "held down by hand" });
+        (family_word(*family), family_state(health), forced)
+    });
+    let addresses: Vec<_> = addresses.collect();
+    let now_ms = visit.now.as_millisecond().unsigned_abs();
+    let checks = visit.web.control.checks(id.clone()).await?;
+    let watched = checks.into_iter().map(|check| Watched {
+        monitor: check.monitor.to_string(),
+        family: family_word(check.family),
+        role: tabs::role_word(check.role),
+        state: match check.state {
+            EndpointState::Up => StateWord::Up,
+            EndpointState::Down => StateWord::Down,
+            EndpointState::Unknown => StateWord::NoData,
+        },
+        finding: check.finding,
+        trouble: check.trouble,
+        next: next(
+            check.next_ms,
+            check.last_ms,
+            now_ms,
+            scene.live.monitors.get(&check.monitor).map_or(10, |m| m.interval),
+        ),
+        certificate: check.certificate_ends,
+    });
+    let subjects = BTreeSet::from([format!("endpoints/{id}")]);
+    let mut changes = tabs::of_subjects(&visit, &subjects).await?;
+    changes.truncate(20);
+    let page = Page {
+        pool: scene.id.to_string(),
+        named: configured.map(|endpoint| super::show::addresses(endpoint)).unwrap_or_default(),
+        badge: endpoint_state(&scene.live, &scene.health, &id),
+        reason: known
+            .and_then(|known| known.families.values().find(|f| f.state == EndpointState::Down))
+            .map(|f| f.reason.clone())
+            .unwrap_or_default(),
+        beat: beat::of_endpoint(&visit.web.control.shared().outcomes, &scene.live, &scene.pool, &id),
+        watched: watched.collect(),
+        checks: rows(&visit, &id),
+        changes,
+        forced: addresses.iter().any(|(_, _, forced)| forced.is_some()),
+        addresses,
+        serve: configured.and_then(|endpoint| match endpoint.serve {
+            Serve::Auto => None,
+            Serve::Always => Some(text("It is set to be answered always, whatever its checks say.")),
+            Serve::Never => Some(text("It is set to be answered never.")),
+        }),
+        depends_on: configured.map(|e| e.depends_on.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        weight: scene.pool.members.iter().find(|member| member.endpoint == id).map_or(0, |member| member.weight),
+        id: id.to_string(),
+        frame,
+        max_reason: MAX_REASON,
+    };
+    Ok(visit.page(&page))
+}
+
+/// When the next check is due, or the first.
+fn next(next_ms: Option<u64>, last_ms: Option<u64>, now_ms: u64, interval: u32) -> Text {
+    let left = next_ms.map_or(u64::from(interval), |next| next.saturating_sub(now_ms).div_ceil(1000));
+    match last_ms {
+        None => text("First check in {s} s."),
+        Some(_) => text("Next check in {s} s."),
+    }
+    .set("s", left)
+}
+
+/// The last checks by every monitor, the newest first.
+fn rows(visit: &Visit, id: &Id<Endpoint>) -> Vec<Check> {
+    let ms = |ms: Option<f64>| {
+        ms.map_or(String::new(), |ms| if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") })
+    };
+    let row = |monitor: &str, family: Family, seen: Seen| Check {
+        at: i64::try_from(seen.at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default(),
+        family: family_word(family),
+        monitor: monitor.to_owned(),
+        passed: seen.passed,
+        status: seen.status,
+        reason: seen.reason.to_string(),
+        connect: ms(seen.latency.connect_ms),
+        tls: ms(seen.latency.tls_ms),
+        first_byte: ms(seen.latency.first_byte_ms),
+        total: ms(seen.latency.total_ms),
+        excerpt: seen.excerpt.map(|text| text.to_string()),
+    };
+    let mut rows: Vec<Check> = visit.web.control.shared().outcomes.of(id, |rings| {
+        let each = rings
+            .iter()
+            .flat_map(|(monitor, family, ring)| ring.newest().map(move |seen| (monitor.as_str(), *family, seen)));
+        each.map(|(monitor, family, seen)| row(monitor, family, seen)).collect()
+    });
+    rows.sort_by_key(|row| std::cmp::Reverse(row.at));
+    rows.truncate(crate::control::outcomes::KEPT);
+    rows
+}
+
+pub async fn check(visit: Visit, Path((id, endpoint)): Path<(String, String)>, _: Form) -> Result<Response, Problem> {
+    let (scene, id) = of(&visit, &id, &endpoint).await?;
+    visit.say(check_now(&visit, &id).await?);
+    Ok(see(&format!("{}/endpoints/{id}", scene.path())))
+}
+
+pub async fn check_pool(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Response, Problem> {
+    let scene = Scene::of(&visit, &id).await?;
+    let ids: Vec<Id<Endpoint>> =
+        scene.pool.members.iter().map(|member| member.endpoint.clone()).take(MAX_AT_ONCE).collect();
+    let since = ids.iter().map(|id| newest_ms(&visit, id)).max().unwrap_or_default();
+    let mut asked = Vec::new();
+    for id in ids {
+        if !visit.web.control.checks(id.clone()).await?.is_empty() {
+            visit.web.control.check_now(id.clone())?;
+            asked.push(id);
+        }
+    }
+    let heard = |visit: &Visit| asked.iter().filter(|id| newest_ms(visit, id) > since).count();
+    wait(&visit, |visit| heard(visit) == asked.len()).await;
+    let failing = asked.iter().filter(|id| newest(&visit, id).is_some_and(|seen| !seen.passed)).count();
+    visit.say(
+        match (asked.len(), failing) {
+            (0, _) => text("Nothing checks these endpoints; give the pool a health check."),
+            (_, 0) => text("Checked just now: {n} of {all} passed.").set("n", heard(&visit)),
+            _ => text("Checked just now: {n} of {all} failed.").set("n", failing),
+        }
+        .set("all", asked.len()),
+    );
+    Ok(see(&scene.path()))
+}
+
+/// Checks an endpoint, waits for the outcome within reason, and says it.
+async fn check_now(visit: &Visit, id: &Id<Endpoint>) -> Result<Text, Problem> {
+    if visit.web.control.checks(id.clone()).await?.is_empty() {
+        return Ok(text("Nothing checks {endpoint}; give it or its pool a health check.").set("endpoint", id));
+    }
+    let since = newest_ms(visit, id);
+    visit.web.control.check_now(id.clone())?;
+    wait(visit, |visit| newest_ms(visit, id) > since).await;
+    Ok(match newest(visit, id).filter(|seen| seen.at_ms > since) {
+        None => text("{endpoint} is being checked; its result comes when it is there."),
+        Some(seen) if seen.passed => text("{endpoint} was checked just now and passed in {ms} ms.")
+            .set("ms", filters::figure_text(seen.latency.total_ms.unwrap_or_default())),
+        Some(seen) => text("{endpoint} was checked just now and failed: {reason}.").set("reason", seen.reason),
+    }
+    .set("endpoint", id))
+}
+
+async fn wait(visit: &Visit, done: impl Fn(&Visit) -> bool) {
+    let until = tokio::time::Instant::now() + WAIT;
+    while !done(visit) && tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn newest(visit: &Visit, id: &Id<Endpoint>) -> Option<Seen> {
+    let newest = |rings: &[(Id<_>, Family, crate::control::outcomes::Ring)]| {
+        rings.iter().filter_map(|(_, _, ring)| ring.newest().next()).max_by_key(|seen| seen.at_ms)
+    };
+    visit.web.control.shared().outcomes.of(id, newest)
+}
+
+fn newest_ms(visit: &Visit, id: &Id<Endpoint>) -> u64 {
+    newest(visit, id).map_or(0, |seen| seen.at_ms)
+}
+
+pub async fn force(
+    visit: Visit,
+    Path((id, endpoint)): Path<(String, String)>,
+    form: Form,
+) -> Result<Response, Problem> {
+    let (scene, id) = of(&visit, &id, &endpoint).await?;
+    let (state, said) = match form.text("state") {
+        "up" => (Some(EndpointState::Up), text("{endpoint} is held up, whatever its checks say.")),
+        "down" => (Some(EndpointState::Down), text("{endpoint} is held down, whatever its checks say.")),
+        "" => (None, text("{endpoint} follows its checks again.")),
+        other => {
+            let fault = FieldError::new("state", format!("{other} is no state"), "use up or down, or nothing");
+            return Err(Problem {
+                errors: vec![fault],
+                ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was changed.")
+            });
+        }
+    };
+    let switch = Switch::Force { endpoint: id.clone(), family: None, state };
+    visit.web.control.act(switch, visit.author(), reason(form.text("reason"))).await?;
+    visit.say(said.set("endpoint", &id));
+    Ok(see(&format!("{}/endpoints/{id}", scene.path())))
+}

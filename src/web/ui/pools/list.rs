@@ -1,0 +1,226 @@
+//! All pools: what needs somebody first, how the last hour went, and who gets answers from each.
+
+use askama::Template;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::super::beat::{self, Beat};
+use super::super::export;
+use super::super::filters;
+use super::super::frame::{Frame, Place};
+use super::super::state::{PoolShown, PoolStates, StateWord};
+use super::super::text::text;
+use super::super::visit::Visit;
+use super::{models, names, place, policies, uses};
+use crate::control::outcomes::Outcomes;
+use crate::model::{Id, Model, Pool};
+use crate::web::Problem;
+use crate::web::extract::Query;
+
+/// Rows of one page.
+const ROWS: usize = 50;
+
+/// The filters, as the address has them.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    page: usize,
+}
+
+impl Asked {
+    /// The filters as a query, without the page.
+    fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("q", &self.q), ("state", &self.state)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        query.finish()
+    }
+}
+
+/// A pool that passes the filters.
+struct Found<'m> {
+    id: &'m Id<Pool>,
+    pool: &'m Pool,
+    shown: &'m PoolShown,
+}
+
+struct Row {
+    id: String,
+    place: String,
+    shown: PoolShown,
+    beat: Beat,
+    names: usize,
+    /// Of all answers that pools gave.
+    share: Option<f64>,
+    median_ms: Option<f64>,
+    changed: bool,
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/list.html")]
+struct List {
+    frame: Frame,
+    q: String,
+    state: String,
+    words: Vec<(&'static str, usize)>,
+    rows: Vec<Row>,
+    total: usize,
+    found: usize,
+    /// From 0.
+    page: usize,
+    pages: usize,
+    query: String,
+    /// Pools of the draft that are not live.
+    added: Vec<String>,
+}
+
+pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
+    let frame = visit.frame(Place::Pools, text("Pools")).await;
+    let (live, drafted) = models(&visit).await;
+    let health = visit.web.control.health();
+    let states = PoolStates::of(&live, &health);
+    let found = search(&live, &states, &asked);
+    let pages = found.len().div_ceil(ROWS).max(1);
+    let page = asked.page.min(pages - 1);
+    let on_page = &found[page * ROWS..found.len().min((page + 1) * ROWS)];
+    let rows = rows(&visit, &live, &drafted, on_page);
+    let mut words: Vec<(&'static str, usize)> = Vec::new();
+    let mut sorted: Vec<StateWord> = states.iter().map(|(_, shown)| shown.state).collect();
+    sorted.sort();
+    for state in sorted {
+        match words.last_mut() {
+            Some((word, count)) if *word == state.word() => *count += 1,
+            _ => words.push((state.word(), 1)),
+        }
+    }
+    let added = drafted.pools.keys().filter(|id| !live.pools.contains_key(*id)).map(ToString::to_string).collect();
+    Ok(visit.page(&List {
+        frame,
+        query: asked.query(),
+        q: asked.q,
+        state: asked.state,
+        words,
+        rows,
+        total: live.pools.len(),
+        found: found.len(),
+        page,
+        pages,
+        added,
+    }))
+}
+
+/// What passes the filters, what needs somebody first.
+fn search<'m>(model: &'m Model, states: &'m PoolStates, asked: &Asked) -> Vec<Found<'m>> {
+    let wanted = asked.q.trim().to_lowercase();
+    let matches = |id: &Id<Pool>, pool: &Pool| {
+        wanted.is_empty()
+            || id.as_str().contains(&wanted)
+            || place(pool).to_lowercase().contains(&wanted)
+            || pool.members.iter().any(|member| member.endpoint.as_str().contains(&wanted))
+    };
+    let pools = states.iter().filter_map(|(id, shown)| Some(Found { id, pool: model.pools.get(id)?, shown }));
+    let mut found: Vec<Found> = pools
+        .filter(|found| asked.state.is_empty() || found.shown.state.word() == asked.state)
+        .filter(|found| matches(found.id, found.pool))
+        .collect();
+    found.sort_by_key(|found| found.shown.state);
+    found
+}
+
+fn rows(visit: &Visit, live: &Model, drafted: &Model, found: &[Found]) -> Vec<Row> {
+    let shared = visit.web.control.shared();
+    let now_ms = visit.now.as_millisecond().unsigned_abs();
+    let beats = beat::of_pools(&shared.outcomes, live, found.iter().map(|found| (found.id, found.pool)), now_ms);
+    let uses = uses(live);
+    let shares: Vec<Option<f64>> = {
+        let traffic = shared.traffic.lock();
+        let total: u64 = traffic.pools.values().sum();
+        let share = |id| traffic.pools.get(id).copied().unwrap_or_default() as f64 / total as f64;
+        found.iter().map(|found| (total > 0).then(|| share(found.id))).collect()
+    };
+    let row = |((found, beat), share): ((&Found, Beat), Option<f64>)| Row {
+        id: found.id.to_string(),
+        place: place(found.pool),
+        shown: found.shown.clone(),
+        beat,
+        names: uses.get(found.id).map_or(0, |uses| names(&policies(live, uses))),
+        share,
+        median_ms: median_ms(&shared.outcomes, found.pool),
+        changed: drafted.pools.get(found.id).is_none_or(|pool| **pool != *found.pool),
+    };
+    found.iter().zip(beats).zip(shares).map(row).collect()
+}
+
+/// The middle time of the last checks that passed.
+fn median_ms(outcomes: &Outcomes, pool: &Pool) -> Option<f64> {
+    let mut times: Vec<f64> = outcomes.read(|all| {
+        let rings = pool.members.iter().filter_map(|member| all.get(&member.endpoint)).flatten();
+        let marks = rings.flat_map(|(_, _, ring)| ring.marks().take(beat::MARKS));
+        marks.filter(|(_, passed, _)| *passed).filter_map(|(_, _, ms)| ms).collect()
+    });
+    let middle = times.len() / 2;
+    (!times.is_empty()).then(|| *times.select_nth_unstable_by(middle, f64::total_cmp).1)
+}
+
+/// One pool, for spreadsheets and programs.
+#[derive(Serialize)]
+struct Exported {
+    pool: String,
+    place: String,
+    state: &'static str,
+    up: usize,
+    of: usize,
+    names: usize,
+    share: Option<f64>,
+    probe_ms: Option<f64>,
+    reason: String,
+}
+
+fn exported(visit: &Visit, asked: &Asked) -> Vec<Exported> {
+    let live = visit.model();
+    let states = PoolStates::of(&live, &visit.web.control.health());
+    let found = search(&live, &states, asked);
+    let rows = rows(visit, &live, &live, &found);
+    let export = |row: Row| Exported {
+        pool: row.id,
+        place: row.place,
+        state: row.shown.state.word(),
+        up: row.shown.up,
+        of: row.shown.of,
+        names: row.names,
+        share: row.share,
+        probe_ms: row.median_ms,
+        reason: row.shown.reason,
+    };
+    rows.into_iter().map(export).collect()
+}
+
+pub async fn json(visit: Visit, Query(asked): Query<Asked>) -> Response {
+    export::json("pools", exported(&visit, &asked))
+}
+
+pub async fn csv(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
+    let columns = ["pool", "place", "state", "up", "of", "names", "share", "probe_ms", "reason"];
+    let number = |number: Option<f64>| number.map_or(String::new(), |number| format!("{number:.4}"));
+    let rows = exported(&visit, &asked).into_iter().map(|row| {
+        vec![
+            row.pool,
+            row.place,
+            row.state.to_owned(),
+            row.up.to_string(),
+            row.of.to_string(),
+            row.names.to_string(),
+            number(row.share),
+            number(row.probe_ms),
+            row.reason,
+        ]
+    });
+    export::csv("pools", &columns, rows)
+}

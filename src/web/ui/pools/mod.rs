@@ -1,0 +1,192 @@
+//! Pools and their endpoints: what they are, how their checks go, and the switches on them. Each page is in a
+//! file of its own; here is what several of them need.
+
+mod chart;
+mod endpoint;
+mod endpoint_form;
+mod head;
+mod list;
+mod settings;
+mod show;
+mod switch;
+mod tabs;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::routing::{get, post};
+use serde_json::Value;
+
+use super::Page;
+use super::live::Fragment;
+use super::visit::Visit;
+use crate::control::Refusal;
+use crate::control::draft::Draft;
+use crate::control::token::Role;
+use crate::health::HealthTable;
+use crate::model::field::nearest;
+use crate::model::{Edit, Id, Kind, LastResort, Model, Policy, Pool};
+use crate::web::Problem;
+
+pub use tabs::check_sentence;
+
+pub(super) fn pages() -> Vec<Page> {
+    use Role::{Editor, Operator, Viewer};
+    vec![
+        Page::new("/pools", Viewer, get(list::show)),
+        Page::new("/pools.csv", Viewer, get(list::csv)),
+        Page::new("/pools.json", Viewer, get(list::json)),
+        Page::new("/pools/new", Editor, get(settings::new).post(settings::create)),
+        Page::new("/pools/switch", Operator, get(switch::sheet).post(switch::act)),
+        Page::new("/pools/{pool}", Viewer, get(show::show)),
+        Page::new("/pools/{pool}/weights", Editor, post(weights::save)),
+        Page::new("/pools/{pool}/discard", Editor, post(weights::discard)),
+        Page::new("/pools/{pool}/check", Operator, post(endpoint::check_pool)),
+        Page::new("/pools/{pool}/health-check", Viewer, get(tabs::health_check)),
+        Page::new("/pools/{pool}/used-by", Viewer, get(tabs::used_by)),
+        Page::new("/pools/{pool}/history", Viewer, get(tabs::history)),
+        Page::new("/pools/{pool}/settings", Viewer, get(settings::show)),
+        Page::new("/pools/{pool}/settings/save", Editor, post(settings::save)),
+        Page::new("/pools/{pool}/delete", Editor, post(settings::delete)),
+        Page::new("/pools/{pool}/drain", Operator, get(switch::drain)),
+        Page::new("/pools/{pool}/off", Operator, get(switch::off)),
+        Page::new("/pools/{pool}/on", Operator, get(switch::on)),
+        Page::new("/pools/{pool}/approve", Operator, get(switch::approve)),
+        Page::new("/pools/{pool}/endpoints/new", Editor, get(endpoint_form::new).post(endpoint_form::create)),
+        Page::new("/pools/{pool}/endpoints/{endpoint}", Viewer, get(endpoint::show)),
+        Page::new(
+            "/pools/{pool}/endpoints/{endpoint}/edit",
+            Editor,
+            get(endpoint_form::edit).post(endpoint_form::save),
+        ),
+        Page::new("/pools/{pool}/endpoints/{endpoint}/remove", Editor, post(endpoint_form::remove)),
+        Page::new("/pools/{pool}/endpoints/{endpoint}/check", Operator, post(endpoint::check)),
+        Page::new("/pools/{pool}/endpoints/{endpoint}/force", Operator, post(endpoint::force)),
+    ]
+}
+
+pub(super) async fn live(visit: &Visit, id: &str) -> Vec<Fragment> {
+    show::live(visit, id).await
+}
+
+/// A pool as its visitor sees it: live, and with what is drafted.
+pub struct Scene {
+    pub id: Id<Pool>,
+    /// As it is drafted, or live where it is about to be deleted.
+    pub pool: Arc<Pool>,
+    pub live: Arc<Model>,
+    pub drafted: Arc<Model>,
+    pub health: Arc<HealthTable>,
+    pub draft: Arc<Draft>,
+}
+
+impl Scene {
+    pub async fn of(visit: &Visit, id: &str) -> Result<Scene, Problem> {
+        let (live, drafted) = models(visit).await;
+        let known = id.parse::<Id<Pool>>().ok();
+        let pool = known.as_ref().and_then(|id| drafted.pools.get(id).or_else(|| live.pools.get(id)).cloned());
+        let (Some(id), Some(pool)) = (known, pool) else {
+            return Err(missing("pool", id, drafted.pools.keys().map(Id::as_str)));
+        };
+        Ok(Scene { id, pool, live, drafted, health: visit.web.control.health(), draft: visit.draft().await })
+    }
+
+    /// As it is answered now; `None` for one that is only drafted.
+    pub fn live_pool(&self) -> Option<&Arc<Pool>> {
+        self.live.pools.get(&self.id)
+    }
+
+    pub fn path(&self) -> String {
+        format!("/pools/{}", self.id)
+    }
+
+    /// The pool as JSON, to be changed and drafted.
+    pub fn value(&self) -> Value {
+        let model = if self.drafted.pools.contains_key(&self.id) { &self.drafted } else { &self.live };
+        model.entity(Kind::Pools, self.id.as_str()).unwrap_or_default()
+    }
+}
+
+/// What is live, and what it is with the visitor's draft. A draft that no longer fits shows as nothing; its
+/// own page says why.
+pub async fn models(visit: &Visit) -> (Arc<Model>, Arc<Model>) {
+    let live = visit.model();
+    let drafted = visit.web.control.drafted(&visit.user().id).await;
+    let drafted = drafted.unwrap_or_else(|_| live.clone());
+    (live, drafted)
+}
+
+/// `No pool named eu-wset. Did you mean eu-west?`
+pub fn missing<'c>(kind: &str, id: &str, known: impl Iterator<Item = &'c str>) -> Problem {
+    let id: String = id.chars().take(100).collect();
+    match nearest(&id, known) {
+        Some(near) => Problem::not_found(format!("No {kind} named {id}. Did you mean {near}?")),
+        None => Problem::not_found(format!("No {kind} named {id}.")),
+    }
+}
+
+pub async fn draft(visit: &Visit, edits: Vec<Edit>) -> Result<Arc<Draft>, Refusal> {
+    visit.web.control.edit_draft(&visit.user().id, edits).await
+}
+
+/// Where a policy uses a pool.
+pub struct Use<'m> {
+    pub policy: &'m Id<Policy>,
+    /// Index into the policy's rules.
+    pub rule: usize,
+    /// From 0; `None` for the last resort.
+    pub step: Option<usize>,
+}
+
+/// Who uses which pool, in one pass.
+pub fn uses(model: &Model) -> BTreeMap<&Id<Pool>, Vec<Use<'_>>> {
+    let mut uses: BTreeMap<&Id<Pool>, Vec<Use>> = BTreeMap::new();
+    for (policy, configured) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
+        for (rule, configured) in configured.rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
+            for (step, one) in configured.steps.iter().enumerate() {
+                for used in &one.pools {
+                    uses.entry(&used.pool).or_default().push(Use { policy, rule, step: Some(step) });
+                }
+            }
+            if let LastResort::Pool(pool) = &configured.last_resort {
+                uses.entry(pool).or_default().push(Use { policy, rule, step: None });
+            }
+        }
+    }
+    uses
+}
+
+/// The policies of these uses, each once.
+pub fn policies<'m>(model: &'m Model, uses: &[Use<'m>]) -> Vec<(&'m Id<Policy>, &'m Arc<Policy>)> {
+    let mut found: Vec<(&Id<Policy>, &Arc<Policy>)> = Vec::new();
+    for used in uses {
+        if found.last().is_none_or(|(known, _)| *known != used.policy) {
+            found.extend(model.policies.get(used.policy).map(|policy| (used.policy, policy)));
+        }
+    }
+    found
+}
+
+/// How many names they answer.
+pub fn names(policies: &[(&Id<Policy>, &Arc<Policy>)]) -> usize {
+    policies.iter().map(|(_, policy)| policy.attach.len()).sum()
+}
+
+/// Where a pool stands, in words.
+pub fn place(pool: &Pool) -> String {
+    let country =
+        pool.country.map(|code| crate::model::builtin::country(code).map_or(code.to_string(), |c| c.name.clone()));
+    match (&pool.meta.name, country) {
+        (name, Some(country)) if name.is_empty() => country,
+        (name, Some(country)) => format!("{name}, {country}"),
+        (name, None) => name.clone(),
+    }
+}
+
+/// The longest reason of a switch, in characters.
+pub const MAX_REASON: usize = 500;
+
+pub fn reason(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
+}

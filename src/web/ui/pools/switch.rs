@@ -1,0 +1,280 @@
+//! Switches of pools that act at once: first a sheet that says what would happen, then the act, then the pool's
+//! page with the way back.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::super::filters;
+use super::super::form::{Faults, Form};
+use super::super::frame::{Frame, Place};
+use super::super::text::{Text, count, plain, text};
+use super::super::visit::{Visit, see};
+use super::{MAX_REASON, Scene, reason};
+use crate::control::effect::{Effect, effect};
+use crate::health::{PoolState, Switch};
+use crate::model::{Admin, FieldError, Id, Pool};
+use crate::web::Problem;
+use crate::web::extract::Path;
+
+/// Pools that one sheet switches.
+const MAX_POOLS: usize = 50;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    Drain,
+    Off,
+    On,
+    Approve,
+}
+
+impl To {
+    fn of(word: &str) -> Option<To> {
+        [To::Drain, To::Off, To::On, To::Approve].into_iter().find(|to| to.word() == word)
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            To::Drain => "drain",
+            To::Off => "off",
+            To::On => "on",
+            To::Approve => "approve",
+        }
+    }
+
+    fn state(self) -> PoolState {
+        match self {
+            To::Drain => PoolState::Drain,
+            To::Off => PoolState::Off,
+            To::On | To::Approve => PoolState::Ok,
+        }
+    }
+
+    fn switch(self, pool: Id<Pool>) -> Switch {
+        match self {
+            To::Drain => Switch::Pool { pool, admin: Admin::Drain },
+            To::Off => Switch::Pool { pool, admin: Admin::Off },
+            To::On => Switch::Pool { pool, admin: Admin::On },
+            To::Approve => Switch::ApproveFailback { pool },
+        }
+    }
+
+    fn question(self) -> Text {
+        text(match self {
+            To::Drain => "Drain {pools}?",
+            To::Off => "Turn {pools} off?",
+            To::On => "Put {pools} back on?",
+            To::Approve => "Approve the failback of {pools}?",
+        })
+    }
+
+    fn button(self) -> &'static str {
+        match self {
+            To::Drain => "Drain",
+            To::Off => "Turn off",
+            To::On => "Put back on",
+            To::Approve => "Approve failback",
+        }
+    }
+
+    fn explained(self) -> &'static str {
+        match self {
+            To::Drain => "New answers stop at once, checks go on. Clients that have an old answer stay until it ends.",
+            To::Off => "The pool counts as if it were not there, also for a last resort.",
+            To::On => "The pool gets its share of answers again as soon as its health lets it.",
+            To::Approve => "The pool gets its clients back, at once or as fast as its ramp allows.",
+        }
+    }
+}
+
+struct Moved {
+    pool: String,
+    colour: usize,
+    now: f64,
+    after: f64,
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/switch.html")]
+struct Sheet {
+    frame: Frame,
+    to: &'static str,
+    question: Text,
+    button: &'static str,
+    explained: &'static str,
+    pools: Vec<String>,
+    moved: Vec<Moved>,
+    unanswered: (f64, f64),
+    effect: Effect,
+    nothing_left: Option<Text>,
+    stranded: Vec<Text>,
+    /// What must be typed to do it anyway.
+    confirm: Option<String>,
+    typed: String,
+    reason: String,
+    faults: Faults,
+    back: String,
+    max_reason: usize,
+}
+
+pub async fn drain(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    one(&visit, To::Drain, &id).await
+}
+
+pub async fn off(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    one(&visit, To::Off, &id).await
+}
+
+pub async fn on(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    one(&visit, To::On, &id).await
+}
+
+pub async fn approve(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    one(&visit, To::Approve, &id).await
+}
+
+async fn one(visit: &Visit, to: To, id: &str) -> Result<Response, Problem> {
+    let scene = Scene::of(visit, id).await?;
+    page(visit, to, vec![scene.id], &Form::default(), Faults::default()).await
+}
+
+/// For several pools: `?to=drain&pool=a&pool=b`.
+pub async fn sheet(visit: Visit) -> Result<Response, Problem> {
+    let query = visit.here.split_once('?').map_or("", |(_, query)| query);
+    let form = Form::parse(query.as_bytes())?;
+    let (to, pools) = read(&visit, &form)?;
+    if pools.is_empty() {
+        visit.say(text("Choose at least one pool first."));
+        return Ok(see("/pools"));
+    }
+    page(&visit, to, pools, &Form::default(), Faults::default()).await
+}
+
+pub async fn act(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let (to, pools) = read(&visit, &form)?;
+    let [first, ..] = &pools[..] else { return Ok(see("/pools")) };
+    let is_undo = form.has("undo");
+    let effect = work_out(&visit, to, &pools).await?;
+    let must_type = effect.stranded.first().map(|stranded| stranded.name.clone()).filter(|_| !is_undo);
+    if let Some(name) = must_type.filter(|name| form.text("confirm").trim_end_matches('.') != name) {
+        let mut faults = Faults::default();
+        faults.push(FieldError::new(
+            "confirm",
+            "This leaves clients without an answer",
+            format!("type {name} to do it anyway"),
+        ));
+        return page(&visit, to, pools, &form, faults).await;
+    }
+    let before = visit.web.control.health().pools.get(first).map_or(PoolState::Ok, |known| known.state);
+    let reason = reason(form.text("reason"));
+    for pool in &pools {
+        visit.web.control.act(to.switch(pool.clone()), visit.author(), reason.clone()).await?;
+    }
+    let said = match to {
+        To::Drain => text("{pools} gets no new clients from now on."),
+        To::Off => text("{pools} is off from now on."),
+        To::On => text("{pools} is back on."),
+        To::Approve => text("{pools} gets its clients back."),
+    };
+    visit.say(said.say("pools", list(&pools)));
+    if pools.len() > 1 {
+        return Ok(see("/pools"));
+    }
+    let undo = match (is_undo, to, before) {
+        (true, ..) | (_, To::Approve, _) => None,
+        (_, _, PoolState::Drain) => Some("drain"),
+        (_, _, PoolState::Off) => Some("off"),
+        _ => Some("on"),
+    };
+    let query = undo.filter(|word| *word != to.word()).map_or(String::new(), |word| format!("?undo={word}"));
+    Ok(see(&format!("/pools/{first}{query}")))
+}
+
+/// The switch and the pools of a form or a query; pools that are not there are left out.
+fn read(visit: &Visit, form: &Form) -> Result<(To, Vec<Id<Pool>>), Problem> {
+    let to = To::of(form.text("to"));
+    let to = to.ok_or_else(|| Problem::not_found("There is no such switch; use drain, off, on or approve."))?;
+    let model = visit.model();
+    let pools = form.all("pool").filter_map(|id| id.parse::<Id<Pool>>().ok());
+    let mut pools: Vec<Id<Pool>> = pools.filter(|id| model.pools.contains_key(id)).take(MAX_POOLS).collect();
+    pools.sort();
+    pools.dedup();
+    Ok((to, pools))
+}
+
+async fn work_out(visit: &Visit, to: To, pools: &[Id<Pool>]) -> Result<Effect, Problem> {
+    let (snapshot, health) = (visit.web.control.snapshot(), visit.web.control.health());
+    let answers = visit.web.control.shared().traffic.lock().policies.clone();
+    let states: Vec<(Id<Pool>, PoolState)> = pools.iter().map(|pool| (pool.clone(), to.state())).collect();
+    let work = move || effect(&snapshot, &health, &states, &answers);
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours: the effect could not be worked out.")
+    })
+}
+
+fn list(pools: &[Id<Pool>]) -> Text {
+    match pools {
+        [one] => plain(one),
+        _ => count(pools.len(), "1 pool", "{n} pools"),
+    }
+}
+
+async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: Faults) -> Result<Response, Problem> {
+    let effect = work_out(visit, to, &pools).await?;
+    let question = to.question().say("pools", list(&pools));
+    let mut frame = visit.frame(Place::Pools, question.clone()).await.under(text("Pools"), "/pools");
+    let back = match &pools[..] {
+        [one] => format!("/pools/{one}"),
+        _ => "/pools".into(),
+    };
+    if let [one] = &pools[..] {
+        frame = frame.under(plain(one), &*back);
+    }
+    let model = visit.model();
+    let colour = |id: &Id<Pool>| model.pools.keys().position(|known| known == id).unwrap_or_default() % 5 + 1;
+    let moved = effect.pools.iter().take(8).map(|(id, now, after)| Moved {
+        pool: id.to_string(),
+        colour: colour(id),
+        now: *now,
+        after: *after,
+    });
+    let takes_away = matches!(to, To::Drain | To::Off) && effect.names > 0;
+    let next: Vec<String> = effect
+        .pools
+        .iter()
+        .filter(|(id, now, after)| after > now && !pools.contains(id))
+        .map(|(id, ..)| id.to_string())
+        .collect();
+    let nothing_left = (takes_away && !next.is_empty()).then(|| {
+        text("No endpoint would be left. Clients of {names} would get {pools}.")
+            .say("names", count(effect.names, "1 name", "{n} names"))
+            .set("pools", next.iter().take(4).cloned().collect::<Vec<_>>().join(", "))
+    });
+    let stranded = effect.stranded.iter().take(5).map(|rule| {
+        text("No client of rule {rule} of {name} would get an answer, because it must never leave {pools}.")
+            .set("rule", rule.rule)
+            .set("name", &rule.name)
+            .set("pools", rule.pools.join(", "))
+    });
+    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let sheet = Sheet {
+        frame,
+        to: to.word(),
+        question,
+        button: to.button(),
+        explained: to.explained(),
+        pools: pools.iter().map(ToString::to_string).collect(),
+        moved: moved.collect(),
+        unanswered: effect.unanswered,
+        nothing_left,
+        stranded: stranded.collect(),
+        confirm: effect.stranded.first().map(|stranded| stranded.name.clone()),
+        typed: form.text("confirm").to_owned(),
+        reason: form.text("reason").to_owned(),
+        effect,
+        faults,
+        back,
+        max_reason: MAX_REASON,
+    };
+    Ok(visit.page_with(status, &sheet))
+}

@@ -1,0 +1,144 @@
+//! The weights of a pool as one form: each field checked, all errors at once, then kept in the draft.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use serde_json::Value;
+
+use super::super::form::{Faults, Form};
+use super::super::text::text;
+use super::super::visit::{Visit, see};
+use super::{Scene, draft, show};
+use crate::control::Refusal;
+use crate::model::{Edit, FieldError, Kind, Pool};
+use crate::web::Problem;
+use crate::web::extract::Path;
+
+pub async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Response, Problem> {
+    let scene = Scene::of(&visit, &id).await?;
+    let (typed, mut faults) = (typed(&scene.pool, &form), Faults::default());
+    let weights = read(&typed, &mut faults);
+    if faults.is_empty() {
+        let mut value = scene.value();
+        put(&mut value, &weights);
+        let edit = Edit { kind: Kind::Pools, id: scene.id.to_string(), value: Some(value) };
+        match draft(&visit, vec![edit]).await {
+            Ok(_) => {
+                visit.say(text("The weights of {pool} are kept in your draft.").set("pool", &scene.id));
+                return Ok(see(&scene.path()));
+            }
+            Err(Refusal::Invalid(errors)) => faults = Faults::new(errors, &format!("pools/{} ", scene.id)),
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    show::page(&visit, &scene, faults, &typed, None).await
+}
+
+pub async fn discard(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Response, Problem> {
+    let scene = Scene::of(&visit, &id).await?;
+    let user = visit.user().id.clone();
+    for endpoint in scene.pool.members.iter().map(|member| &member.endpoint) {
+        if scene.draft.of(Kind::Endpoints, endpoint.as_str()).is_some() && scene.live.endpoints.contains_key(endpoint) {
+            visit.web.control.discard_draft(&user, Some((Kind::Endpoints, endpoint.as_str()))).await?;
+        }
+    }
+    visit.web.control.discard_draft(&user, Some((Kind::Pools, scene.id.as_str()))).await?;
+    visit.say(text("The change of {pool} is discarded.").set("pool", &scene.id));
+    Ok(see(&if scene.live_pool().is_some() { scene.path() } else { "/pools".into() }))
+}
+
+/// What stands in the fields, with the buttons beside them pressed.
+fn typed(pool: &Pool, form: &Form) -> BTreeMap<String, String> {
+    let mut typed = BTreeMap::new();
+    for member in &pool.members {
+        let id = member.endpoint.to_string();
+        let field = format!("weight-{id}");
+        let weight = if form.has(&field) { form.text(&field).to_owned() } else { member.weight.to_string() };
+        typed.insert(id, weight);
+    }
+    for (button, weight) in [("drain", Some("0".to_owned())), ("back", None)] {
+        let id = form.text(button);
+        if let Some(known) = typed.get_mut(id) {
+            *known = weight.unwrap_or_else(|| form.text(&format!("was-{id}")).to_owned());
+        }
+    }
+    typed
+}
+
+fn read(typed: &BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<String, u16> {
+    let mut weights = BTreeMap::new();
+    for (id, weight) in typed {
+        match weight.parse::<u16>() {
+            Ok(weight) if weight <= 1000 => {
+                weights.insert(id.clone(), weight);
+            }
+            _ => faults.push(FieldError::new(
+                format!("weight-{id}"),
+                "Weight is a whole number from 0 to 1000",
+                "0 drains the endpoint",
+            )),
+        }
+    }
+    weights
+}
+
+fn put(value: &mut Value, weights: &BTreeMap<String, u16>) {
+    let members = value.get_mut("members").and_then(Value::as_array_mut);
+    for member in members.into_iter().flatten() {
+        let id = member.get("endpoint").and_then(Value::as_str).unwrap_or_default();
+        if let Some(weight) = weights.get(id) {
+            member["weight"] = (*weight).into();
+        }
+    }
+}
+
+/// The id as a pool has it.
+#[cfg(test)]
+fn id(text: &str) -> crate::model::Id<Pool> {
+    text.parse().unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Model;
+    use serde_json::json;
+
+    fn model() -> Model {
+        let edits = [
+            (Kind::Endpoints, "a", json!({ "ipv4": "192.0.2.1" })),
+            (Kind::Endpoints, "b", json!({ "ipv4": "192.0.2.2" })),
+            (Kind::Pools, "p", json!({ "members": [{ "endpoint": "a", "weight": 40 }, { "endpoint": "b" }] })),
+        ];
+        let edits = edits.map(|(kind, id, value)| Edit { kind, id: id.into(), value: Some(value) });
+        Model::empty().check(&edits).unwrap().model
+    }
+
+    fn form(fields: &[(&str, &str)]) -> Form {
+        Form(fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+    }
+
+    #[test]
+    fn every_wrong_weight_is_said_beside_its_field() {
+        let model = model();
+        let typed = typed(&model.pools[&id("p")], &form(&[("weight-a", "1001"), ("weight-b", "ten")]));
+        let mut faults = Faults::default();
+        assert!(read(&typed, &mut faults).is_empty());
+        for field in ["weight-a", "weight-b"] {
+            assert_eq!(faults.of(field), ["Weight is a whole number from 0 to 1000. 0 drains the endpoint."]);
+        }
+    }
+
+    #[test]
+    fn a_drained_endpoint_gets_its_weight_back() {
+        let model = model();
+        let pool = &model.pools[&id("p")];
+        let drained = typed(pool, &form(&[("weight-a", "40"), ("weight-b", "7"), ("drain", "a")]));
+        assert_eq!(drained, BTreeMap::from([("a".into(), "0".into()), ("b".into(), "7".into())]));
+        let back = typed(pool, &form(&[("weight-a", "0"), ("was-a", "40"), ("back", "a")]));
+        assert_eq!(back["a"], "40");
+        let mut value = model.entity(Kind::Pools, "p").unwrap();
+        put(&mut value, &read(&drained, &mut Faults::default()));
+        assert_eq!((&value["members"][0]["weight"], &value["members"][1]["weight"]), (&json!(0), &json!(7)));
+    }
+}

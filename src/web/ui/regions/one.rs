@@ -1,0 +1,147 @@
+//! One region: whom it holds, who uses it, what it shares with others.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::facts::{Shared, Use, country_name, shared, token_word, uses};
+use super::{Sight, known};
+use crate::control::token::Role;
+use crate::model::{Model, Policy, Token, builtin};
+use crate::web::Problem;
+use crate::web::extract::Path;
+use crate::web::ui::Page;
+use crate::web::ui::filters;
+use crate::web::ui::frame::{Frame, Place};
+use crate::web::ui::text::{Text, plain, text};
+use crate::web::ui::visit::Visit;
+
+/// Tokens of one kind that are listed; the rest is counted.
+const MOST_TOKENS: usize = 300;
+
+pub(super) fn pages() -> Vec<Page> {
+    vec![Page::new("/regions/{id}", Role::Viewer, get(show))]
+}
+
+#[derive(Template)]
+#[template(path = "ui/regions/one.html")]
+struct One {
+    frame: Frame,
+    id: String,
+    name: String,
+    note: String,
+    built_in: bool,
+    changed: &'static str,
+    drafted: bool,
+    share: f64,
+    countries: usize,
+    /// Their names, where the region does not say them itself.
+    country_names: Vec<String>,
+    include: Vec<Tokens>,
+    except: Vec<Tokens>,
+    uses: Vec<(String, String, String, &'static str)>,
+    regions: Vec<String>,
+    names: usize,
+    shared: Vec<Shared>,
+    networks_elsewhere: Vec<Text>,
+}
+
+/// Tokens of one kind, in words.
+struct Tokens {
+    head: &'static str,
+    words: Vec<String>,
+    more: usize,
+    /// Networks and numbers.
+    is_code: bool,
+}
+
+async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    let sight = Sight::of(&visit).await;
+    let (id, region) = known(&sight, &id)?;
+    let coverage = sight.coverage();
+    let uses = uses(&sight.model).remove(&id).unwrap_or_default();
+    let mut names: Vec<String> =
+        coverage.countries(&id).into_iter().map(|code| country_name(code, visit.language)).collect();
+    names.sort();
+    let head = if region.meta.name.is_empty() { plain(&id) } else { plain(&region.meta.name) };
+    let says_all = region.include.iter().all(|token| matches!(token, Token::Country(_))) && region.except.is_empty();
+    let page = One {
+        frame: visit.frame(Place::Regions, head).await.under(text("Regions"), "/regions"),
+        name: region.meta.name.clone(),
+        note: region.meta.note.clone(),
+        built_in: builtin::is_built_in(&id),
+        changed: sight.changed(&id),
+        drafted: !sight.changed(&id).is_empty(),
+        share: coverage.share(&id),
+        countries: names.len(),
+        country_names: if says_all { Vec::new() } else { names },
+        include: groups(&region.include, visit.language),
+        except: groups(&region.except, visit.language),
+        uses: uses.rules.iter().map(|(policy, rule, how)| used(&sight.model, policy.as_str(), rule, *how)).collect(),
+        regions: uses.regions.iter().map(ToString::to_string).collect(),
+        names: uses.names,
+        shared: shared(coverage, &id, sight.model.regions.keys()),
+        networks_elsewhere: elsewhere(&sight.model, &id),
+        id: id.to_string(),
+    };
+    Ok(visit.page(&page))
+}
+
+/// The policy with its first name, the rule, and how it names the region.
+fn used(model: &Model, policy: &str, rule: &str, how: Use) -> (String, String, String, &'static str) {
+    let known = policy.parse().ok().and_then(|id: crate::model::Id<Policy>| model.policies.get(&id));
+    let name = known.and_then(|policy| policy.attach.first()).map(|attach| attach.name.to_string());
+    let name = name.unwrap_or_default().trim_end_matches('.').to_owned();
+    (policy.to_owned(), name, rule.to_owned(), how.word())
+}
+
+fn groups(tokens: &[Token], language: crate::web::ui::text::Language) -> Vec<Tokens> {
+    let mut groups: BTreeMap<usize, Tokens> = BTreeMap::new();
+    for token in tokens {
+        let (order, head, is_code) = match token {
+            Token::Continent(_) => (0, "Continents", false),
+            Token::Country(_) => (1, "Countries", false),
+            Token::Subdivision(_) => (2, "Parts of countries", false),
+            Token::Region(_) => (3, "Regions", true),
+            Token::Cidr(_) => (4, "Networks", true),
+            Token::Asn(_) => (5, "AS numbers", true),
+            Token::Unknown => (6, "Clients of unknown place", false),
+        };
+        let group = groups.entry(order).or_insert_with(|| Tokens { head, words: Vec::new(), more: 0, is_code });
+        if *token == Token::Unknown {
+            continue;
+        }
+        match group.words.len() < MOST_TOKENS {
+            true => group.words.push(token_word(token, language)),
+            false => group.more += 1,
+        }
+    }
+    groups.into_values().collect()
+}
+
+/// Networks of this region that other regions of the operator name too, or that are inside of theirs.
+fn elsewhere(model: &Model, id: &crate::model::Id<crate::model::Region>) -> Vec<Text> {
+    let networks = |region: &crate::model::Region| {
+        let cidr = |token: &Token| if let Token::Cidr(network) = token { Some(*network) } else { None };
+        region.include.iter().filter_map(cidr).collect::<Vec<_>>()
+    };
+    let Some(region) = model.regions.get(id) else { return Vec::new() };
+    let own = networks(region);
+    let others = model.regions.iter().filter(|(other, _)| *other != id && !builtin::is_built_in(other));
+    let mut said = Vec::new();
+    for (other, theirs) in others {
+        let theirs: std::collections::BTreeSet<_> = networks(theirs).into_iter().collect();
+        let same = own.iter().filter(|network| theirs.contains(network));
+        said.extend(same.map(|network| {
+            text("{network} is also in {region}. In a policy that names both, the upper rule decides.")
+                .set("network", network)
+                .set("region", other)
+        }));
+        if said.len() > 20 {
+            break;
+        }
+    }
+    said
+}

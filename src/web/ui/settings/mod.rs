@@ -1,0 +1,75 @@
+//! Settings: a tab for each part, and the switches of how pages look, which are everybody's own.
+
+mod tokens;
+mod users;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+
+use super::Page;
+use super::form::Form;
+use super::login::local;
+use super::text::Language;
+use super::visit::{LANGUAGE_COOKIE, THEME_COOKIE, Visit, see};
+use crate::control::token::Role;
+
+/// How long a browser remembers how its pages look, in seconds: a year.
+const REMEMBERED: u32 = 365 * 86_400;
+
+/// Every role with its name, and what it may do.
+pub const ROLES: [(Role, &str, &str); 4] = [
+    (Role::Viewer, "Viewer", "Sees everything but secrets and settings."),
+    (Role::Operator, "Operator", "Also drains pools, forces endpoints and approves failbacks."),
+    (Role::Editor, "Editor", "Also changes and publishes the configuration."),
+    (Role::Admin, "Admin", "Also manages users, tokens, backups and settings."),
+];
+
+pub(super) fn pages() -> Vec<Page> {
+    let mut pages = vec![
+        Page::new("/settings/theme", Role::Viewer, post(next_theme)),
+        Page::new("/settings/language", Role::Viewer, post(choose_language)),
+    ];
+    pages.extend(users::pages());
+    pages.extend(tokens::pages());
+    pages
+}
+
+/// A role as people read it.
+pub fn role_word(role: &Role) -> &'static str {
+    ROLES.iter().find(|(known, ..)| known == role).map_or("", |(_, word, _)| word)
+}
+
+/// The role that a form sent.
+pub fn role_of(form: &Form) -> Role {
+    let sent = form.text("role");
+    ROLES.iter().find(|(role, ..)| role.to_string() == sent).map_or(Role::Viewer, |(role, ..)| *role)
+}
+
+/// As the system has it, then light, then dark.
+async fn next_theme(visit: Visit, form: Form) -> Response {
+    let chosen = match form.text("theme") {
+        "system" => "",
+        "light" => "light",
+        "dark" => "dark",
+        _ => match visit.theme {
+            "" => "light",
+            "light" => "dark",
+            _ => "",
+        },
+    };
+    remember(THEME_COOKIE, chosen, form.text("here"))
+}
+
+async fn choose_language(_: Visit, form: Form) -> Response {
+    let chosen = Language::of_code(form.text("language")).map_or("", Language::code);
+    remember(LANGUAGE_COOKIE, chosen, form.text("here"))
+}
+
+/// An empty choice is forgotten, so that the browser's own counts again.
+fn remember(name: &str, chosen: &str, back: &str) -> Response {
+    let age = if chosen.is_empty() { 0 } else { REMEMBERED };
+    let cookie = format!("{name}={chosen}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}");
+    let cookie = HeaderValue::from_str(&cookie).expect("our own words are a header value");
+    ([(header::SET_COOKIE, cookie)], see(local(back))).into_response()
+}

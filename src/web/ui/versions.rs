@@ -1,0 +1,226 @@
+//! Versions: what was published, by whom and why; what each changed; and going back to one, after a look at
+//! who would get other answers.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::audit::too_many;
+use super::draft::{MAX_REASON, Review, review};
+use super::filters;
+use super::form::Form;
+use super::frame::{Frame, Place};
+use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, Stopped, search};
+use super::session::Notice;
+use super::text::{Text, plain, text};
+use super::visit::{Visit, see};
+use super::{Page, export};
+use crate::control::token::Role;
+use crate::control::{Expect, Publication, Refusal, Tests};
+use crate::model::{Edit, FieldError, Revision, sentences};
+use crate::web::Problem;
+use crate::web::extract::{Path, Query};
+
+const FILTERS: [&str; 4] = ["author", "q", "from", "to"];
+/// Changes of one version that are shown in full.
+const MAX_SHOWN: usize = 50;
+/// Versions back to which the difference to what is live is worked out at once.
+const MAX_BACK: u64 = 1_000;
+
+pub(super) fn pages() -> Vec<Page> {
+    vec![
+        Page::new("/versions", Role::Viewer, get(list)),
+        Page::new("/versions.csv", Role::Viewer, get(as_csv)),
+        Page::new("/versions.json", Role::Viewer, get(as_json)),
+        Page::new("/versions/{number}", Role::Viewer, get(show)),
+        Page::new("/versions/{number}/restore", Role::Editor, get(ask).post(restore)),
+    ]
+}
+
+#[derive(Template)]
+#[template(path = "ui/versions.html")]
+struct Versions {
+    frame: Frame,
+    asked: Asked,
+    versions: Vec<Revision>,
+    filtered: bool,
+    query: String,
+    older: Option<String>,
+    cut_short: bool,
+}
+
+async fn list(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
+    let asked = Asked::of(query);
+    let (versions, stopped) = versions(&visit, &asked, PAGE, MAX_SEARCHED).await?;
+    let older = match stopped {
+        Stopped::Before(number) => Some(asked.query(&FILTERS, Some(number))),
+        Stopped::AtEnd => None,
+    };
+    Ok(visit.page(&Versions {
+        frame: visit.frame(Place::Audit, text("Versions")).await,
+        filtered: asked.is_filtered(&FILTERS),
+        query: asked.query(&FILTERS, None),
+        cut_short: older.is_some() && versions.len() < PAGE,
+        older,
+        versions,
+        asked,
+    }))
+}
+
+async fn versions(visit: &Visit, asked: &Asked, want: usize, most: usize) -> Result<(Vec<Revision>, Stopped), Refusal> {
+    let admits = |revision: &Revision| {
+        asked.admits("author", &revision.author)
+            && (asked.admits("q", &revision.message) || revision.sentences.iter().any(|said| asked.admits("q", said)))
+    };
+    let read = |before, limit| visit.web.control.revision_heads(before, limit);
+    search(asked, want, most, |revision: &Revision| (revision.number, revision.at), admits, read).await
+}
+
+async fn exported(visit: &Visit, query: HashMap<String, String>) -> Result<Vec<Revision>, Problem> {
+    let asked = Asked::whole(query);
+    let (versions, stopped) = versions(visit, &asked, MAX_EXPORTED, MAX_EXPORTED).await?;
+    if stopped == Stopped::AtEnd { Ok(versions) } else { Err(too_many()) }
+}
+
+async fn as_csv(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
+    let rows = exported(&visit, query).await?.into_iter().map(|revision| {
+        let Revision { number, at, author, message, sentences, sha256, .. } = revision;
+        vec![number.to_string(), at.to_string(), author, message, sentences.join("\n"), sha256]
+    });
+    export::csv("versions", &["version", "at", "author", "reason", "changes", "sha256"], rows)
+}
+
+async fn as_json(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
+    Ok(export::json("versions", exported(&visit, query).await?))
+}
+
+#[derive(Template)]
+#[template(path = "ui/version.html")]
+struct Version {
+    frame: Frame,
+    version: Revision,
+    /// Kind and id of what it changed, with the values as they were and as they became.
+    changes: Vec<(String, String, String)>,
+    more: usize,
+    is_live: bool,
+    /// From this version to what is live.
+    since: Vec<String>,
+    /// Why that cannot be said.
+    unknown: Option<Text>,
+    newest: u64,
+}
+
+async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem> {
+    let mut version = find(&visit, number).await?;
+    let model = visit.model();
+    let more = version.changes.len().saturating_sub(MAX_SHOWN);
+    let pretty = |value: &Option<serde_json::Value>| {
+        value.as_ref().map(|value| serde_json::to_string_pretty(value).unwrap_or_default()).unwrap_or_default()
+    };
+    let changes = version.changes.drain(..).take(MAX_SHOWN);
+    let changes =
+        changes.map(|change| (format!("{}/{}", change.kind, change.id), pretty(&change.before), pretty(&change.after)));
+    let changes = changes.collect();
+    let is_live = number == model.revision;
+    let (mut since, mut unknown) = (Vec::new(), None);
+    if !is_live && model.revision - number > MAX_BACK {
+        unknown = Some(text("More than a thousand versions lie between; the review of restoring it works it out."));
+    } else if !is_live {
+        match visit.web.control.edits_back_to(number, model.revision).await {
+            Ok(edits) => match tokio::task::block_in_place(|| model.check(&edits)) {
+                Ok(checked) => since = sentences(&model, &checked.model, &checked.changes),
+                Err(errors) => unknown = errors.first().map(plain),
+            },
+            Err(refusal) => unknown = Some(plain(Problem::from(refusal).detail)),
+        }
+    }
+    let title = text("Version {n}").set("n", number);
+    let frame = visit.frame(Place::Audit, title).await.under(text("Versions"), "/versions");
+    Ok(visit.page(&Version { frame, version, changes, more, is_live, since, unknown, newest: model.revision }))
+}
+
+async fn find(visit: &Visit, number: u64) -> Result<Revision, Problem> {
+    let newest = visit.model().revision;
+    let missing = || Problem::not_found(format!("No version {number} is kept. The newest is {newest}."));
+    visit.web.control.revision(number).await?.ok_or_else(missing)
+}
+
+#[derive(Template)]
+#[template(path = "ui/version_restore.html")]
+struct Restore {
+    frame: Frame,
+    number: u64,
+    /// What it was compared with; publishing is refused when somebody was faster.
+    newest: u64,
+    review: Option<Review>,
+    errors: Vec<FieldError>,
+    fault: Option<Text>,
+    reason: String,
+    despite_tests: bool,
+}
+
+impl Restore {
+    async fn of(visit: &Visit, number: u64) -> Result<(Restore, Vec<Edit>), Problem> {
+        let newest = visit.model().revision;
+        let edits = visit.web.control.edits_back_to(number, newest).await?;
+        let title = text("Restore version {n}").set("n", number);
+        let frame = visit.frame(Place::Audit, title).await.under(text("Versions"), "/versions");
+        let (review, errors) = match visit.web.control.review(edits.clone()).await {
+            Ok(found) => (Some(Review::of(found)), Vec::new()),
+            Err(Refusal::Invalid(errors)) => (None, errors),
+            Err(other) => return Err(other.into()),
+        };
+        let (reason, fault) = (String::new(), None);
+        Ok((Restore { frame, number, newest, review, errors, fault, reason, despite_tests: false }, edits))
+    }
+
+    fn changes_nothing(&self) -> bool {
+        self.review.as_ref().is_some_and(|review| review.things.is_empty())
+    }
+}
+
+async fn ask(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem> {
+    Ok(visit.page(&Restore::of(&visit, number).await?.0))
+}
+
+async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Response, Problem> {
+    let (mut page, edits) = Restore::of(&visit, number).await?;
+    page.reason = form.text("reason").chars().take(MAX_REASON).collect();
+    page.despite_tests = form.has("despite_tests");
+    if form.text("newest") != page.newest.to_string() {
+        page.fault =
+            Some(text("Version {n} was published meanwhile. Look again at what would change.").set("n", page.newest));
+        return Ok(visit.page_with(StatusCode::CONFLICT, &page));
+    }
+    if let Some(fault) = page.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm"))) {
+        page.fault = Some(fault);
+        return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
+    }
+    let message = match page.reason.as_str() {
+        "" => format!("Restore version {number}"),
+        reason => format!("Restore version {number}: {reason}"),
+    };
+    let publication = Publication {
+        edits,
+        message,
+        author: visit.author(),
+        expect: vec![Expect::Revision(page.newest)],
+        tests: Tests::despite(page.despite_tests),
+    };
+    match visit.web.control.publish(publication).await {
+        Ok(published) => {
+            let said = text("Version {n} is live: it says what version {old} said.");
+            let said = said.set("n", published.revision).set("old", number);
+            visit.session.say(Notice { text: said, undo: Some(published.revision) });
+            Ok(see("/versions"))
+        }
+        Err(Refusal::Invalid(errors)) => {
+            page.errors = errors;
+            Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
