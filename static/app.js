@@ -12,12 +12,13 @@ function morph(old, fresh) {
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   const byId = new Map([...old.children].filter(child => child.id).map(child => [child.id, child]));
-  [...fresh.childNodes].forEach((child, at) => {
+  const wanted = [...fresh.childNodes];
+  wanted.forEach((child, at) => {
     const known = byId.get(child.id);
     if (known && known !== old.childNodes[at]) old.insertBefore(known, old.childNodes[at] ?? null);
     if (old.childNodes[at]) morph(old.childNodes[at], child); else old.append(child);
   });
-  while (old.childNodes.length > fresh.childNodes.length) old.lastChild.remove();
+  while (old.childNodes.length > wanted.length) old.lastChild.remove();
 }
 
 function put(id, html) {
@@ -86,4 +87,146 @@ if (chip && window.EventSource) {
   setInterval(tell, 1000);
 }
 
-function decorate() {}
+// Search: what the search page shows, in a dialog. Arrows go through the results, Enter opens the first.
+const find = $('.find');
+function palette() {
+  const dialog = document.body.appendChild(document.createElement('dialog'));
+  const field = document.createElement('input'), list = document.createElement('div'), name = $('span', find).textContent;
+  dialog.className = 'sheet palette';
+  dialog.setAttribute('aria-label', name);
+  field.setAttribute('aria-label', name);
+  dialog.append(field, list);
+  let turn = 0;
+  const load = field.oninput = async () => {
+    const mine = ++turn;
+    const page = await get('/search?q=' + encodeURIComponent(field.value)), found = page?.querySelector('#results');
+    if (found && mine === turn) list.innerHTML = found.innerHTML;
+  };
+  dialog.onkeydown = event => {
+    const links = $$('a', list), at = links.indexOf(document.activeElement);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) (links[at + step] ?? (step < 0 ? field : null))?.focus();
+    else if (event.key === 'Enter' && at < 0) links[0]?.click();
+    else return;
+    event.preventDefault();
+  };
+  dialog.onclick = event => { if (event.target === dialog) dialog.close(); };
+  return () => { if (!dialog.open) dialog.showModal(); field.select(); load(); };
+}
+let openPalette;
+const search = () => (openPalette ??= palette())();
+if (find && window.HTMLDialogElement) find.onclick = event => { event.preventDefault(); search(); };
+
+// A page as the server makes it; nothing when it cannot be had.
+async function get(path) {
+  try {
+    const answer = await fetch(path);
+    return answer.ok && !answer.redirected ? parsed(await answer.text()) : null;
+  } catch { return null; }
+}
+
+// Keys: single ones only for those who turned them on.
+const PLACES = { o: '/', n: '/names', p: '/pools', r: '/regions', h: '/history', a: '/audit' };
+let going = false;
+addEventListener('keydown', event => {
+  const { key, target } = event, control = event.ctrlKey || event.metaKey;
+  if (control && key.toLowerCase() === 'k' && find) { event.preventDefault(); return search(); }
+  if (control && key === 'Enter') return ($('.dock a.primary') ?? $('.dock .primary'))?.click();
+  if (control || event.altKey || localStorage.getItem('keys') === null || target.closest('input,textarea,select,dialog')) return;
+  const row = () => { const rows = $$('main td a.name'); return [rows, rows.indexOf(document.activeElement)]; };
+  if (going && PLACES[key]) location.href = PLACES[key];
+  else if (key === '?') location.href = '/keys';
+  else if (key === '/') { event.preventDefault(); $('main input[type=search]')?.focus(); }
+  else if (key === 'j') { const [rows, at] = row(); rows[at + 1]?.focus(); }
+  else if (key === 'k') { const [rows, at] = row(); rows[at - 1]?.focus(); }
+  going = key === 'g';
+});
+
+// The theme, without a reload.
+const theme = $('#theme')?.form;
+theme?.addEventListener('submit', event => {
+  event.preventDefault();
+  const root = document.documentElement, next = { undefined: 'light', light: 'dark', dark: '' }[root.dataset.theme] ?? 'light';
+  if (next) root.dataset.theme = next; else delete root.dataset.theme;
+  const use = $('use', theme);
+  use.setAttribute('href', use.getAttribute('href').replace(/#.*/, '#' + ({ light: 'sun', dark: 'moon' }[next] ?? 'monitor')));
+  fetch(theme.action, { method: 'POST', body: new URLSearchParams(new FormData(theme)), redirect: 'manual' });
+});
+
+// Forms: a slider and its number; parts that follow what is typed; what would be lost.
+let unsaved = null;
+addEventListener('input', event => {
+  const field = event.target, form = field.form;
+  if (field.dataset.for) { const number = document.getElementById(field.dataset.for); number.value = field.value; }
+  else if (field.id) $$(`[data-for="${CSS.escape(field.id)}"]`).forEach(range => { range.value = field.value; });
+  if (form?.method === 'post') unsaved = form;
+  if (form?.dataset.preview) preview(form);
+});
+addEventListener('submit', event => { if (event.target === unsaved) unsaved = null; });
+addEventListener('beforeunload', event => { if (unsaved?.isConnected && unsaved.dataset.unguarded === undefined) event.preventDefault(); });
+
+// data-preview is the address of the same page; elements with ids in [data-after] come from there.
+let later;
+function preview(form) {
+  clearTimeout(later);
+  later = setTimeout(async () => {
+    const fields = new URLSearchParams(new FormData(form));
+    fields.delete('form_token');
+    const page = await get(form.dataset.preview + '?' + fields);
+    for (const old of page ? $$('[data-after]', form) : []) {
+      const fresh = page.getElementById(old.id);
+      if (fresh) morph(old, document.adoptNode(fresh));
+    }
+  }, 150);
+}
+
+addEventListener('click', async event => {
+  const button = event.target.closest?.('[data-copy],[data-show]');
+  if (!button) return;
+  if (button.dataset.show) {
+    const field = $(button.dataset.show), hidden = field.type === 'password';
+    field.type = hidden ? 'text' : 'password';
+    return button.setAttribute('aria-pressed', hidden);
+  }
+  const from = button.dataset.copy, source = from.startsWith('#') ? $(from) : null;
+  const words = source ? source.value ?? source.textContent : from;
+  if (navigator.clipboard) await navigator.clipboard.writeText(words);
+  else {
+    // Without TLS there is no clipboard but by selecting.
+    const field = document.body.appendChild(document.createElement('textarea'));
+    field.value = words;
+    field.select();
+    document.execCommand('copy');
+    field.remove();
+    button.focus();
+  }
+  button.classList.add('done');
+  setTimeout(() => button.classList.remove('done'), 2000);
+});
+
+// Times: local for those who want it, and what is left until one.
+const two = number => String(number).padStart(2, '0');
+function decorate() {
+  const local = localStorage.getItem('local') !== null;
+  for (const time of $$('time[datetime]')) {
+    time.dataset.utc ??= time.textContent;
+    const at = new Date(time.dateTime), utc = time.dataset.utc;
+    if (!local || isNaN(at)) { time.textContent = utc; continue; }
+    const clock = two(at.getHours()) + ':' + two(at.getMinutes());
+    const day = /^\d+ \S+ |^\d{4}-/.test(utc) ? at.toLocaleDateString([], { day: 'numeric', month: 'short' }) + ' ' : '';
+    time.textContent = day + clock + (/:\d\d:/.test(utc) ? ':' + two(at.getSeconds()) : '');
+  }
+}
+for (const [name, boxes] of [['keys', '[data-keys]'], ['local', '[data-local]']])
+  for (const box of $$(boxes)) {
+    box.checked = localStorage.getItem(name) !== null;
+    box.onchange = () => { box.checked ? localStorage.setItem(name, '') : localStorage.removeItem(name); decorate(); };
+  }
+function count() {
+  for (const left of $$('[data-until]')) {
+    const seconds = Math.max(0, Math.round((new Date(left.dataset.until) - Date.now()) / 1000));
+    left.textContent = seconds < 60 ? seconds + ' s' : Math.floor(seconds / 60) + ' min ' + two(seconds % 60) + ' s';
+  }
+}
+decorate();
+if ($('[data-until]')) { count(); setInterval(count, 1000); }

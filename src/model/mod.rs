@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Change, Checked, Edit, Kind};
 pub use diff::{Line, Sign, is_part_of_a_zone, lines, sentences};
-pub use field::FieldError;
+pub use field::{FieldError, distance};
 pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
 pub use id::{Id, MAX_ID};
 pub use json::read_json;

@@ -73,7 +73,14 @@ pub fn export_json(model: &Model, id: &Id<Zone>) -> Option<Value> {
     Some(json!({"revision": model.revision, "zones": zones, "records": records, "policies": policies}))
 }
 
-fn lines(zone: &Zone, prefix: &str, name: &Name, ttl: Option<u32>, rtype: RecordType, values: &[Rdata]) -> String {
+pub(super) fn lines(
+    zone: &Zone,
+    prefix: &str,
+    name: &Name,
+    ttl: Option<u32>,
+    rtype: RecordType,
+    values: &[Rdata],
+) -> String {
     let owner = name.relative_to(&zone.fqdn);
     let ttl = ttl.map(|ttl| format!(" {ttl}")).unwrap_or_default();
     let mut lines = String::new();

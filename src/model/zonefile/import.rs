@@ -21,8 +21,8 @@ const MAX_ERRORS: usize = 1000;
 pub struct Imported {
     pub zone: Id<Zone>,
     /// The zone's fields: apex, SOA, name servers, default TTL.
-    fields: Value,
-    sets: Vec<Edit>,
+    pub(super) fields: Value,
+    pub(super) sets: Vec<Edit>,
     /// What the file says and the zone will not, by line.
     pub left_out: Vec<FieldError>,
 }

@@ -1,8 +1,10 @@
 //! Zone files (RFC 1035 section 5): import with every error by line, canonical export.
 
+mod changes;
 mod export;
 mod import;
 
+pub use changes::{Changes, text};
 pub use export::{Now, export, export_json};
 pub use import::{Imported, import};
 

@@ -11,7 +11,7 @@ mod openapi;
 mod switches;
 pub(super) mod tokens;
 pub(super) mod users;
-mod zones;
+pub(in crate::web) mod zones;
 
 pub use openapi::openapi;
 pub use tokens::make as make_token;

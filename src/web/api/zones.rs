@@ -65,7 +65,7 @@ async fn export(
 }
 
 /// What everyone else gets for a steered name right now.
-fn everyone_else(snapshot: &Snapshot, name: &Name, rtype: RecordType) -> Now {
+pub(in crate::web) fn everyone_else(snapshot: &Snapshot, name: &Name, rtype: RecordType) -> Now {
     let question = Question { name: name.as_wire(), rtype };
     let client = Client { resolver: EVERYONE_ELSE.into(), subnet: None };
     // A fixed seed: the same revision in the same health exports the same bytes.
@@ -78,7 +78,7 @@ fn everyone_else(snapshot: &Snapshot, name: &Name, rtype: RecordType) -> Now {
 }
 
 /// By id, else by name.
-fn find(model: &Model, text: &str) -> Option<Id<Zone>> {
+pub(in crate::web) fn find(model: &Model, text: &str) -> Option<Id<Zone>> {
     let by_id = text.parse().ok().filter(|id| model.zones.contains_key(id));
     by_id.or_else(|| {
         let name: Name = text.parse().ok()?;
@@ -128,13 +128,13 @@ async fn import(
     Ok(Json(web.control.publish(Publication { edits, message, author, expect, tests }).await?).into_response())
 }
 
-fn origin(text: &str) -> Option<&str> {
+pub(in crate::web) fn origin(text: &str) -> Option<&str> {
     let line = text.lines().find(|line| line.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("$ORIGIN ")))?;
     line.split_whitespace().nth(1)
 }
 
 /// An id for a zone that is new: its name with dashes, and a number where another zone has that id.
-fn new_id(model: &Model, apex: &Name) -> Id<Zone> {
+pub(in crate::web) fn new_id(model: &Model, apex: &Name) -> Id<Zone> {
     let slug: String = apex
         .to_string()
         .trim_end_matches('.')

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, Request};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use subtle::ConstantTimeEq;
 
@@ -67,6 +68,51 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 /// The form of somebody who has not signed in, so that no token can be asked for.
 pub async fn of_stranger(request: Request) -> Result<Form, Problem> {
     Form::parse(&whole_body(request, &()).await?)
+}
+
+/// Fields of a form with files.
+const MAX_PARTS: usize = 100;
+
+/// A form that may hold files (`multipart/form-data`), with the same token.
+pub struct Upload {
+    pub form: Form,
+    /// Field and content of each file that was chosen.
+    pub files: Vec<(String, Bytes)>,
+}
+
+impl Upload {
+    pub fn file(&self, name: &str) -> Option<&Bytes> {
+        self.files.iter().find(|(known, _)| known == name).map(|(_, content)| content)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Upload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let session = request.extensions().get::<Arc<Session>>().cloned();
+        let broken = |error: String| Problem::new(StatusCode::BAD_REQUEST, format!("{error}; send the form again."));
+        let mut parts = Multipart::from_request(request, state).await.map_err(|error| broken(error.body_text()))?;
+        let (mut fields, mut files) = (Vec::new(), Vec::new());
+        while let Some(part) = parts.next_field().await.map_err(|error| broken(error.body_text()))? {
+            if fields.len() + files.len() == MAX_PARTS {
+                return Err(broken(format!("The form has more than {MAX_PARTS} fields")));
+            }
+            let (name, is_file) = (part.name().unwrap_or_default().to_owned(), part.file_name().is_some());
+            let content = part.bytes().await.map_err(|error| broken(error.body_text()))?;
+            match is_file {
+                // A file field in which nothing was chosen is sent empty.
+                true if content.is_empty() => {}
+                true => files.push((name, content)),
+                false => fields.push((name, String::from_utf8_lossy(&content).into_owned())),
+            }
+        }
+        let form = Form(fields);
+        match session {
+            Some(session) if !matches(&session, form.text(TOKEN_FIELD)) => Err(stale()),
+            _ => Ok(Upload { form, files }),
+        }
+    }
 }
 
 /// True when `token` is the session's.

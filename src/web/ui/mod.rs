@@ -26,7 +26,7 @@ mod past;
 mod sentence;
 mod pools;
 mod regions;
-mod sentence;
+mod search;
 mod session;
 mod settings;
 mod setup;
@@ -36,6 +36,7 @@ mod trouble;
 mod versions;
 mod values;
 mod visit;
+mod zones;
 
 use std::convert::Infallible;
 
@@ -81,12 +82,14 @@ fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
     pages.extend(live::pages());
     pages.extend(history::pages());
+    pages.extend(zones::pages());
     pages.extend(overview::pages());
     pages.extend(draft::pages());
     pages.extend(versions::pages());
     pages.extend(audit::pages());
     pages.extend(pools::pages());
     pages.extend(monitors::pages());
+    pages.extend(search::pages());
     pages.extend(explain::pages());
     pages.extend(setup::pages());
     pages.extend(regions::pages());

@@ -56,9 +56,10 @@ pub struct Failback {
 impl Row {
     pub fn of(story: &Story, visit: &Visit) -> Row {
         let (model, now) = (visit.model(), visit.now);
-        let (icon, colour) = look(story);
-        let names = story.names.iter().take(MAX_NAMES).map(|name| name.trim_end_matches('.').to_owned()).collect();
         let failback = failback(story, visit);
+        let is_held = failback.as_ref().is_some_and(|failback| failback.is_held);
+        let (icon, colour) = if is_held { ("hand", "warnc") } else { look(story) };
+        let names = story.names.iter().take(MAX_NAMES).map(|name| name.trim_end_matches('.').to_owned()).collect();
         Row {
             key: story.key.to_string(),
             is_open: story.is_open,
@@ -67,7 +68,7 @@ impl Row {
             when: when(story, now),
             icon,
             colour,
-            title: title(story, &model),
+            title: if is_held { held_title(story) } else { title(story, &model) },
             cause: story.cause.clone(),
             length: match (story.plot, story.seconds(now)) {
                 (Plot::Notice, _) => text(""),
@@ -85,18 +86,21 @@ impl Row {
             more_names: story.names.len().saturating_sub(MAX_NAMES),
             facts: facts(story),
             failback,
-            link: link(story),
+            link: link(story, &model),
         }
     }
 }
 
-fn link(story: &Story) -> Option<(String, String)> {
+fn link(story: &Story, model: &Model) -> Option<(String, String)> {
     let first = story.steps.iter().find(|event| event.subject.contains('/') && event.kind != EventKind::Note)?;
     let is_pool = story.plot == Plot::Outage || first.subject.starts_with("pools/");
     match story.plot {
         Plot::Notice => None,
         _ if is_pool => Some((format!("/pools/{}", story.subject), story.subject.clone())),
-        _ => Some((format!("/endpoints/{}", story.subject), story.subject.clone())),
+        _ => {
+            let pool = pools_of(model, &story.subject).into_iter().next()?;
+            Some((format!("/pools/{pool}/endpoints/{}", story.subject), story.subject.clone()))
+        }
     }
 }
 
@@ -141,6 +145,12 @@ fn title(story: &Story, model: &Model) -> Text {
             _ => text("{what}: {state}").set("what", subject).say("state", state(&story.to)),
         },
     }
+}
+
+fn held_title(story: &Story) -> Text {
+    let instead = story.instead.join(", ");
+    let title = if instead.is_empty() { text("{pool} held") } else { text("{pool} held, {instead} answers for it") };
+    title.set("pool", &story.subject).set("instead", instead)
 }
 
 fn capital(word: &str) -> String {
@@ -293,10 +303,8 @@ fn still(story: &Story, visit: &Visit) -> Text {
     let known = pool.as_ref().and_then(|id| health.pools.get(id));
     let recovery = pool.as_ref().and_then(|id| model.pools.get(id)).map(|pool| pool.recovery);
     let pattern = match (known.map(|known| known.state), recovery) {
-        (Some(PoolState::Held), Some(Recovery::Manual)) => {
-            "Recovered after {length}. Waits for approval to answer again"
-        }
-        (Some(PoolState::Held), _) => "Recovered after {length}. {reason}",
+        (Some(PoolState::Held), Some(Recovery::Manual)) => "Recovered. Waits for approval to answer again",
+        (Some(PoolState::Held), _) => "Recovered. {reason}",
         (_, Some(Recovery::Auto)) => "Still down, {length}. Fails back by itself when its checks pass",
         (_, Some(Recovery::After(_))) => "Still down, {length}. Fails back by itself after {seconds} s without a break",
         (_, Some(Recovery::Manual)) => "Still down, {length}. Fails back when somebody approves it",

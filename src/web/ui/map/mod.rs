@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::chart::distinct;
 use super::filters::{Draw, percent_text};
 use super::state::{PoolShown, PoolStates, StateWord};
 use super::text::{Language, escaped, plain, text};
@@ -193,7 +194,11 @@ impl WorldMap {
             }
             pins.push(Pin { pool: id.clone(), shown: shown.clone(), at: (x, y.clamp(12.0, HEIGHT - 12.0)), share });
         }
-        let colours = states.iter().map(|(id, shown)| (id.clone(), shown.colour)).collect();
+        let mut planned: Vec<&Id<Pool>> = groups.iter().filter_map(|group| group.planned.as_ref()).collect();
+        planned.sort();
+        planned.dedup();
+        let own = planned.iter().map(|pool| states.get(pool).map_or(1, |shown| shown.colour));
+        let colours = planned.iter().map(|pool| (*pool).clone()).zip(distinct(own)).collect();
         WorldMap { name, borders, groups, pins, colours }
     }
 

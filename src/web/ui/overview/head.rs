@@ -82,6 +82,9 @@ impl Head {
             0 => text("Every name has an answer."),
             _ => text("Clients of {names} get no answer now.").say("names", listed(unanswered)),
         });
+        if geo_days > Some(OLD_GEO_DAYS) && worst.is_none() {
+            said.push(text("Networks that moved since then are placed where they were."));
+        }
         if let Some((pool, shown)) = degraded.filter(|_| worst.is_some() || down.is_some()) {
             let words = text("<b>{pool}</b> runs with {up} of {of} endpoints.");
             said.push(words.set("pool", pool).set("up", shown.up).set("of", shown.of));

@@ -29,8 +29,11 @@ impl Latest {
             (None, _, Some(id)) if model.pools.keys().any(|known| known.as_str() == id) => format!("/pools/{id}"),
             _ => "/history".to_owned(),
         };
-        let names = event.names.len();
-        Latest { at: event.at, icon, class, title: title(event), href, cause: event.cause.clone(), names }
+        let mut cause = event.cause.clone();
+        if !cause.is_empty() && !cause.ends_with(['.', '?', '!']) {
+            cause.push('.');
+        }
+        Latest { at: event.at, icon, class, title: title(event), href, cause, names: event.names.len() }
     }
 }
 
@@ -56,6 +59,7 @@ fn title(event: &Event) -> Text {
     let subject = pool(event).or(event.subject.strip_prefix("endpoints/")).unwrap_or(&event.subject);
     let words = match (event.kind, event.to.as_str()) {
         (EventKind::Pool | EventKind::Endpoint, "down") => text("{subject} went down"),
+        (EventKind::Pool | EventKind::Endpoint, "ok" | "up") if event.from == "unknown" => text("{subject} is up"),
         (EventKind::Pool | EventKind::Endpoint, "ok" | "up") => text("{subject} is up again"),
         (EventKind::Pool, "held") => text("{subject} is up again and waits"),
         (EventKind::Pool, "drain") => text("{subject} is drained"),

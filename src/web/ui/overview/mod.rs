@@ -14,7 +14,7 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::beat::{self, Beat};
-use super::chart::{Chart, Line, Mark, Shape};
+use super::chart::{Chart, Line, Mark, Shape, distinct};
 use super::filters;
 use super::frame::{Frame, Place};
 use super::live::Fragment;
@@ -287,13 +287,10 @@ fn by_pool(visit: &Visit, states: &PoolStates, span: Span, marks: Vec<Mark>) -> 
     };
     let first = curves.first()?.1.clone();
     let rest = curves.split_off(curves.len().min(MAX_LINES));
-    let mut lines: Vec<Line> = curves
-        .into_iter()
-        .map(|(pool, curve)| {
-            let colour = states.get(&pool).map_or(1, |shown| shown.colour);
-            Line::new(plain(pool), colour, curve.points)
-        })
-        .collect();
+    let colours = distinct(curves.iter().map(|(pool, _)| states.get(pool).map_or(1, |shown| shown.colour)));
+    let lines = curves.into_iter().zip(colours);
+    let mut lines: Vec<Line> =
+        lines.map(|((pool, curve), colour)| Line::new(plain(pool), colour, curve.points)).collect();
     if !rest.is_empty() {
         let mut points = vec![0.0; first.points.len()];
         rest.iter().for_each(|(_, curve)| points.iter_mut().zip(&curve.points).for_each(|(sum, point)| *sum += point));

@@ -1,0 +1,304 @@
+//! Taking a zone file in: what it would change is shown first, with every line that is wrong. Small changes go into
+//! the draft, large ones are published at once with a reason.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use parking_lot::Mutex;
+
+use super::super::filters;
+use super::super::form::{Form, Upload};
+use super::super::frame::{Frame, Place};
+use super::super::text::text;
+use super::super::visit::{Visit, see};
+use super::{drafted, keep as keep_edits, without_dot};
+use crate::control::draft::MAX_EDITS;
+use crate::control::{Expect, Publication, Refusal, Tests};
+use crate::model::zonefile::{self, Changes};
+use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
+use crate::web::Problem;
+use crate::web::api::zones::{find, new_id, origin};
+
+/// Differences and errors that are listed.
+const MAX_LISTED: usize = 50;
+/// Previews that wait for somebody to go on, of everybody together; the oldest goes.
+const MAX_WAITING: usize = 4;
+/// The longest reason, in characters.
+const MAX_REASON: usize = 1000;
+
+/// A file between its preview and its import.
+struct Waiting {
+    number: u64,
+    user: String,
+    apex: Name,
+    text: Arc<str>,
+}
+
+/// Only in memory: after a restart the file is chosen again.
+static WAITING: Mutex<(u64, VecDeque<Waiting>)> = Mutex::new((0, VecDeque::new()));
+
+#[derive(Template)]
+#[template(path = "ui/zone_import.html")]
+struct Page {
+    frame: Frame,
+    zone: String,
+    pasted: String,
+    errors: Vec<FieldError>,
+    more_errors: usize,
+    preview: Option<Preview>,
+}
+
+struct Preview {
+    number: u64,
+    apex: String,
+    is_new: bool,
+    added: usize,
+    changed: usize,
+    removed: usize,
+    settings: bool,
+    differences: Vec<Difference>,
+    more: usize,
+    left_out: Vec<FieldError>,
+    more_left_out: usize,
+    /// More than a draft holds: published at once.
+    at_once: bool,
+    /// It says what is there already.
+    nothing: bool,
+    reason_missing: bool,
+}
+
+struct Difference {
+    name: String,
+    before: String,
+    after: String,
+}
+
+async fn page(visit: &Visit, zone: &str, pasted: &str, errors: Vec<FieldError>, preview: Option<Preview>) -> Page {
+    let frame = visit.frame(Place::Zones, text("Import a zone file")).await.under(text("Zones"), "/zones");
+    Page {
+        frame,
+        zone: zone.to_owned(),
+        pasted: pasted.to_owned(),
+        more_errors: errors.len().saturating_sub(MAX_LISTED),
+        errors: errors.into_iter().take(MAX_LISTED).collect(),
+        preview,
+    }
+}
+
+#[derive(serde::Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    zone: String,
+}
+
+pub async fn show(
+    visit: Visit,
+    crate::web::extract::Query(Asked { zone }): crate::web::extract::Query<Asked>,
+) -> Result<Response, Problem> {
+    let page = page(&visit, &zone, "", Vec::new(), None).await;
+    Ok(visit.page(&page))
+}
+
+pub async fn preview(visit: Visit, upload: Upload) -> Result<Response, Problem> {
+    let zone = upload.form.text("zone").to_owned();
+    let pasted = upload.form.raw("text").replace("\r\n", "\n");
+    let refuse = async |errors: Vec<FieldError>| {
+        let page = page(&visit, &zone, &pasted, errors, None).await;
+        Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+    };
+    let content: Arc<str> = match upload.file("file") {
+        Some(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => text.into(),
+            Err(_) => {
+                let remedy = "a zone file is text; write other bytes as \\DDD";
+                return refuse(vec![FieldError::new("file", "is not UTF-8 text", remedy)]).await;
+            }
+        },
+        None if pasted.trim().is_empty() => {
+            return refuse(vec![FieldError::new("file", "nothing was chosen or pasted", "choose a zone file")]).await;
+        }
+        None => pasted.as_str().into(),
+    };
+    let (model, _) = drafted(&visit).await?;
+    let apex = match apex(&model, &zone, &content) {
+        Ok(apex) => apex,
+        Err(error) => return refuse(vec![error]).await,
+    };
+    // A million records take seconds, which this thread owes to other requests.
+    let read = tokio::task::block_in_place(|| read(&model, &apex, &content));
+    let (id, changes) = match read {
+        Ok(read) => read,
+        Err(errors) => return refuse(errors).await,
+    };
+    if let Err(errors) = tokio::task::block_in_place(|| model.check(&changes.edits)) {
+        return refuse(errors).await;
+    }
+    let number = wait(&visit, apex.clone(), content);
+    let shown = shown(&model, &id, &apex, changes, number);
+    let page = page(&visit, &zone, &pasted, Vec::new(), Some(shown)).await;
+    Ok(visit.page(&page))
+}
+
+/// The zone's name: as given, else as the file says.
+fn apex(model: &Model, zone: &str, content: &str) -> Result<Name, FieldError> {
+    let named = if zone.is_empty() { origin(content).unwrap_or_default() } else { zone };
+    if let Some(zone) = find(model, named).and_then(|id| model.zones.get(&id).cloned()) {
+        return Ok(zone.fqdn.clone());
+    }
+    if named.is_empty() {
+        let remedy = "give it above, or begin the file with one such as $ORIGIN example.com.";
+        return Err(FieldError::new("zone", "the file does not say the zone's name", remedy));
+    }
+    named.parse().map_err(|error: String| FieldError::told("zone", &error))
+}
+
+fn read(model: &Model, apex: &Name, content: &str) -> Result<(Id<Zone>, Changes), Vec<FieldError>> {
+    let id = find(model, &apex.to_string()).unwrap_or_else(|| new_id(model, apex));
+    Ok((id.clone(), zonefile::import(content, &id, Some(apex))?.changes(model)))
+}
+
+fn wait(visit: &Visit, apex: Name, text: Arc<str>) -> u64 {
+    let mut waiting = WAITING.lock();
+    waiting.0 += 1;
+    let number = waiting.0;
+    waiting.1.push_back(Waiting { number, user: visit.user().id.clone(), apex, text });
+    while waiting.1.len() > MAX_WAITING {
+        waiting.1.pop_front();
+    }
+    number
+}
+
+fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u64) -> Preview {
+    let Changes { edits, added, changed, removed, left_out } = changes;
+    let (is_new, prefix) = (!model.zones.contains_key(id), format!("{id}/"));
+    let sets = edits.iter().filter(|edit| edit.kind == Kind::Records);
+    let difference = |edit: &Edit| Difference {
+        name: edit.id.strip_prefix(&prefix).unwrap_or(&edit.id).replace('/', " "),
+        before: said(model.entity(Kind::Records, &edit.id).as_ref()),
+        after: said(edit.value.as_ref()),
+    };
+    Preview {
+        number,
+        apex: without_dot(apex),
+        is_new,
+        added,
+        changed,
+        removed,
+        settings: !is_new && edits.iter().any(|edit| edit.kind == Kind::Zones),
+        differences: sets.clone().take(MAX_LISTED).map(difference).collect(),
+        more: sets.count().saturating_sub(MAX_LISTED),
+        more_left_out: left_out.len().saturating_sub(MAX_LISTED),
+        left_out: left_out.into_iter().take(MAX_LISTED).collect(),
+        at_once: edits.len() > MAX_EDITS,
+        nothing: edits.is_empty(),
+        reason_missing: false,
+    }
+}
+
+/// A record set in short: its values, and its TTL where it has one.
+fn said(value: Option<&serde_json::Value>) -> String {
+    const SHOWN: usize = 3;
+    const WIDTH: usize = 80;
+    let Some(value) = value else { return String::new() };
+    let values: Vec<&str> =
+        value["values"].as_array().into_iter().flatten().filter_map(|value| value.as_str()).collect();
+    let short = |text: &&str| match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => (*text).to_owned(),
+    };
+    let mut said: Vec<String> = values.iter().take(SHOWN).map(short).collect();
+    if values.len() > SHOWN {
+        said.push(format!("+{}", values.len() - SHOWN));
+    }
+    let ttl = value["ttl"].as_u64().map(|ttl| format!(" ({ttl} s)")).unwrap_or_default();
+    format!("{}{ttl}", said.join(", "))
+}
+
+pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let number: u64 = form.text("number").parse().unwrap_or(0);
+    let found = {
+        let waiting = WAITING.lock();
+        let mine = waiting.1.iter().find(|waiting| waiting.number == number && waiting.user == visit.user().id);
+        mine.map(|waiting| (waiting.apex.clone(), waiting.text.clone()))
+    };
+    let Some((apex, content)) = found else {
+        let problem = FieldError::new("file", "the preview is no longer kept", "choose the file once more");
+        let page = page(&visit, form.text("zone"), "", vec![problem], None).await;
+        return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
+    };
+    // Against what is there by now.
+    let (model, _) = drafted(&visit).await?;
+    let read = tokio::task::block_in_place(|| read(&model, &apex, &content));
+    let (id, changes) = read.map_err(Problem::fields)?;
+    if changes.edits.len() > MAX_EDITS {
+        return publish(&visit, &model, &id, &apex, changes, number, &form).await;
+    }
+    let said = text("Kept in your draft: {added} added, {changed} changed, {removed} removed.")
+        .set("added", changes.added)
+        .set("changed", changes.changed)
+        .set("removed", changes.removed);
+    match keep_edits(&visit, changes.edits).await? {
+        Ok(()) => {
+            done(number);
+            visit.say(said);
+            Ok(see(&format!("/zones/{id}")))
+        }
+        Err(errors) => {
+            let page = page(&visit, "", "", errors, None).await;
+            Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+    }
+}
+
+async fn publish(
+    visit: &Visit,
+    model: &Model,
+    id: &Id<Zone>,
+    apex: &Name,
+    changes: Changes,
+    number: u64,
+    form: &Form,
+) -> Result<Response, Problem> {
+    let reason = form.text("reason");
+    if reason.is_empty() || reason.chars().count() > MAX_REASON {
+        let mut shown = shown(model, id, apex, changes, number);
+        shown.reason_missing = true;
+        let page = page(visit, "", "", Vec::new(), Some(shown)).await;
+        return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
+    }
+    // What else waits in the draft is not published with it.
+    let live = visit.model();
+    let read = tokio::task::block_in_place(|| self::read(&live, apex, &content_of(number)));
+    let (_, changes) = read.map_err(Problem::fields)?;
+    let publication = Publication {
+        edits: changes.edits,
+        message: reason.to_owned(),
+        author: visit.author(),
+        expect: vec![Expect::Revision(live.revision)],
+        tests: Tests::MustPass,
+    };
+    match visit.web.control.publish(publication).await {
+        Ok(published) => {
+            done(number);
+            visit.say(text("Published as version {n}.").set("n", published.revision));
+            Ok(see(&format!("/zones/{id}")))
+        }
+        Err(Refusal::Invalid(errors)) => {
+            let page = page(visit, "", "", errors, None).await;
+            Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+fn content_of(number: u64) -> Arc<str> {
+    let waiting = WAITING.lock();
+    waiting.1.iter().find(|waiting| waiting.number == number).map_or("".into(), |waiting| waiting.text.clone())
+}
+
+fn done(number: u64) {
+    WAITING.lock().1.retain(|waiting| waiting.number != number);
+}

@@ -1,0 +1,327 @@
+//! Zones: what is served besides the steered names. The list, adding one, and taking one out; records, text,
+//! settings, delegation and import are beside it.
+
+mod delegation;
+mod import;
+mod record;
+mod records;
+mod settings;
+mod text_tab;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::export;
+use super::filters;
+use super::form::{Faults, Form};
+use super::frame::{Frame, Place};
+use super::text::text;
+use super::visit::{Visit, see};
+use super::{MAX_BODY, Page};
+use crate::control::Refusal;
+use crate::control::draft::Draft;
+use crate::control::token::Role;
+use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
+use crate::web::api::zones::new_id;
+use crate::web::{MAX_DOCUMENT, Problem};
+
+/// Steered names of a zone that a page lists.
+const MAX_STEERED: usize = 50;
+
+pub(super) fn pages() -> Vec<Page> {
+    use Role::{Editor, Viewer};
+    vec![
+        Page::new("/zones", Viewer, get(list)),
+        Page::new("/zones.csv", Viewer, get(list_csv)),
+        Page::new("/zones.json", Viewer, get(list_json)),
+        Page::new("/zones/new", Editor, get(new).post(add)),
+        Page::new("/zones/import", Editor, get(import::show).post(import::preview)).body_limit(MAX_DOCUMENT + MAX_BODY),
+        Page::new("/zones/import/keep", Editor, post(import::keep)),
+        Page::new("/zones/{zone}", Viewer, get(records::show)),
+        Page::new("/zones/{zone}/records.csv", Viewer, get(records::csv)),
+        Page::new("/zones/{zone}/records.json", Viewer, get(records::json)),
+        Page::new("/zones/{zone}/record", Editor, get(record::show).post(record::keep)),
+        Page::new("/zones/{zone}/record/delete", Editor, post(record::delete)),
+        Page::new("/zones/{zone}/text", Viewer, get(text_tab::show).post(text_tab::keep)),
+        Page::new("/zones/{zone}/settings", Viewer, get(settings::show)),
+        Page::new("/zones/{zone}/settings/save", Editor, post(settings::keep)),
+        Page::new("/zones/{zone}/delete", Editor, get(settings::ask).post(settings::delete)),
+        Page::new("/zones/{zone}/delegation", Viewer, get(delegation::show)),
+        Page::new("/zones/{zone}/export", Viewer, get(delegation::export)),
+    ]
+}
+
+/// A zone as its owner is about to publish it.
+pub struct Shown {
+    pub model: Arc<Model>,
+    pub draft: Arc<Draft>,
+    pub id: Id<Zone>,
+    pub zone: Arc<Zone>,
+}
+
+impl Shown {
+    /// By id or by name.
+    pub async fn find(visit: &Visit, text: &str) -> Result<Shown, Problem> {
+        let (model, draft) = drafted(visit).await?;
+        let id = crate::web::api::zones::find(&model, text);
+        let found = id.and_then(|id| Some((id.clone(), model.zones.get(&id)?.clone())));
+        let (id, zone) = found.ok_or_else(|| {
+            let names: Vec<String> = model.zones.keys().take(5).map(Id::to_string).collect();
+            let known = if names.is_empty() { "no zone yet".into() } else { names.join(", ") };
+            Problem::not_found(format!("There is no zone {text}. There is {known}."))
+        })?;
+        Ok(Shown { model, draft, id, zone })
+    }
+
+    /// Without the final dot.
+    pub fn apex(&self) -> String {
+        without_dot(&self.zone.fqdn)
+    }
+
+    /// The head and tabs of every page about the zone.
+    pub async fn frame(&self, visit: &Visit) -> Frame {
+        visit.frame(Place::Zones, super::text::plain(self.apex())).await.under(text("Zones"), "/zones")
+    }
+
+    pub fn tabs(&self, tab: Tab) -> Tabs {
+        let changed = self.draft.edits.iter().filter(|edit| concerns(edit.kind, &edit.id, self.id.as_str())).count();
+        Tabs { id: self.id.to_string(), apex: self.apex(), serial: self.zone.serial, tab, changed }
+    }
+}
+
+fn concerns(kind: Kind, id: &str, zone: &str) -> bool {
+    match kind {
+        Kind::Zones => id == zone,
+        Kind::Records => id.split('/').next() == Some(zone),
+        _ => false,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    Records,
+    Text,
+    Settings,
+    Delegation,
+}
+
+/// What stands at the top of every page about a zone.
+pub struct Tabs {
+    pub id: String,
+    pub apex: String,
+    pub serial: u32,
+    pub tab: Tab,
+    /// Edits in the draft.
+    pub changed: usize,
+}
+
+impl Tabs {
+    /// Address, word, whether it is this one.
+    pub fn links(&self) -> Vec<(String, &'static str, bool)> {
+        let link = |end: &str, word, tab| (format!("/zones/{}{end}", self.id), word, tab == self.tab);
+        vec![
+            link("", "Records", Tab::Records),
+            link("/text", "Text", Tab::Text),
+            link("/settings", "Settings", Tab::Settings),
+            link("/delegation", "Delegation and export", Tab::Delegation),
+        ]
+    }
+}
+
+pub fn without_dot(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&text).to_owned()
+}
+
+/// The drafted model; where the draft no longer fits what is live, the live one.
+pub async fn drafted(visit: &Visit) -> Result<(Arc<Model>, Arc<Draft>), Problem> {
+    let draft = visit.draft().await;
+    let model = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| visit.model());
+    Ok((model, draft))
+}
+
+/// Keeps edits in the draft, or says what is wrong with them.
+pub async fn keep(visit: &Visit, edits: Vec<Edit>) -> Result<Result<(), Vec<FieldError>>, Problem> {
+    match visit.web.control.edit_draft(&visit.user().id, edits).await {
+        Ok(_) => Ok(Ok(())),
+        Err(Refusal::Invalid(errors)) => Ok(Err(errors)),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// How many record sets each zone has live, counted once a revision.
+fn counts(model: &Arc<Model>) -> Arc<BTreeMap<Id<Zone>, usize>> {
+    type Counted = (Weak<Model>, Arc<BTreeMap<Id<Zone>, usize>>);
+    static LAST: Mutex<Option<Counted>> = Mutex::new(None);
+    let mut last = LAST.lock();
+    if let Some((known, counts)) = &*last
+        && known.ptr_eq(&Arc::downgrade(model))
+    {
+        return counts.clone();
+    }
+    let mut counts: BTreeMap<Id<Zone>, usize> = BTreeMap::new();
+    let mut run: Option<(&Id<Zone>, usize)> = None;
+    for key in model.records.keys() {
+        match &mut run {
+            Some((zone, count)) if **zone == key.zone => *count += 1,
+            _ => {
+                counts.extend(run.take().map(|(zone, count)| (zone.clone(), count)));
+                run = Some((&key.zone, 1));
+            }
+        }
+    }
+    counts.extend(run.map(|(zone, count)| (zone.clone(), count)));
+    let counts = Arc::new(counts);
+    *last = Some((Arc::downgrade(model), counts.clone()));
+    counts
+}
+
+/// How many record sets a zone has with the draft.
+pub fn count(live: &Arc<Model>, draft: &Draft, id: &Id<Zone>) -> usize {
+    let counted = counts(live).get(id).copied().unwrap_or(0);
+    let of_zone =
+        draft.edits.iter().filter(|edit| edit.kind == Kind::Records && concerns(edit.kind, &edit.id, id.as_str()));
+    of_zone.fold(counted, |count, edit| match (&edit.before, &edit.value) {
+        (None, Some(_)) => count + 1,
+        (Some(_), None) => count.saturating_sub(1),
+        _ => count,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "ui/zones.html")]
+struct List {
+    frame: Frame,
+    rows: Vec<Row>,
+    changed: usize,
+}
+
+struct Row {
+    id: String,
+    apex: String,
+    serial: u32,
+    records: usize,
+    steered: usize,
+    servers: String,
+    is_changed: bool,
+}
+
+async fn rows(visit: &Visit) -> Result<Vec<Row>, Problem> {
+    let (model, draft) = drafted(visit).await?;
+    let live = visit.model();
+    let mut steered: BTreeMap<&Id<Zone>, usize> = BTreeMap::new();
+    for attach in model.policies.values().flat_map(|policy| &policy.attach) {
+        *steered.entry(&attach.zone).or_default() += 1;
+    }
+    let changed: std::collections::BTreeSet<&str> = draft
+        .edits
+        .iter()
+        .filter(|edit| matches!(edit.kind, Kind::Zones | Kind::Records))
+        .filter_map(|edit| edit.id.split('/').next())
+        .collect();
+    let row = |(id, zone): (&Id<Zone>, &Arc<Zone>)| Row {
+        id: id.to_string(),
+        apex: without_dot(&zone.fqdn),
+        serial: zone.serial,
+        records: count(&live, &draft, id),
+        steered: steered.get(id).copied().unwrap_or(0),
+        servers: zone.ns.iter().map(without_dot).collect::<Vec<_>>().join(", "),
+        is_changed: changed.contains(id.as_str()),
+    };
+    Ok(model.zones.iter().map(row).collect())
+}
+
+async fn list(visit: Visit) -> Result<Response, Problem> {
+    let rows = rows(&visit).await?;
+    let changed = rows.iter().filter(|row| row.is_changed).count();
+    let frame = visit.frame(Place::Zones, text("Zones")).await;
+    Ok(visit.page(&List { frame, rows, changed }))
+}
+
+async fn list_csv(visit: Visit) -> Result<Response, Problem> {
+    let rows = rows(&visit).await?.into_iter().map(|row| {
+        vec![row.id, row.apex, row.serial.to_string(), row.records.to_string(), row.steered.to_string(), row.servers]
+    });
+    export::csv("zones", &["id", "zone", "serial", "record_sets", "steered_names", "name_servers"], rows)
+}
+
+async fn list_json(visit: Visit) -> Result<Response, Problem> {
+    let one = |row: Row| {
+        json!({ "id": row.id, "zone": row.apex, "serial": row.serial, "record_sets": row.records,
+                "steered_names": row.steered, "name_servers": row.servers })
+    };
+    let rows: Vec<_> = rows(&visit).await?.into_iter().map(one).collect();
+    Ok(export::json("zones", rows))
+}
+
+#[derive(Template)]
+#[template(path = "ui/zone_new.html")]
+struct New {
+    frame: Frame,
+    faults: Faults,
+    beside: Vec<String>,
+    fqdn: String,
+    ns: String,
+}
+
+async fn new_page(visit: &Visit, faults: Faults, fqdn: &str, ns: &str) -> New {
+    let frame = visit.frame(Place::Zones, text("Add zone")).await.under(text("Zones"), "/zones");
+    let beside = faults.beside(&["fqdn", "ns"]);
+    New { frame, faults, beside, fqdn: fqdn.to_owned(), ns: ns.to_owned() }
+}
+
+async fn new(visit: Visit) -> Result<Response, Problem> {
+    let page = new_page(&visit, Faults::default(), "", "").await;
+    Ok(visit.page(&page))
+}
+
+async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let (fqdn, ns) = (form.text("fqdn").to_owned(), form.text("ns").to_owned());
+    let (model, _) = drafted(&visit).await?;
+    let failed = |errors: Vec<FieldError>, prefix: &str| fielded(errors, prefix, &["fqdn", "ns"]);
+    let apex: Name = match fqdn.parse() {
+        Ok(apex) => apex,
+        Err(error) => {
+            let faults = failed(vec![FieldError::told("fqdn", &error)], "");
+            let page = new_page(&visit, faults, &fqdn, &ns).await;
+            return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        }
+    };
+    let id = new_id(&model, &apex);
+    let value = json!({ "fqdn": apex.to_string(), "ns": words(&ns) });
+    let edit = Edit { kind: Kind::Zones, id: id.to_string(), value: Some(value) };
+    match keep(&visit, vec![edit]).await? {
+        Ok(()) => {
+            visit.say(text("{zone} is kept in your draft.").set("zone", without_dot(&apex)));
+            Ok(see(&format!("/zones/{id}")))
+        }
+        Err(errors) => {
+            let page = new_page(&visit, failed(errors, &format!("zones/{id} ")), &fqdn, &ns).await;
+            Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+    }
+}
+
+/// Words between spaces, commas or line ends.
+pub fn words(text: &str) -> Vec<&str> {
+    text.split([' ', ',', '\n', '\r', '\t']).filter(|word| !word.is_empty()).collect()
+}
+
+/// Errors by the field of a form that holds what they are about: `ns[1]` belongs to `ns`.
+pub fn fielded(errors: Vec<FieldError>, prefix: &str, fields: &[&str]) -> Faults {
+    let mut faults = Faults::default();
+    for error in errors {
+        let at = error.at.strip_prefix(prefix).unwrap_or(&error.at).to_owned();
+        let own = |field: &&&str| at.strip_prefix(**field).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
+        let at = fields.iter().find(own).map_or(at.clone(), |field| (*field).to_owned());
+        faults.push(FieldError { at, ..error });
+    }
+    faults
+}
