@@ -146,8 +146,10 @@ impl Faults {
 
     /// With fields called as this form calls them; `None` leaves a name as it is.
     pub fn renamed(self, name: impl Fn(&str) -> Option<String>) -> Faults {
-        let rename = |error: FieldError| FieldError { at: name(&error.at).unwrap_or(error.at), ..error };
-        Faults(self.0.into_iter().map(rename).collect())
+        let word = |at: String| name(&at).unwrap_or(at);
+        let errors = self.errors.into_iter().map(|error| FieldError { at: word(error.at.clone()), ..error });
+        let said = self.said.into_iter().map(|(at, sentence)| (word(at), sentence));
+        Faults { errors: errors.collect(), said: said.collect() }
     }
 
     pub fn is_empty(&self) -> bool {

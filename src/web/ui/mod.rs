@@ -55,8 +55,8 @@ pub use map::Maps;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
-pub(super) use trouble::troubles;
 pub(super) use visit::is_own;
+pub(super) use trouble::troubles;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
@@ -91,11 +91,11 @@ fn pages() -> Vec<Page> {
     pages.extend(monitors::pages());
     pages.extend(search::pages());
     pages.extend(explain::pages());
-    pages.extend(setup::pages());
     pages.extend(regions::pages());
     pages.extend(account::pages());
     pages.extend(settings::pages());
     pages.extend(names::pages());
+    pages.extend(setup::pages());
     pages
 }
 
