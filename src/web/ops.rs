@@ -60,6 +60,17 @@ async fn backup(
     Query(query): Query<BackingUp>,
 ) -> Result<Response, Problem> {
     let secrets = if query.secrets { Secrets::Include } else { Secrets::LeaveOut };
+    let stream = backup_body(&web, secrets, author).await?;
+    let name = "attachment; filename=\"northing.backup\"";
+    Ok(([(header::CONTENT_DISPOSITION, name)], Body::from_stream(stream)).into_response())
+}
+
+/// Makes a backup and leaves nothing of it on this machine.
+pub(super) async fn backup_body(
+    web: &Web,
+    secrets: Secrets,
+    author: Author,
+) -> Result<tokio_util::io::ReaderStream<tokio::fs::File>, Problem> {
     let fault = |error: std::io::Error| {
         let detail = format!("The backup could not be written to the temporary directory: {error}.");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
@@ -70,7 +81,5 @@ async fn backup(
     // The open file stays readable; nothing is left behind, whatever happens to the client.
     let _ = tokio::fs::remove_file(&file).await;
     result?;
-    let stream = tokio_util::io::ReaderStream::new(opened.map_err(fault)?);
-    let name = "attachment; filename=\"northing.backup\"";
-    Ok(([(header::CONTENT_DISPOSITION, name)], Body::from_stream(stream)).into_response())
+    Ok(tokio_util::io::ReaderStream::new(opened.map_err(fault)?))
 }

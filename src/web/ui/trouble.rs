@@ -55,10 +55,14 @@ pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> R
     let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
     let again = (method == Method::GET && problem.status >= 500).then(|| here(&looking));
     let said = said(&problem, again);
-    match web.sessions.find(&headers, |id| web.control.account(id), now()) {
+    let mut page = match web.sessions.find(&headers, |id| web.control.account(id), now()) {
         Found::Session(session, user) => inside(&Visit::new(web, session, user, &looking), said, problem).await,
         _ => outside(&headers, said, problem),
+    };
+    for cookie in response.headers().get_all(header::SET_COOKIE) {
+        page.headers_mut().append(header::SET_COOKIE, cookie.clone());
     }
+    page
 }
 
 /// A browser that goes somewhere, and not the API.

@@ -1,5 +1,10 @@
 //! Settings: a tab for each part, and the switches of how pages look, which are everybody's own.
 
+mod about;
+mod appearance;
+mod backup;
+mod general;
+mod geo_data;
 mod tokens;
 mod users;
 
@@ -30,8 +35,13 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/settings/theme", Role::Viewer, post(next_theme)),
         Page::new("/settings/language", Role::Viewer, post(choose_language)),
     ];
+    pages.extend(general::pages());
     pages.extend(users::pages());
     pages.extend(tokens::pages());
+    pages.extend(geo_data::pages());
+    pages.extend(backup::pages());
+    pages.extend(appearance::pages());
+    pages.extend(about::pages());
     pages
 }
 

@@ -1,0 +1,53 @@
+//! Settings, Backup: one file with everything, when the last one was made, and how it is brought back.
+
+use askama::Template;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+
+use crate::control::now;
+use crate::control::token::Role;
+use crate::store::Secrets;
+use crate::web::Problem;
+use crate::web::ui::Page;
+use crate::web::ui::filters;
+use crate::web::ui::form::Form;
+use crate::web::ui::frame::{Frame, Place};
+use crate::web::ui::text::text;
+use crate::web::ui::visit::Visit;
+
+/// Entries of the audit log that are looked through for the last backup.
+const LOOKED_THROUGH: usize = 2_000;
+
+pub(super) fn pages() -> Vec<Page> {
+    vec![
+        Page::new("/settings/backup", Role::Admin, get(show)),
+        Page::new("/settings/backup/file", Role::Admin, post(make)),
+    ]
+}
+
+#[derive(Template)]
+#[template(path = "ui/settings_backup.html")]
+struct Backup {
+    frame: Frame,
+    last: Option<(Timestamp, String)>,
+    data_dir: String,
+}
+
+async fn show(visit: Visit) -> Result<Response, Problem> {
+    let entries = visit.web.control.audit(None, LOOKED_THROUGH).await?;
+    let last = entries.into_iter().find(|entry| entry.action == "backup").map(|entry| (entry.at, entry.actor));
+    let frame = visit.frame(Place::Settings, text("Backup")).await.under(text("Settings"), "/settings");
+    Ok(visit.page(&Backup { frame, last, data_dir: visit.web.boot.data_dir.display().to_string() }))
+}
+
+/// The file itself, as an answer to a form: it is written down in the audit log, so it is more than a look.
+async fn make(visit: Visit, form: Form) -> Result<Response, Problem> {
+    let secrets = if form.has("secrets") { Secrets::Include } else { Secrets::LeaveOut };
+    let body = crate::web::ops::backup_body(&visit.web, secrets, visit.author()).await?;
+    let name = format!("attachment; filename=\"northing-{}.backup\"", now().strftime("%Y-%m-%d"));
+    let name = HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("attachment"));
+    Ok((StatusCode::OK, [(header::CONTENT_DISPOSITION, name)], Body::from_stream(body)).into_response())
+}
