@@ -25,7 +25,6 @@ mod names;
 mod overview;
 mod past;
 mod pools;
-mod sentence;
 mod regions;
 mod search;
 mod sentence;
