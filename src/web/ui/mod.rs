@@ -24,9 +24,9 @@ mod names;
 mod overview;
 mod past;
 mod pools;
-mod sentence;
 mod regions;
 mod search;
+mod sentence;
 mod session;
 mod settings;
 mod setup;
@@ -55,8 +55,8 @@ pub use map::Maps;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
-pub(super) use visit::is_own;
 pub(super) use trouble::troubles;
+pub(super) use visit::is_own;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
