@@ -111,6 +111,14 @@ impl Draft {
         self.edits.retain(|drafted| !is_live(model, drafted));
     }
 
+    /// Writes every field out as the checked draft has it, so that a default that was left out is no difference.
+    fn write_out(&mut self, live: &Model, checked: &Model) {
+        for drafted in self.edits.iter_mut().filter(|drafted| drafted.value.is_some()) {
+            drafted.value = checked.entity(drafted.kind, &drafted.id).or(drafted.value.take());
+        }
+        self.edits.retain(|drafted| !is_live(live, drafted));
+    }
+
     /// The things that somebody else published meanwhile, unless both want the same.
     pub fn conflicts(&self, model: &Model) -> Vec<Conflict> {
         let conflict = |mine: &Drafted| {
@@ -197,7 +205,13 @@ impl Control {
         self.change_draft(author, move |draft, model| {
             let before = draft.edits();
             draft.take(model, edits);
-            let Err(errors) = model.check(&draft.edits()) else { return Ok(()) };
+            let errors = match model.check(&draft.edits()) {
+                Ok(checked) => {
+                    draft.write_out(model, &checked.model);
+                    return Ok(());
+                }
+                Err(errors) => errors,
+            };
             let known = model.check(&before).err().unwrap_or_default();
             let new: Vec<FieldError> = errors.into_iter().filter(|error| !known.contains(error)).collect();
             if new.is_empty() { Ok(()) } else { Err(new) }

@@ -31,6 +31,7 @@ fn model() -> Model {
 fn drafted(model: &Model, edits: Vec<Edit>) -> Draft {
     let mut draft = Draft::default();
     draft.take(model, edits);
+    draft.write_out(model, &after(model, &draft.edits()));
     draft
 }
 
@@ -64,9 +65,8 @@ fn what_others_publish_is_a_conflict_only_where_both_changed_it_differently() {
 #[test]
 fn a_conflict_is_settled_by_taking_theirs_keeping_mine_or_both() {
     let live = model();
-    let values = |weights| live.check(&[edit(Kind::Pools, "eu", pool(weights))]).unwrap().model;
-    let drafted_value = values([5, 100]).entity(Kind::Pools, "eu").unwrap();
-    let draft = drafted(&live, vec![edit(Kind::Pools, "eu", drafted_value)]);
+    let values = |weights| after(&live, &[edit(Kind::Pools, "eu", pool(weights))]);
+    let draft = drafted(&live, vec![edit(Kind::Pools, "eu", pool([5, 100]))]);
     let now = values([100, 9]);
     let weights = |draft: &Draft| {
         let value = draft.of(Kind::Pools, "eu")?.value.clone()?;
