@@ -322,7 +322,10 @@ mod tests {
         let edits = plan.edits(&Plan::default());
         let checked = Model::default().check(&edits).unwrap_or_else(|errors| panic!("{errors:#?}"));
         let drafted = |Edit { kind, id, value }| Drafted { kind, id, value, before: None };
-        (Draft { author: "a".into(), edits: edits.into_iter().map(drafted).collect(), ..Draft::default() }, checked.model)
+        (
+            Draft { author: "a".into(), edits: edits.into_iter().map(drafted).collect(), ..Draft::default() },
+            checked.model,
+        )
     }
 
     #[test]
