@@ -9,7 +9,7 @@ use crate::answer::{Explained, PoolTrace, RuleVerdict, ServerTrace, Standing, St
 use crate::control::simulate::{At, Simulation, World};
 use crate::geo::{Coarse, Who};
 use crate::health::{Family, HealthTable, PoolState};
-use crate::model::{Country, Model, RecordType, builtin};
+use crate::model::{Country, Model, builtin};
 use crate::web::ui::filters::{percent_text, span};
 use crate::web::ui::text::{Language, Text, count, plain, text};
 
@@ -441,9 +441,4 @@ impl Group {
             networks,
         }
     }
-}
-
-/// Whether an address record is asked for, so that a page can offer the other family.
-pub fn is_address(rtype: RecordType) -> bool {
-    matches!(rtype, RecordType::A | RecordType::AAAA)
 }

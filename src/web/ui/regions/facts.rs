@@ -170,8 +170,8 @@ pub fn shared<'r>(
                 }
                 (false, false) if overlap.addresses > 0 => {
                     let addresses = figure_text(overlap.addresses as f64);
-                    let n = usize::try_from(overlap.addresses).unwrap_or(usize::MAX);
-                    count(n, "{region}, {n} address", "{region}, {n} addresses")
+                    let one = overlap.addresses == 1;
+                    text(if one { "{region}, 1 address" } else { "{region}, {n} addresses" }).set("n", addresses)
                 }
                 (false, false) => text("{region}, in IPv6"),
             };
