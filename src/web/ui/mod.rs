@@ -55,8 +55,8 @@ pub use map::Maps;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
-pub(super) use visit::is_own;
 pub(super) use trouble::troubles;
+pub(super) use visit::is_own;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {
