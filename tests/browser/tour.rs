@@ -92,7 +92,11 @@ fn every_page_is_on_the_tour() {
 /// Both themes, every width, and pictures.
 async fn look(browser: &Browser, address: &str, faults: &mut Vec<String>) {
     for theme in ["light", "dark"] {
-        let features = json!([{ "name": "prefers-color-scheme", "value": theme }]);
+        // Without motion, no colour is on its way to another while it is looked at.
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": theme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         browser.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
         check(browser, &format!("{address} ({theme})"), faults).await;
         for width in [1440, 390] {
