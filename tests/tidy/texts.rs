@@ -46,7 +46,7 @@ fn every_text_has_its_korean() {
     let korean = korean();
     let without: Vec<String> = texts()
         .into_iter()
-        .filter(|(text, _)| has_words(text) && !korean.contains_key(text))
+        .filter(|(text, _)| has_words(text) && !korean.contains_key(text) && !is_known_fault(text, &korean))
         .map(|(text, place)| format!("{place}: {text:?}"))
         .collect();
     assert!(without.is_empty(), "these have no Korean in templates/ko/:\n{}", without.join("\n"));
@@ -72,6 +72,12 @@ fn no_korean_text_is_left_over() {
         .map(|(english, (_, file))| format!("{file}: {english:?}"))
         .collect();
     assert!(left.is_empty(), "nothing says these any more:\n{}", left.join("\n"));
+}
+
+/// True for an error all of whose sentences are in the table of patterns.
+fn is_known_fault(text: &str, korean: &BTreeMap<String, (String, String)>) -> bool {
+    let sentences = text.split(['.', ';']).map(str::trim).filter(|sentence| !sentence.is_empty());
+    sentences.clone().count() > 0 && sentences.into_iter().all(|sentence| korean.contains_key(sentence))
 }
 
 /// English to Korean with the file. A text stands in one file only, so that no two can differ.
@@ -130,7 +136,8 @@ fn texts_of_code(code: &str) -> Vec<String> {
     let (literals, rest) = literals(code);
     let is_text = |literal: &Literal| {
         let calls = calls_around(&rest, literal.begins);
-        let is_said = calls.first().is_some_and(|call| call == "text" || call == "count" || call == "super::text::text");
+        let is_said =
+            calls.first().is_some_and(|call| call == "text" || call == "count" || call == "super::text::text");
         let is_elsewhere = calls.iter().any(|call| NOT_PAGES.contains(&call.as_str()))
             || SAME_EVERYWHERE.contains(&literal.says.as_str());
         is_said || (!is_elsewhere && reads_like_a_text(&literal.says))
@@ -232,7 +239,8 @@ fn text_parameters(templates: &[(String, String)]) -> BTreeMap<String, Vec<usize
         for part in template.split("macro ").skip(1).filter(|part| part.contains("endmacro")) {
             let (name, part) = part.split_once('(').unwrap();
             let (parameters, body) = part.split_once(')').unwrap();
-            let said = |word: &str| [format!("{word}|t"), format!("{word}|set(")].iter().any(|use_| body.contains(use_));
+            let said =
+                |word: &str| [format!("{word}|t"), format!("{word}|set(")].iter().any(|use_| body.contains(use_));
             let texts = parameters.split(',').map(str::trim).enumerate().filter(|(_, word)| said(word));
             macros.insert(name.to_owned(), texts.map(|(number, _)| number).collect());
         }
@@ -296,7 +304,10 @@ fn string(code: &str) -> (String, usize) {
 
 /// What stands between the two, with them.
 fn parts(text: &str, opens: char, closes: char) -> Vec<String> {
-    text.split(opens).skip(1).filter_map(|part| Some(format!("{opens}{}{closes}", part.split_once(closes)?.0))).collect()
+    text.split(opens)
+        .skip(1)
+        .filter_map(|part| Some(format!("{opens}{}{closes}", part.split_once(closes)?.0)))
+        .collect()
 }
 
 /// True for what has letters beside its slots and marks.
