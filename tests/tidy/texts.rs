@@ -30,6 +30,9 @@ const NOT_PAGES: [&str; 18] = [
     "include_str!",
 ];
 
+/// Calls that make an error for a page.
+const ERRORS: [&str; 4] = ["FieldError::new", "Problem::new", "Problem::not_found", "wrong"];
+
 /// Literals that look like texts and are data, or the same in every language.
 const SAME_EVERYWHERE: [&str; 9] =
     ["English", "Everyone else", "GiB", "KiB", "Made in the first run for ", "MiB", "São Paulo", "TiB", "ZoneFile"];
@@ -50,6 +53,27 @@ fn every_text_has_its_korean() {
         .map(|(text, place)| format!("{place}: {text:?}"))
         .collect();
     assert!(without.is_empty(), "these have no Korean in templates/ko/:\n{}", without.join("\n"));
+}
+
+#[test]
+fn every_error_of_a_page_has_its_korean() {
+    let known: BTreeSet<String> = korean().keys().map(|english| without_words_in_slots(english)).collect();
+    let mut without = Vec::new();
+    for path in rust_files(&source("web/ui")).into_iter().chain([source("control/account.rs")]) {
+        let (place, code) = read(&path);
+        let (literals, rest) = literals(without_tests(&code));
+        for literal in literals {
+            let is_error = calls_around(&rest, literal.begins).iter().any(|call| ERRORS.contains(&call.as_str()));
+            let is_known = |sentence: &str| !has_words(sentence) || known.contains(&without_words_in_slots(sentence));
+            // A place may stand before it.
+            let is_unknown = |sentence: &&str| !is_known(sentence) && !sentence.split(": ").all(is_known);
+            if is_error && literal.says.contains(' ') {
+                let sentences = faults_of(&literal.says).filter(is_unknown);
+                without.extend(sentences.map(|sentence| format!("{place}: {sentence:?}")));
+            }
+        }
+    }
+    assert!(without.is_empty(), "these have no Korean in templates/ko/errors.toml:\n{}", without.join("\n"));
 }
 
 #[test]
@@ -76,8 +100,27 @@ fn no_korean_text_is_left_over() {
 
 /// True for an error all of whose sentences are in the table of patterns.
 fn is_known_fault(text: &str, korean: &BTreeMap<String, (String, String)>) -> bool {
-    let sentences = text.split(['.', ';']).map(str::trim).filter(|sentence| !sentence.is_empty());
-    sentences.clone().count() > 0 && sentences.into_iter().all(|sentence| korean.contains_key(sentence))
+    faults_of(text).all(|sentence| korean.contains_key(sentence))
+}
+
+/// The sentences of an error, cut as pages cut them.
+fn faults_of(text: &str) -> impl Iterator<Item = &str> {
+    let sentences = text.split("; ").flat_map(|part| part.split(". "));
+    sentences.flat_map(|part| part.split_inclusive("? ")).map(|part| part.trim().trim_end_matches('.'))
+}
+
+/// Without the words of slots, without numbers, and with a small letter at the beginning.
+fn without_words_in_slots(text: &str) -> String {
+    let mut words: Vec<&str> = text.split('{').collect();
+    for word in words.iter_mut().skip(1) {
+        *word = word.split_once('}').map_or(word, |(_, after)| after);
+    }
+    let text = words.join("");
+    let is_digit = |c: char| c.is_ascii_digit();
+    let text = text.split_inclusive(|c: char| !is_digit(c)).map(|part| part.trim_start_matches(is_digit));
+    let text: String = text.collect();
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// English to Korean with the file. A text stands in one file only, so that no two can differ.

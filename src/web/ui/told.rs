@@ -45,8 +45,8 @@ fn sentence(english: &str) -> Option<String> {
     let whole = patterns().iter().find_map(|pattern| pattern.say(english));
     let said = whole.or_else(|| {
         let (place, problem) = english.split_once(": ")?;
-        let said = patterns().iter().find_map(|pattern| pattern.say(problem))?;
-        Some(format!("{place}: {said}"))
+        let said = |text| patterns().iter().find_map(|pattern| pattern.say(text));
+        Some(format!("{}: {}", said(place).unwrap_or_else(|| place.to_owned()), said(problem)?))
     })?;
     Some(if said.ends_with(['.', '?']) { said } else { said + "." })
 }
@@ -126,6 +126,10 @@ mod tests {
             (
                 "Is too short. Use at least 12 characters; a few words in a row are good.",
                 "너무 짧습니다. 12자 이상으로 하십시오. 단어 몇 개를 이어 쓰면 좋습니다.",
+            ),
+            (
+                "line 3: 1 is already in eu; give each address once",
+                "3번째 줄: eu 풀에 이미 있습니다: 1. 주소는 한 번씩만 쓰십시오.",
             ),
             ("pools/eu weight: Is missing.", "pools/eu weight: 값이 없습니다."),
             (

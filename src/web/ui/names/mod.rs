@@ -74,8 +74,11 @@ impl World {
         if self.policy_of(&name).is_some() || policy_of(&self.live, &name).is_some() || is_plain(&self.drafted, &name) {
             return Ok(name);
         }
-        let near = nearest(&self.drafted, &name).map(|near| format!(" Did you mean {}?", shown(&near)));
-        Err(Problem::not_found(format!("No name {}.{}", shown(&name), near.unwrap_or_default())))
+        let asked = shown(&name);
+        Err(Problem::not_found(match nearest(&self.drafted, &name) {
+            Some(near) => format!("No name {asked}. Did you mean {}?", shown(&near)),
+            None => format!("No name {asked}."),
+        }))
     }
 }
 
