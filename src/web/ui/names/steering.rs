@@ -341,10 +341,6 @@ impl Steering {
             .map(|live| removed.iter().map(|&at| sentence::rule(live, at, &Bold(&world.live))).collect())
             .unwrap_or_default();
     }
-
-    pub fn adds_rule(&self) -> bool {
-        self.edit.as_ref().is_some_and(|edit| edit.at == "new")
-    }
 }
 
 /// What a client would get for this name, as the panel's own fields in the URL ask.

@@ -5,7 +5,6 @@ mod figures;
 mod head;
 mod latest;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -20,7 +19,7 @@ use super::frame::{Frame, Place};
 use super::live::Fragment;
 use super::map::{Borders, WorldMap};
 use super::state::{PoolShown, PoolStates, StateWord};
-use super::text::{Text, plain, text};
+use super::text::{plain, text};
 use super::visit::Visit;
 use super::{Page, filters::figure_text};
 use crate::control::series::Span;

@@ -171,7 +171,6 @@ pub fn role_word(role: crate::model::Role) -> &'static str {
 
 /// A rule that uses the pool.
 struct Used {
-    policy: String,
     names: Vec<String>,
     more: usize,
     rule: String,
@@ -208,7 +207,6 @@ pub async fn used_by(visit: Visit, Path(id): Path<String>) -> Result<Response, P
         let names =
             policy.attach.iter().take(NAMES).map(|attach| attach.name.to_string().trim_end_matches('.').to_owned());
         Some(Used {
-            policy: used.policy.to_string(),
             names: names.collect(),
             more: policy.attach.len().saturating_sub(NAMES),
             rule: rule.name.clone(),

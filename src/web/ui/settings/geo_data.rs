@@ -31,7 +31,6 @@ struct Database {
     point_percent: String,
     file: Option<String>,
     licence: Text,
-    sha256: String,
 }
 
 async fn show(visit: Visit) -> Response {
@@ -50,7 +49,6 @@ async fn show(visit: Visit) -> Response {
             None => text("IPFire Location, CC BY-SA 4.0"),
             Some(_) => text("as its vendor says"),
         },
-        sha256: info.sha256.clone(),
     });
     let databases = databases.collect();
     let frame = visit.frame(Place::Settings, text("Geo data")).await.under(text("Settings"), "/settings");
