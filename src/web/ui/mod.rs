@@ -33,6 +33,7 @@ mod settings;
 mod setup;
 mod state;
 mod text;
+mod told;
 mod trouble;
 mod values;
 mod versions;

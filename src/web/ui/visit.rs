@@ -183,11 +183,11 @@ pub fn is_own(method: &Method, headers: &HeaderMap) -> bool {
     if method.is_safe() {
         return true;
     }
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("sec-fetch-site") {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match header("sec-fetch-site") {
         Some(site) => matches!(site, "same-origin" | "none"),
-        None => match text("origin") {
-            Some(origin) => origin.split_once("://").map(|(_, host)| host) == text("host"),
+        None => match header("origin") {
+            Some(origin) => origin.split_once("://").map(|(_, host)| host) == header("host"),
             None => true,
         },
     }
