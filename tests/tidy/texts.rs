@@ -34,8 +34,18 @@ const NOT_PAGES: [&str; 18] = [
 const ERRORS: [&str; 4] = ["FieldError::new", "Problem::new", "Problem::not_found", "wrong"];
 
 /// Literals that look like texts and are data, or the same in every language.
-const SAME_EVERYWHERE: [&str; 9] =
-    ["English", "Everyone else", "GiB", "KiB", "Made in the first run for ", "MiB", "São Paulo", "TiB", "ZoneFile"];
+const SAME_EVERYWHERE: [&str; 10] = [
+    "English",
+    "Everyone else",
+    "GiB",
+    "KiB",
+    "Made in the first run for ",
+    "MaxMind",
+    "MiB",
+    "São Paulo",
+    "TiB",
+    "ZoneFile",
+];
 
 /// A string literal of a source: where it begins and ends, and what it says.
 struct Literal {
