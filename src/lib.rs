@@ -23,9 +23,9 @@
 //! | [`dns`] | packets: the fast path, UDP threads, TCP, and hickory for whatever is rare |
 //! | [`probe`] | checks on time, one file per kind |
 //! | [`store`] | the only place that says sled: transactions, journal, exports, start ladder, backup |
-//! | [`control`] | commands in, snapshots and events out; drafts and their review; accounts and tokens; what is measured for people: outcomes of checks, query rates |
+//! | [`control`] | commands in, snapshots and events out; drafts and their review; accounts and tokens; what is measured for people: outcomes of checks, query rates; which geo files are used |
 //! | [`web`] | the API with its OpenAPI document; in `ui/` the pages, one file each, with their words in every language |
-//! | [`app`] | wiring, the sockets of HTTP, the demo, geo files on disk |
+//! | [`app`] | wiring, the sockets of HTTP, the demo |
 //! | [`cli`] | commands: clients of the API, over HTTP or in this process |
 //! | [`config`], [`metrics`] | the boot file; Prometheus |
 //!
