@@ -82,7 +82,8 @@ impl Pattern {
                 true => rest.len().checked_sub(piece.len()).filter(|_| rest.ends_with(piece.as_str()))?,
                 false => rest.find(piece.as_str())?,
             };
-            let word = rest.get(..end).filter(|word| !word.is_empty())?;
+            // What stands before a colon is a place, and no part of a word.
+            let word = rest.get(..end).filter(|word| !word.is_empty() && !word.contains(": "))?;
             said = said.replace(&format!("{{{slot}}}"), word);
             rest = rest.get(end + piece.len()..)?;
         }
