@@ -157,7 +157,8 @@ pub fn figure_text(number: f64) -> String {
         n if n >= 999_500.0 => format!("{:.1}M", number / 1e6),
         n if n >= 999.5 => format!("{:.1}k", number / 1e3),
         n if n >= 10.0 || n.fract() == 0.0 => format!("{number:.0}"),
-        _ => format!("{number:.1}"),
+        n if n >= 0.1 => format!("{number:.1}"),
+        _ => format!("{number:.2}"),
     }
 }
 
