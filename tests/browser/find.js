@@ -1,8 +1,12 @@
-// Finds what a person means by the words that stand on it. arguments: "click", "fill" or "at", and the words
-// (for "at" a CSS selector). Runs by the driver, never in a page that is shipped.
+// Finds what a person means by the words that stand on it. arguments: "click" or "fill", and the words. Runs by
+// the driver, never in a page that is shipped.
 const [how, words] = arguments;
 const plain = text => (text ?? "").replace(/\s+/g, " ").trim();
-const shown = element => element.checkVisibility({ visibilityProperty: true }) && element.getClientRects().length > 0;
+// What is kept from a screen reader and clipped away is not there for anybody.
+const shown = element =>
+  element.checkVisibility({ visibilityProperty: true }) &&
+  element.getClientRects().length > 0 &&
+  !element.closest("[aria-hidden=true]");
 const called = element =>
   [element.getAttribute("aria-label"), element.innerText, element.value].some(text => plain(text) === words);
 const fields = () => {
@@ -11,7 +15,6 @@ const fields = () => {
   return [...labelled, ...document.querySelectorAll(`[aria-label="${CSS.escape(words)}"]`)].filter(Boolean);
 };
 const found = {
-  at: () => [...document.querySelectorAll(words)],
   fill: fields,
   click: () =>
     [...document.querySelectorAll("a[href], button, summary, label, [role=button], [role=tab]")].filter(called),

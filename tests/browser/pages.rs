@@ -15,6 +15,7 @@ pub const PAGES: &[Stop] = &[
     stop("/account", &["/account"]),
     stop("/account/password", &["/account/password"]),
     stop("/account/totp", &["/account/totp"]),
+    stop("/api", &["/api"]),
     stop("/audit", &["/audit"]),
     stop("/draft", &["/draft"]),
     stop("/explain", &["/explain", "/explain?client=81.2.69.160&name=geo.demo.northing.test&type=A"]),
@@ -75,6 +76,7 @@ pub const PAGES: &[Stop] = &[
 /// Pages that are not looked at: streams, what is saved or plain text instead of a page, what needs an entity of
 /// its own, and forms that only come with errors.
 pub const UNSEEN: &[&str] = &[
+    "/api/try",
     "/live",
     "/explain/keep",
     "/history/{key}",
