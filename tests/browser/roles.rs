@@ -5,14 +5,14 @@ use tempfile::TempDir;
 use crate::browser::{Browser, Scripts};
 use crate::world;
 
-/// What stands on the page of a pool.
-const SWITCH: &str = "Drain pool";
-const EDIT: &str = "Add endpoint";
+/// What stands on the page of a pool for those who may switch, and for those who may edit.
+const SWITCHES: &[&str] = &["Drain pool", "Turn off", "Check now"];
+const EDITS: &[&str] = &["Add endpoint", "Keep weights in the draft"];
 const NO: &str = "You may not do this";
 
 struct Person {
     role: &'static str,
-    offered: &'static [&'static str],
+    offered: &'static [&'static [&'static str]],
     /// Pages with words that stand on them.
     sees: &'static [(&'static str, &'static str)],
     refused: &'static [&'static str],
@@ -27,13 +27,13 @@ const PEOPLE: &[Person] = &[
     },
     Person {
         role: "operator",
-        offered: &[SWITCH],
+        offered: &[SWITCHES],
         sees: &[("/pools/eu/drain", "Drain eu?")],
         refused: &["/pools/eu/endpoints/new", "/draft", "/settings/users"],
     },
     Person {
         role: "editor",
-        offered: &[SWITCH, EDIT],
+        offered: &[SWITCHES, EDITS],
         sees: &[
             ("/pools/eu/drain", "Drain eu?"),
             ("/pools/eu/endpoints/new", "Endpoint"),
@@ -43,7 +43,7 @@ const PEOPLE: &[Person] = &[
     },
     Person {
         role: "admin",
-        offered: &[SWITCH, EDIT],
+        offered: &[SWITCHES, EDITS],
         sees: &[("/draft", "Review changes"), ("/settings/users", "viewer"), ("/settings/backup", "Backup")],
         refused: &[],
     },
@@ -57,8 +57,19 @@ async fn each_role_sees_and_may_do_what_it_should() {
         let mut browser = Browser::open(&server, Scripts::On).await;
         browser.sign_in_first(&server, person.role, person.role).await;
         browser.goto("/pools/eu").await;
-        for words in [SWITCH, EDIT] {
-            assert_eq!(browser.offers(words).await, person.offered.contains(&words), "{words} for {}", person.role);
+        browser.wait_for("Share of answers").await;
+        for group in [SWITCHES, EDITS] {
+            let may = person.offered.contains(&group);
+            for words in group {
+                assert_eq!(browser.offers(words).await, may, "{words} for {}", person.role);
+            }
+        }
+        if person.offered.contains(&SWITCHES) {
+            browser.click("Drain pool").await;
+            browser.click("Drain").await;
+            browser.wait_for("eu gets no new clients from now on.").await;
+            browser.click("Undo").await;
+            browser.wait_for("eu is back on.").await;
         }
         for (path, words) in person.sees {
             browser.goto(path).await;
