@@ -23,9 +23,9 @@
 //! | [`dns`] | packets: the fast path, UDP threads, TCP, and hickory for whatever is rare |
 //! | [`probe`] | checks on time, one file per kind |
 //! | [`store`] | the only place that says sled: transactions, journal, exports, start ladder, backup |
-//! | [`control`] | commands in, snapshots and events out; tokens; previews |
-//! | [`web`] | the API with its OpenAPI document, and the front page |
-//! | [`app`] | wiring, the demo, geo files on disk |
+//! | [`control`] | commands in, snapshots and events out; drafts and their review; accounts and tokens; what is measured for people: outcomes of checks, query rates; which geo files are used |
+//! | [`web`] | the API with its OpenAPI document; in `ui/` the pages, one file each, with their words in every language |
+//! | [`app`] | wiring, the sockets of HTTP, the demo |
 //! | [`cli`] | commands: clients of the API, over HTTP or in this process |
 //! | [`config`], [`metrics`] | the boot file; Prometheus |
 //!
@@ -42,9 +42,10 @@
 //! to [`health::Health`]; if anything changed, [`answer::Snapshot::with_health`] makes the next snapshot and it is
 //! swapped in; only then the event is stored. A burst is one swap, and a slow disk delays nothing before it.
 //!
-//! **Edit.** A form, an API call or a file becomes edits; [`model::Model::check`] makes a checked model or says
-//! everything that is wrong; [`store::Store::commit`] makes it durable; then the snapshot is compiled, as far as
-//! something changed, and swapped in; then the caller hears of it.
+//! **Edit.** A form adds edits to its author's draft ([`control::draft`]), whose review says who would get other
+//! answers; an API call or a file brings edits at once. [`model::Model::check`] makes a checked model or says
+//! everything that is wrong; the snapshot is compiled, as far as something changed, and asked the kept tests
+//! ([`answer::rehearse`]); [`store::Store::commit`] makes it durable; then it is swapped in and the caller hears of it.
 //!
 //! **Export.** [`model::zonefile::export`] writes a zone in canonical order, steered names as comments with what everyone
 //! else gets now: the same bytes for the same revision and health.

@@ -180,14 +180,38 @@ function preview(form) {
   }, 150);
 }
 
-addEventListener('click', async event => {
-  const button = event.target.closest?.('[data-copy],[data-show]');
-  if (!button) return;
-  if (button.dataset.show) {
-    const field = $(button.dataset.show), hidden = field.type === 'password';
+// What was just published can be taken back for a while: how long is left, and then no more.
+for (const form of $$('[data-seconds]')) {
+  const until = Date.now() + form.dataset.seconds * 1000, left = $('.left', form);
+  const tick = () => {
+    const seconds = Math.ceil((until - Date.now()) / 1000);
+    if (seconds <= 0) { clearInterval(timer); return form.remove(); }
+    left.textContent = seconds + ' s';
+  };
+  const timer = setInterval(tick, 1000);
+  tick();
+}
+
+// A password that is made up here can be looked at.
+for (const field of $$('input[data-show]')) {
+  const button = document.createElement('button'), row = document.createElement('div');
+  button.type = 'button';
+  button.className = 'btn';
+  button.textContent = field.dataset.show;
+  button.setAttribute('aria-pressed', false);
+  row.className = 'shown';
+  field.replaceWith(row);
+  row.append(field, button);
+  button.onclick = () => {
+    const hidden = field.type === 'password';
     field.type = hidden ? 'text' : 'password';
-    return button.setAttribute('aria-pressed', hidden);
-  }
+    button.setAttribute('aria-pressed', hidden);
+  };
+}
+
+addEventListener('click', async event => {
+  const button = event.target.closest?.('[data-copy]');
+  if (!button) return;
   const from = button.dataset.copy, source = from.startsWith('#') ? $(from) : null;
   const words = source ? source.value ?? source.textContent : from;
   if (navigator.clipboard) await navigator.clipboard.writeText(words);

@@ -5,7 +5,6 @@ mod certificate;
 mod core;
 pub mod demo;
 mod dns_service;
-mod geo_files;
 mod http_service;
 mod traffic_file;
 
@@ -26,6 +25,7 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::{Failure, LOCAL_FILE, Local};
 use crate::config::Config;
 use crate::control::accounts::{make_password, new_account};
+use crate::control::geo_files::{self, GeoFiles};
 use crate::control::token::{Role, Scope, Token};
 use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, now, system_event};
 use crate::health::{EventKind, Report, Target, Watch};
@@ -38,7 +38,6 @@ use crate::web::{self, Sessions, Setup, Streams, Web};
 use certificate::Certificate;
 use core::Core;
 use dns_service::DnsService;
-use geo_files::GeoFiles;
 use http_service::HttpService;
 
 /// How long open HTTP requests may finish after a stop.
@@ -74,6 +73,7 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let geo_files = GeoFiles::of(&config);
+    geo_files.remove_unfinished();
     // Before the files are read: one that is replaced meanwhile is read again.
     let geo_stamps = geo_files.stamps();
     let (loading, dir) = (geo_files.clone(), config.data_dir.clone());
@@ -169,7 +169,8 @@ pub struct Offline {
 
 impl Offline {
     pub fn open(dir: &Path) -> Result<Offline, Failure> {
-        let (geo, _) = GeoFiles::of(&Config::default()).load_or_bundled();
+        let config = Config { data_dir: dir.to_owned(), ..Config::default() };
+        let (geo, _) = GeoFiles::of(&config).load_or_bundled();
         let stop = CancellationToken::new();
         let (core, _) = Core::start(core::open(dir)?, geo, stop.clone())?;
         core.repairs.iter().for_each(|sentence| eprintln!("northing: {sentence}"));
@@ -182,7 +183,7 @@ impl Offline {
             sessions: Arc::default(),
             entrance: Arc::default(),
             setup: Arc::default(),
-            boot: Arc::new(Config { data_dir: dir.to_owned(), ..Config::default() }),
+            boot: Arc::new(config),
             streams: Arc::new(Streams::new(stop.clone())),
             maps: Arc::default(),
         };

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{Checked, Edit, FieldError, Kind, Model};
+use crate::model::{Change, Checked, Edit, FieldError, Kind, Model};
 
 use super::{Author, Control, Expect, Publication, Published, Refusal, Tests, now};
 use merge::merged;
@@ -167,10 +167,28 @@ fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
     a.map(plain) == b.map(plain)
 }
 
+/// What a draft makes of the live model.
+#[derive(Debug)]
+pub struct CheckedDraft {
+    pub model: Arc<Model>,
+    pub changes: Vec<Change>,
+    pub warnings: Vec<FieldError>,
+}
+
+/// How a draft was checked last.
+#[derive(Debug, Clone)]
+struct Remembered {
+    draft: Arc<Draft>,
+    live: Arc<Model>,
+    outcome: Arc<Result<CheckedDraft, Vec<FieldError>>>,
+}
+
 /// The drafts of everybody. Reading one never waits for a disk.
 #[derive(Debug, Default)]
 pub struct Drafts {
     kept: RwLock<BTreeMap<String, Arc<Draft>>>,
+    /// One for each author with a draft.
+    checked: Mutex<BTreeMap<String, Remembered>>,
     /// Held while a draft is changed and written.
     changing: tokio::sync::Mutex<()>,
 }
@@ -260,12 +278,31 @@ impl Control {
 
     /// The model as it would be with the draft.
     pub async fn drafted(&self, author: &str) -> Result<Arc<Model>, Vec<FieldError>> {
-        let (draft, model) = (self.draft(author).await, self.model());
-        if draft.is_empty() {
-            return Ok(model);
+        let draft = self.draft(author).await;
+        match draft.is_empty() {
+            true => Ok(self.model()),
+            false => {
+                self.checked_draft(&draft).as_ref().as_ref().map(|checked| checked.model.clone()).map_err(Vec::clone)
+            }
         }
-        let checked: Checked = tokio::task::block_in_place(|| model.check(&draft.edits()))?;
-        Ok(Arc::new(checked.model))
+    }
+
+    /// The draft checked against what is live. Remembered until either changes, since every page asks.
+    pub fn checked_draft(&self, draft: &Arc<Draft>) -> Arc<Result<CheckedDraft, Vec<FieldError>>> {
+        let (live, drafts) = (self.model(), &self.shared().drafts);
+        let remembered = drafts.checked.lock().get(&draft.author).cloned();
+        if let Some(known) = remembered.filter(|it| Arc::ptr_eq(&it.draft, draft) && Arc::ptr_eq(&it.live, &live)) {
+            return known.outcome;
+        }
+        let checked = tokio::task::block_in_place(|| live.check(&draft.edits()));
+        let outcome = Arc::new(checked.map(|Checked { model, changes, warnings }| CheckedDraft {
+            model: Arc::new(model),
+            changes,
+            warnings,
+        }));
+        let remembered = Remembered { draft: draft.clone(), live, outcome: outcome.clone() };
+        drafts.checked.lock().insert(draft.author.clone(), remembered);
+        outcome
     }
 
     async fn change_draft(
@@ -292,7 +329,10 @@ impl Control {
         }
         let draft = Arc::new(draft);
         match draft.is_empty() {
-            true => drafts.kept.write().remove(author),
+            true => {
+                drafts.checked.lock().remove(author);
+                drafts.kept.write().remove(author)
+            }
             false => drafts.kept.write().insert(author.into(), draft.clone()),
         };
         Ok(draft)

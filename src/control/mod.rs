@@ -8,6 +8,8 @@ pub mod account;
 pub mod accounts;
 pub mod draft;
 pub mod effect;
+pub mod geo_files;
+pub mod geo_upload;
 mod keeper;
 pub mod lockout;
 pub mod outcomes;
@@ -170,7 +172,7 @@ pub struct Control {
 enum Command {
     Publish(Publication, Reply<Published>),
     Act(Act, Reply<Vec<Event>>),
-    Geo { base: Arc<Base>, note: String },
+    Geo { base: Arc<Base>, note: String, reply: Reply<()> },
     Note(Event),
     Checks(Id<Endpoint>, Reply<Vec<CheckHealth>>),
 }
@@ -332,9 +334,11 @@ impl Control {
         Ok(edits)
     }
 
-    /// Swaps in another geo database; `note` says which and why.
+    /// Swaps in another geo database; `note` says which and why. Clients are placed by it on return.
     pub async fn set_geo(&self, base: Arc<Base>, note: String) -> Result<(), Refusal> {
-        self.commands.send(Command::Geo { base, note }).await.map_err(|_| Refusal::Busy)
+        let (reply, done) = oneshot::channel();
+        self.commands.send(Command::Geo { base, note, reply }).await.map_err(|_| Refusal::Busy)?;
+        done.await.map_err(|_| Refusal::Fault("northing is stopping; try again when it runs".into()))?
     }
 
     /// Records something that happened outside of health, e.g. a refused geo file.

@@ -226,7 +226,10 @@ impl Writer {
             Command::Act(act, reply) => {
                 let _ = reply.send(self.act(act));
             }
-            Command::Geo { base, note } => self.set_geo(base, note),
+            Command::Geo { base, note, reply } => {
+                self.set_geo(base, note);
+                let _ = reply.send(Ok(()));
+            }
             Command::Note(event) => self.happened(vec![event]),
             Command::Checks(endpoint, reply) => {
                 let _ = reply.send(Ok(self.health.checks(&endpoint)));

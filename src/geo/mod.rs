@@ -15,6 +15,7 @@ pub(crate) mod membership;
 mod mmdb;
 #[cfg(test)]
 mod mmdb_writer;
+mod moves;
 mod nearest;
 mod overlay;
 mod prefix_table;
@@ -30,6 +31,7 @@ pub use base::{Base, DatabaseInfo, Refusal};
 pub use census::{Census, Count, SENT_V4, SENT_V6};
 pub use cities::{City, cities};
 pub use coverage::{Coverage, Overlap};
+pub use moves::{Landmarks, Move, Moves};
 pub use sample::Sample;
 pub use split::{Decision, Hit, NearestStep, Split, SplitKey, SplitMap, SplitRule};
 pub use who::{Clients, Coarse, Unclear, Who};

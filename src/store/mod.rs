@@ -30,7 +30,9 @@ use serde_json::Value;
 pub use asides::Aside;
 pub use backup::{Secrets, restore};
 pub use fault::Fault;
-pub use files::write_private;
+pub use files::{
+    UNFINISHED, free_bytes, private_directory, private_file, remove_unfinished, sync_directory, write_private,
+};
 pub use read::{AuditReport, EventFilter, MAX_PAGE};
 
 use crate::health::Event;

@@ -27,6 +27,7 @@ pub const PAGES: &[Stop] = &[
     stop("/monitors/{monitor}", &["/monitors/demo-web"]),
     stop("/names", &["/names"]),
     stop("/names/new", &["/names/new"]),
+    stop("/names/tests", &["/names/tests"]),
     stop("/names/{name}", &["/names/geo.demo.northing.test"]),
     stop("/names/{name}/delete", &["/names/geo.demo.northing.test/delete"]),
     stop("/pools", &["/pools"]),
@@ -86,6 +87,7 @@ pub const UNSEEN: &[&str] = &[
     "/regions/{id}/delete",
     "/regions/{id}/edit",
     "/settings/about/{licence}",
+    "/settings/geo-data/{kind}/back",
     "/zones/{zone}/export",
 ];
 

@@ -8,18 +8,18 @@ use tempfile::TempDir;
 use crate::server::{Server, stdout, until};
 
 /// A browser without script: it keeps cookies and knows the last form's token.
-struct Browser {
+pub struct Browser {
     http: reqwest::Client,
     base: String,
     cookie: String,
     token: String,
 }
 
-struct Page {
-    status: StatusCode,
+pub struct Page {
+    pub status: StatusCode,
     /// Where a redirect leads.
-    location: String,
-    text: String,
+    pub location: String,
+    pub text: String,
 }
 
 impl Browser {
@@ -41,14 +41,39 @@ impl Browser {
         self.send(Method::POST, "/login", &[("user", user), ("password", password), ("next", "/pools")], &[]).await
     }
 
-    async fn get(&mut self, path: &str) -> Page {
+    pub async fn get(&mut self, path: &str) -> Page {
         self.send(Method::GET, path, &[], &[]).await
     }
 
     /// With the token of the page that was seen last.
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let token = self.token.clone();
         self.send(Method::POST, path, &[&[("form_token", &*token)], fields].concat(), &[]).await
+    }
+
+    /// A file behind the token of the page that was seen last.
+    pub async fn upload(&mut self, path: &str, token: &str, file: Vec<u8>) -> Page {
+        const BOUNDARY: &str = "the-end-of-a-part";
+        let part = |disposition: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n");
+        let mut body = format!("{}{token}\r\n", part("name=\"form_token\"")).into_bytes();
+        body.extend(part("name=\"file\"; filename=\"some.mmdb\"").into_bytes());
+        body.extend(file);
+        body.extend(format!("\r\n--{BOUNDARY}--\r\n").into_bytes());
+        let request = self.http.post(format!("{}{path}", self.base)).header("cookie", &self.cookie);
+        let request = request.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}")).body(body);
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let location = response.headers().get("location").map_or("", |value| value.to_str().unwrap()).to_owned();
+        Page { status, location, text: response.text().await.unwrap() }
+    }
+
+    /// The same browser before a server that was started again.
+    pub fn now_at(&mut self, server: &Server) {
+        self.base = format!("http://{}", server.http);
+    }
+
+    pub fn token(&self) -> String {
+        self.token.clone()
     }
 
     async fn send(&mut self, method: Method, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
@@ -81,7 +106,7 @@ impl Browser {
 const PASSWORD: &str = "sail past the reef";
 
 /// A server with the admin ann.
-async fn set_up(dir: &TempDir) -> (Server, Browser) {
+pub async fn set_up(dir: &TempDir) -> (Server, Browser) {
     let server = Server::start(dir.path(), &[]);
     let code = code_in(&server.greeting);
     let mut browser = Browser::new(&server);

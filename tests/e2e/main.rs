@@ -10,6 +10,7 @@ mod command_line;
 mod demo;
 mod differential;
 mod failover;
+mod geo_data;
 mod kill;
 mod practices;
 mod server;

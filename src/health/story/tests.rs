@@ -1,3 +1,5 @@
+//! Outages and pool states as their events tell them.
+
 use super::*;
 use EventKind::{Endpoint as E, Note, Pool as P, Publish, Switch as S};
 

@@ -162,7 +162,8 @@ async fn proof(visit: &Visit, account: &Account, form: &Form) -> Result<(), Fiel
 
 /// Gives this browser a session of the changed account; all others have ended.
 fn stay(visit: &Visit, headers: &HeaderMap, account: &Account, said: Option<Text>, mut response: Response) -> Response {
-    let (cookie, session) = visit.web.sessions.open(account, Browser::of(headers, visit.address), visit.now);
+    let (cookie, session) =
+        visit.web.sessions.open(account, Browser::of(headers, visit.address, visit.over_tls), visit.now);
     if let Some(text) = said {
         session.say(Notice { text, undo: None });
     }

@@ -156,11 +156,11 @@ fn groups(document: &Value, words: &str) -> Vec<Group> {
 }
 
 fn read(path: &str, method: &str, operation: &Value) -> Operation {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let parameter = |value: &Value| Parameter {
-        name: text(&value["name"]),
-        place: text(&value["in"]),
-        description: text(&value["description"]),
+        name: word(&value["name"]),
+        place: word(&value["in"]),
+        description: word(&value["description"]),
         required: value["required"] == true,
     };
     let responses = operation["responses"].as_object().into_iter().flatten();
@@ -168,8 +168,8 @@ fn read(path: &str, method: &str, operation: &Value) -> Operation {
     let method = method.to_uppercase();
     let takes = schema_of(&operation["requestBody"]);
     Operation {
-        anchor: text(&operation["operationId"]),
-        summary: text(&operation["summary"]),
+        anchor: word(&operation["operationId"]),
+        summary: word(&operation["summary"]),
         role: operation["x-role"].as_str().map(str::to_owned),
         parameters: operation["parameters"].as_array().into_iter().flatten().map(parameter).collect(),
         gives: gives.collect(),

@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn colours_differ_while_there_are_any() {
         assert_eq!(distinct([3, 1, 3, 3]), [3, 1, 2, 4]);
-        assert_eq!(distinct([1, 1, 1, 1, 1, 2]), [1, 2, 3, 4, 5, 2]);
+        assert_eq!(distinct([1, 1, 1, 1, 1, 1, 2]), [1, 2, 3, 4, 5, 6, 2]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The dock of an editing page: what waits to be published, and the way to its review. A page has
 //! `dock: Dock` in its context and `{% include "ui/_dock.html" %}` at its end.
 
+use std::sync::Arc;
+
 use super::text::{Text, count, plain, text};
 use super::visit::Visit;
 use crate::control::draft::Draft;
@@ -23,20 +25,20 @@ pub struct Dock {
 }
 
 impl Dock {
-    pub fn of(visit: &Visit, draft: &Draft) -> Dock {
+    pub fn of(visit: &Visit, draft: &Arc<Draft>) -> Dock {
         if draft.is_empty() {
             return Dock::default();
         }
         let model = visit.model();
         let conflicts = draft.conflicts(&model).len();
-        let checked = tokio::task::block_in_place(|| model.check(&draft.edits()));
-        let mut sentences = match &checked {
+        let checked = visit.web.control.checked_draft(draft);
+        let mut sentences = match &*checked {
             Ok(checked) => sentences(&model, &checked.model, &checked.changes),
             Err(_) => Vec::new(),
         };
         let more = sentences.len().saturating_sub(SHOWN);
         sentences.truncate(SHOWN);
-        let trouble = match (&checked, conflicts) {
+        let trouble = match (&*checked, conflicts) {
             (_, 1..) => Some(text("Somebody changed the same meanwhile. Your change is kept as a draft.")),
             (Err(errors), 0) => errors.first().map(|error| plain(error)),
             (Ok(_), 0) => None,

@@ -28,6 +28,12 @@ pub fn say<S: Say, O: Say>(text: S, _: &dyn Values, slot: &'static str, other: O
     Ok(text.text().say(slot, other.text()))
 }
 
+/// An error in the reader's language.
+#[askama::filter_fn]
+pub fn told<D: Display>(error: D, values: &dyn Values) -> Result<String> {
+    Ok(super::told::told(&error.to_string(), language(values)))
+}
+
 /// What another template of ours rendered.
 pub struct Markup(pub String);
 

@@ -2,11 +2,15 @@
 //! handler can forget it (the second of two guards against forged requests; `visit::guard` is the first).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use subtle::ConstantTimeEq;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
 use super::session::Session;
 use crate::model::FieldError;
@@ -113,6 +117,61 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
             _ => Ok(Upload { form, files }),
         }
     }
+}
+
+/// How long the next piece of a file may take, and all of them.
+const PIECE_WITHIN: Duration = Duration::from_secs(60);
+const FILE_WITHIN: Duration = Duration::from_secs(3600);
+/// The longest field of a form whose file is streamed, in bytes.
+const MAX_FIELD: usize = 4096;
+
+/// Writes the one file of a form to `file` as it arrives, behind the token, and says how many bytes it has. More
+/// than `most` are not written, but still read: a browser shows an answer only when it has sent everything.
+pub async fn receive(request: Request, file: &mut tokio::fs::File, most: u64) -> Result<u64, Problem> {
+    tokio::time::timeout(FILE_WITHIN, pieces(request, file, most)).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+async fn pieces(request: Request, file: &mut tokio::fs::File, most: u64) -> Result<u64, Problem> {
+    let session = request.extensions().get::<Arc<Session>>().cloned().ok_or_else(stale)?;
+    let broken = |error: MultipartError| {
+        let detail = format!("The file broke off: {}; send it again.", error.body_text());
+        Problem::new(error.status(), detail)
+    };
+    let full = |error: std::io::Error| {
+        let detail = format!("The file cannot be written: {error}; make room on the disk of the data directory.");
+        Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail)
+    };
+    let mut parts = Multipart::from_request(request, &())
+        .await
+        .map_err(|error| Problem::new(error.status(), format!("{}; send the form again.", error.body_text())))?;
+    let (mut has_token, mut bytes) = (false, 0);
+    while let Some(mut part) =
+        timeout(PIECE_WITHIN, parts.next_field()).await.map_err(|_| too_slow())?.map_err(broken)?
+    {
+        let (is_file, is_token) = (part.file_name().is_some(), part.name() == Some(TOKEN_FIELD));
+        if is_file && !has_token {
+            return Err(stale());
+        }
+        let mut field = Vec::new();
+        while let Some(piece) = timeout(PIECE_WITHIN, part.chunk()).await.map_err(|_| too_slow())?.map_err(broken)? {
+            if is_file {
+                bytes += piece.len() as u64;
+                if bytes <= most {
+                    file.write_all(&piece).await.map_err(full)?;
+                }
+            } else if field.len() + piece.len() <= MAX_FIELD {
+                field.extend_from_slice(&piece);
+            }
+        }
+        has_token |= is_token && matches(&session, &String::from_utf8_lossy(&field));
+    }
+    file.flush().await.map_err(full)?;
+    file.sync_all().await.map_err(full)?;
+    if has_token { Ok(bytes) } else { Err(stale()) }
+}
+
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "The file did not arrive in time; send it over a faster line.")
 }
 
 /// True when `token` is the session's.

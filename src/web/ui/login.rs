@@ -18,7 +18,7 @@ use super::form::{self, Form, TOKEN_FIELD};
 use super::kept::{self, Kept};
 use super::session::{Browser, Found, hash, random_text};
 use super::text::{Language, Text, text};
-use super::visit::{here, is_own, language, render, see, theme};
+use super::visit::{here, is_own, language, over_tls, render, see, theme};
 use crate::control::account::Account;
 use crate::control::accounts::{password_matches, signed_in};
 use crate::control::lockout::Gate;
@@ -188,6 +188,7 @@ async fn sign_in(
     request: Request,
 ) -> Result<Response, Problem> {
     own(&headers)?;
+    let browser = Browser::of(&headers, Some(peer.ip()), over_tls(&request));
     let form = form::of_stranger(request).await?;
     let (user, next, kept) = (form.text("user").to_lowercase(), form.text("next").to_owned(), Kept::of_form(&form));
     let again = |status, fault: Text| {
@@ -212,7 +213,7 @@ async fn sign_in(
         let (language, theme) = (language(&headers), theme(&headers));
         return page(&headers, StatusCode::OK, &SecondStep { language, theme, step, next, fault: None, kept });
     }
-    finish(&web, &headers, peer.ip(), &account.id, None, &next, kept).await?.ok_or_else(form::stale)
+    finish(&web, &headers, browser, &account.id, None, &next, kept).await?.ok_or_else(form::stale)
 }
 
 async fn second_step(
@@ -222,6 +223,7 @@ async fn second_step(
     request: Request,
 ) -> Result<Response, Problem> {
     own(&headers)?;
+    let browser = Browser::of(&headers, Some(peer.ip()), over_tls(&request));
     let form = form::of_stranger(request).await?;
     let (step, next, kept) = (form.text("step").to_owned(), form.text("next").to_owned(), Kept::of_form(&form));
     let again = |status, fault: Text| {
@@ -239,7 +241,7 @@ async fn second_step(
         return again(StatusCode::TOO_MANY_REQUESTS, wait);
     }
     let code = form.text("code");
-    match finish(&web, &headers, peer.ip(), &account.id, Some(code), &next, kept.clone()).await? {
+    match finish(&web, &headers, browser, &account.id, Some(code), &next, kept.clone()).await? {
         Some(entered) => {
             web.entrance.done(&step);
             Ok(entered)
@@ -255,18 +257,19 @@ async fn second_step(
 async fn finish(
     web: &Web,
     headers: &HeaderMap,
-    address: IpAddr,
+    browser: Browser,
     id: &str,
     code: Option<&str>,
     next: &str,
     kept: Kept,
 ) -> Result<Option<Response>, Problem> {
-    let author = Author { address: Some(address), ..Author::new(id) };
+    let author = Author { address: browser.address, ..Author::new(id) };
     let Some(account) = signed_in(&web.control, id, author, code).await? else { return Ok(None) };
-    web.entrance.succeed(id, address);
+    if let Some(address) = browser.address {
+        web.entrance.succeed(id, address);
+    }
     // What the browser still has of an earlier sign-in ends with this one.
     web.sessions.close(headers, now());
-    let browser = Browser::of(headers, Some(address));
     if kept.is_empty() || account.must_change {
         return Ok(Some(enter(web, &account, browser, next)));
     }

@@ -33,6 +33,7 @@ mod settings;
 mod setup;
 mod state;
 mod text;
+mod told;
 mod trouble;
 mod values;
 mod versions;
@@ -65,17 +66,31 @@ pub(super) struct Page {
     role: Role,
     handler: MethodRouter<Web>,
     body_limit: usize,
+    arrives: Arrives,
+}
+
+/// How a body comes to the handler.
+#[derive(Clone, Copy, PartialEq)]
+enum Arrives {
+    Whole,
+    /// As it comes; the handler sees to it that it ends.
+    Streaming,
 }
 
 impl Page {
     /// `role` is for every method of the handler.
     pub fn new(path: &'static str, role: Role, handler: MethodRouter<Web>) -> Page {
-        Page { path, role, handler, body_limit: MAX_BODY }
+        Page { path, role, handler, body_limit: MAX_BODY, arrives: Arrives::Whole }
     }
 
     /// For uploads, in bytes.
     pub fn body_limit(self, body_limit: usize) -> Page {
         Page { body_limit, ..self }
+    }
+
+    /// For uploads that are too large to be held in memory.
+    pub fn streaming(self, body_limit: usize) -> Page {
+        Page { body_limit, arrives: Arrives::Streaming, ..self }
     }
 }
 
@@ -108,12 +123,14 @@ pub(super) fn routes(web: &Web) -> Router<Web> {
         .layer(middleware::from_fn(arrive))
         .layer(DefaultBodyLimit::max(MAX_BODY));
     let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
-    for Page { path, role, handler, body_limit } in pages() {
+    for Page { path, role, handler, body_limit, arrives } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
-        let handler = handler
-            .layer::<_, Infallible>(middleware::from_fn(arrive))
-            .layer(DefaultBodyLimit::max(body_limit))
-            .layer(middleware::from_fn_with_state(needs, visit::guard));
+        let handler = match arrives {
+            Arrives::Whole => handler.layer::<_, Infallible>(middleware::from_fn(arrive)),
+            Arrives::Streaming => handler,
+        };
+        let handler =
+            handler.layer(DefaultBodyLimit::max(body_limit)).layer(middleware::from_fn_with_state(needs, visit::guard));
         router = router.route(path, handler);
     }
     router

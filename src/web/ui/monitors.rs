@@ -1,6 +1,6 @@
 //! Health checks: what is asked of endpoints, how often, and how long a failover takes with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -76,6 +76,14 @@ struct Users {
     ttl: u32,
 }
 
+impl Users {
+    /// Pools that ask it themselves or through an endpoint.
+    fn in_pools(&self) -> usize {
+        let through = self.endpoints.iter().filter_map(|(_, pool)| pool.as_ref());
+        self.pools.iter().chain(through).collect::<BTreeSet<_>>().len()
+    }
+}
+
 /// Of every check, in one pass.
 fn users(model: &Model) -> BTreeMap<Id<Monitor>, Users> {
     let uses = super::pools::uses(model);
@@ -149,7 +157,7 @@ fn rows(visit: &Visit, live: &Model, model: &Model, q: &str) -> Vec<Row> {
             id: id.to_string(),
             kind: monitor.check.kind(),
             sentence: check_sentence(monitor, visit.web.metrics.node()),
-            pools: users.pools.len(),
+            pools: users.in_pools(),
             endpoints: users.endpoints.len(),
             seen: monitor.worst_detection_seconds(),
             is_changed: live.monitors.get(id) != Some(monitor),

@@ -19,6 +19,7 @@ use crate::control::token::Role;
 use crate::store::Aside;
 
 use super::text::Text;
+use crate::web::OverTls;
 
 /// The cookie of a session that was opened without TLS.
 const PLAIN_COOKIE: &str = "northing";
@@ -102,12 +103,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser says in `Origin` how it sees this site; whoever invents that harms only its own cookie. What a
-    /// proxy claims in other headers is not asked.
-    pub fn of(headers: &HeaderMap, address: Option<IpAddr>) -> Browser {
+    /// `over` says that the connection itself is encrypted. Behind a proxy that ends TLS, the browser says so in
+    /// `Origin`; whoever invents that harms only its own cookie. What a proxy claims in other headers is not asked.
+    pub fn of(headers: &HeaderMap, address: Option<IpAddr>, over: Option<OverTls>) -> Browser {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
         let name = text(header::USER_AGENT).chars().take(MAX_BROWSER).collect();
-        Browser { address, name, is_secure: text(header::ORIGIN).starts_with("https://") }
+        Browser { address, name, is_secure: over.is_some() || text(header::ORIGIN).starts_with("https://") }
     }
 }
 
@@ -472,12 +473,13 @@ mod tests {
         headers.insert(header::ORIGIN, HeaderValue::from_static("https://dns.example"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         let sessions = Sessions::default();
-        let (cookie, _) = sessions.open(&account(Role::Viewer), Browser::of(&headers, None), at(0));
+        let (cookie, _) = sessions.open(&account(Role::Viewer), Browser::of(&headers, None, None), at(0));
         let cookie = cookie.to_str().unwrap();
         assert!(cookie.starts_with("__Host-northing=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"));
         headers.insert(header::ORIGIN, HeaderValue::from_static("http://dns.example"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
-        assert!(!Browser::of(&headers, None).is_secure);
+        assert!(!Browser::of(&headers, None, None).is_secure);
+        assert!(Browser::of(&headers, None, Some(OverTls)).is_secure, "whatever the browser says");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use super::login;
 use super::login::own;
 use super::session::Browser;
 use super::text::Language;
-use super::visit::{language, render, see, theme};
+use super::visit::{language, over_tls, render, see, theme};
 use crate::control::account::{code, plain_code};
 use crate::control::accounts::new_account;
 use crate::control::token::{Role, secret_hash};
@@ -150,6 +150,7 @@ async fn create(
     if !web.control.accounts().is_empty() {
         return Ok(see(NEXT));
     }
+    let browser = Browser::of(&headers, Some(peer.ip()), over_tls(&request));
     let form = form::of_stranger(request).await?;
     // Counted like a sign-in, for each address, so that nobody fills the log with codes.
     let stranger = format!("setup from {}", peer.ip());
@@ -181,7 +182,7 @@ async fn create(
         Ok(account) => {
             web.setup.close();
             web.entrance.succeed(&stranger, peer.ip());
-            Ok(login::enter(&web, &account, Browser::of(&headers, Some(peer.ip())), NEXT))
+            Ok(login::enter(&web, &account, browser, NEXT))
         }
         Err(Refusal::Invalid(errors)) => {
             page(&headers, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(errors, ""))

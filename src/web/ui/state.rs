@@ -83,7 +83,7 @@ pub struct PoolShown {
     pub reason: String,
     /// Unix milliseconds of the last change; 0 when it never changed.
     pub since_ms: u64,
-    /// 1 to 5: its colour in charts, beside its name.
+    /// 1 to 6: its colour in charts, beside its name.
     pub colour: usize,
 }
 
@@ -108,7 +108,7 @@ impl PoolStates {
 }
 
 /// Colours that charts have.
-pub const COLOURS: usize = 5;
+pub const COLOURS: usize = 6;
 
 fn pool_shown(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Pool, at: usize) -> PoolShown {
     let counted = pool.members.iter().filter(|member| member.enabled && member.weight > 0);

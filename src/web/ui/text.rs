@@ -172,6 +172,9 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 #[folder = "templates/ko/"]
 struct Korean;
 
+/// The table of what is not said by us word by word, see `told`.
+pub const PATTERNS: &str = "errors.toml";
+
 /// English itself where a language has no words for it.
 fn translated(english: &'static str, language: Language) -> &'static str {
     match language {
@@ -183,13 +186,15 @@ fn translated(english: &'static str, language: Language) -> &'static str {
 fn korean() -> &'static HashMap<String, String> {
     static KOREAN: OnceLock<HashMap<String, String>> = OnceLock::new();
     KOREAN.get_or_init(|| {
-        let files = Korean::iter().filter_map(|name| Korean::get(&name));
-        let tables = files.map(|file| {
-            let text = String::from_utf8_lossy(&file.data).into_owned();
-            toml::from_str::<HashMap<String, String>>(&text).expect("a test reads every table")
-        });
-        tables.flatten().collect()
+        let files = Korean::iter().filter(|file| file != PATTERNS);
+        files.flat_map(|file| table(&file)).collect()
     })
+}
+
+/// One file of the tables.
+pub fn table(file: &str) -> HashMap<String, String> {
+    let file = Korean::get(file).map(|file| file.data).unwrap_or_default();
+    toml::from_str(&String::from_utf8_lossy(&file)).expect("a test reads every table")
 }
 
 #[cfg(test)]

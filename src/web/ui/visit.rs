@@ -20,7 +20,7 @@ use crate::control::draft::Draft;
 use crate::control::token::Role;
 use crate::control::{Author, now};
 use crate::model::Model;
-use crate::web::{Problem, Web};
+use crate::web::{OverTls, Problem, Web};
 
 pub const LANGUAGE_COOKIE: &str = "language";
 pub const THEME_COOKIE: &str = "theme";
@@ -35,6 +35,7 @@ pub struct Visit {
     /// `light`, `dark`, or empty to follow the system.
     pub theme: &'static str,
     pub address: Option<IpAddr>,
+    pub over_tls: Option<OverTls>,
     /// Path and query, to come back to.
     pub here: String,
     pub now: Timestamp,
@@ -42,9 +43,9 @@ pub struct Visit {
 
 impl Visit {
     pub fn new(web: Web, session: Arc<Session>, user: User, request: &Request) -> Visit {
-        let address = address(request);
+        let (address, over_tls) = (address(request), over_tls(request));
         let (language, theme) = (language(request.headers()), theme(request.headers()));
-        Visit { web, session, user, language, theme, address, here: here(request), now: now() }
+        Visit { web, session, user, language, theme, address, over_tls, here: here(request), now: now() }
     }
 
     pub fn user(&self) -> &User {
@@ -183,11 +184,11 @@ pub fn is_own(method: &Method, headers: &HeaderMap) -> bool {
     if method.is_safe() {
         return true;
     }
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("sec-fetch-site") {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match header("sec-fetch-site") {
         Some(site) => matches!(site, "same-origin" | "none"),
-        None => match text("origin") {
-            Some(origin) => origin.split_once("://").map(|(_, host)| host) == text("host"),
+        None => match header("origin") {
+            Some(origin) => origin.split_once("://").map(|(_, host)| host) == header("host"),
             None => true,
         },
     }
@@ -196,6 +197,11 @@ pub fn is_own(method: &Method, headers: &HeaderMap) -> bool {
 /// Where the request came from.
 pub fn address(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+}
+
+/// Set where the request came encrypted.
+pub fn over_tls(request: &Request) -> Option<OverTls> {
+    request.extensions().get().copied()
 }
 
 pub fn here(request: &Request) -> String {

@@ -69,8 +69,8 @@ impl Keep {
 
     /// As it was typed, with what is wrong with it.
     pub fn typed(self, form: &Form, faults: Faults) -> Keep {
-        let text = |field: &str| form.text(field).to_owned();
-        Keep { id: text("id"), name: text("title"), expect: text("expect"), faults, ..self }
+        let typed = |field: &str| form.text(field).to_owned();
+        Keep { id: typed("id"), name: typed("title"), expect: typed("expect"), faults, ..self }
     }
 }
 

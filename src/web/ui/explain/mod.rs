@@ -163,11 +163,11 @@ pub fn link(path: &str, ask: &Ask) -> String {
 
 /// A question as a page's query has it.
 pub fn asked(query: &Form) -> Ask {
-    let text = |field: &str| query.text(field).to_owned();
+    let asked = |field: &str| query.text(field).to_owned();
     let down = query.all("down").flat_map(|text| text.split(',')).map(str::trim).filter(|id| !id.is_empty());
     let mut down: Vec<String> = down.map(str::to_owned).collect();
     down.dedup();
-    Ask { name: text("name"), rtype: text("type"), client: text("client"), via: text("via"), at: text("at"), down }
+    Ask { name: asked("name"), rtype: asked("type"), client: asked("client"), via: asked("via"), at: asked("at"), down }
 }
 
 fn examples(visit: &Visit, action: &str, ask: &Ask) -> Vec<(Text, String)> {

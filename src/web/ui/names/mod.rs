@@ -1,5 +1,6 @@
 //! Names: what is answered for each, and the editor of who gets which pool. Edits go into the reader's draft.
 
+mod kept_tests;
 mod list;
 mod new;
 mod options;
@@ -29,6 +30,10 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/names.csv", Role::Viewer, get(list::csv)),
         Page::new("/names.json", Role::Viewer, get(list::json)),
         Page::new("/names/ttl", Role::Editor, post(list::set_ttl)),
+        Page::new("/names/tests", Role::Viewer, get(kept_tests::show)),
+        Page::new("/names/tests.csv", Role::Viewer, get(kept_tests::csv)),
+        Page::new("/names/tests.json", Role::Viewer, get(kept_tests::json)),
+        Page::new("/names/tests/delete", Role::Editor, post(kept_tests::delete)),
         Page::new("/names/new", Role::Editor, get(new::show).post(new::add)),
         Page::new("/names/{name}", Role::Viewer, get(page::show)),
         Page::new("/names/{name}/rule", Role::Editor, post(steering::keep_rule)),

@@ -103,7 +103,6 @@ pub struct AttachForm {
     pub name: String,
     pub types: String,
     pub faults: Faults,
-    pub is_open: bool,
     pub aliases: bool,
 }
 
@@ -134,12 +133,8 @@ pub async fn attach(visit: Visit, Path(own): Path<String>, form: Form) -> Result
     let world = World::of(&visit).await;
     let own = world.name(&own)?;
     let (id, _) = edited(&world, &own)?;
-    let typed = AttachForm {
-        name: form.text("attach").into(),
-        types: form.text("types").into(),
-        is_open: true,
-        ..AttachForm::default()
-    };
+    let typed =
+        AttachForm { name: form.text("attach").into(), types: form.text("types").into(), ..AttachForm::default() };
     let mut value = world.drafted.entity(Kind::Policies, id.as_str()).unwrap_or_default();
     let mut list = value["attach"].as_array().cloned().unwrap_or_default();
     let again = |typed: AttachForm, faults: Faults| Open { attach: AttachForm { faults, ..typed }, ..Open::default() };

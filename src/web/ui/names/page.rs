@@ -1,7 +1,5 @@
 //! The page of one name: its head, and the tab that the URL asks for.
 
-use std::collections::BTreeMap;
-
 use axum::extract::Path;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -156,11 +154,6 @@ pub fn since(now: &PolicyState, health: &HealthTable) -> Option<Timestamp> {
     let away = now.rules.iter().filter(|rule| rule.state != PlanState::AsPlanned).flat_map(|rule| &rule.missing);
     let since_ms = away.filter_map(|id| health.pools.get(id)).map(|pool| pool.since_ms).filter(|ms| *ms > 0).min()?;
     Timestamp::from_millisecond(i64::try_from(since_ms).ok()?).ok()
-}
-
-/// Names of a policy by their number, for links.
-pub fn names_of(policy: &Policy) -> BTreeMap<String, String> {
-    policy.attach.iter().map(|attach| (shown(&attach.name), path(&attach.name))).collect()
 }
 
 /// The policy that a form of this name's page edits.

@@ -172,11 +172,15 @@ struct Links<'p> {
     model: &'p Model,
     states: &'p PoolStates,
     href: String,
+    /// The rule as it was, where the draft changes it.
+    was: Option<&'p Rule>,
+    rule: &'p Rule,
 }
 
 impl Links<'_> {
-    fn slot(&self, before: &str, inner: Text) -> Text {
-        let open = format!("<a class=\"slot\" href=\"{}\">{before}", escaped(&self.href));
+    fn slot(&self, is_new: bool, before: &str, inner: Text) -> Text {
+        let class = if is_new { "slot new" } else { "slot" };
+        let open = format!("<a class=\"{class}\" href=\"{}\">{before}", escaped(&self.href));
         let close = format!("{}</a>", icon_html("chevron-down"));
         text("{open}{inner}{close}").html("open", open).say("inner", inner).html("close", close)
     }
@@ -184,17 +188,30 @@ impl Links<'_> {
 
 impl Slots for Links<'_> {
     fn region(&self, region: &Id<Region>) -> Text {
-        self.slot(&icon_html("map"), region_name(self.model, region))
+        let is_new = self.was.is_some_and(|was| !was.regions.contains(region) && !was.except_regions.contains(region));
+        self.slot(is_new, &icon_html("map"), region_name(self.model, region))
     }
 
     fn pool(&self, pool: &Id<Pool>) -> Text {
         let colour = self.states.get(pool).map_or(1, |shown| shown.colour);
-        self.slot(&format!("<span class=\"key k{colour}\"></span>"), plain(pool))
+        let is_new = self.was.is_some_and(|was| moved(was, self.rule, pool));
+        self.slot(is_new, &format!("<span class=\"key k{colour}\"></span>"), plain(pool))
     }
 
     fn manner(&self, words: Text) -> Text {
         // Within the words there may be a link already, which cannot hold another.
         words
+    }
+}
+
+/// The pool was not in the rule, or, where all of them were, stood elsewhere.
+fn moved(was: &Rule, rule: &Rule, pool: &Id<Pool>) -> bool {
+    let old: Vec<&Id<Pool>> = was.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool).collect();
+    let new: Vec<&Id<Pool>> = rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool).collect();
+    let place = |of: &[&Id<Pool>]| of.iter().position(|known| *known == pool);
+    match new.iter().all(|known| old.contains(known)) {
+        true => place(&old) != place(&new),
+        false => !old.contains(&pool),
     }
 }
 
@@ -311,7 +328,11 @@ impl Steering {
             let open = self.edit.as_ref().is_some_and(|edit| edit.at == number.to_string());
             let sentence = if self.editable && !open {
                 let href = format!("?edit={number}#r{number}");
-                sentence::rule(policy, at, &Links { model, states: &states, href })
+                let was = match (fates.get(at), live) {
+                    (Some(Fate::Changed(old)), Some(live)) => live.rules.get(*old),
+                    _ => None,
+                };
+                sentence::rule(policy, at, &Links { model, states: &states, href, was, rule })
             } else {
                 sentence::rule(policy, at, &Keys { model, states: &states })
             };
@@ -340,10 +361,6 @@ impl Steering {
         self.removed = live
             .map(|live| removed.iter().map(|&at| sentence::rule(live, at, &Bold(&world.live))).collect())
             .unwrap_or_default();
-    }
-
-    pub fn adds_rule(&self) -> bool {
-        self.edit.as_ref().is_some_and(|edit| edit.at == "new")
     }
 }
 

@@ -168,9 +168,10 @@ impl TestForm {
     }
 }
 
-/// The tests of a name with their verdicts, in the draft.
-async fn verdicts(visit: &Visit, world: &World, name: &Name) -> Vec<(Id<Test>, Verdict)> {
-    let mine: Vec<_> = world.drafted.tests.iter().filter(|(_, test)| test.qname == *name).collect();
+/// The tests of a name, or of all where it is `None`, with their verdicts in the draft.
+pub async fn verdicts(visit: &Visit, world: &World, name: Option<&Name>) -> Vec<(Id<Test>, Verdict)> {
+    let wanted = |test: &Test| name.is_none_or(|name| test.qname == *name);
+    let mine: Vec<_> = world.drafted.tests.iter().filter(|(_, test)| wanted(test)).collect();
     if mine.is_empty() {
         return Vec::new();
     }
@@ -212,7 +213,7 @@ async fn tests_page(
             because: verdict.because,
         })
     };
-    let mut rows: Vec<TestShown> = verdicts(visit, world, name).await.into_iter().filter_map(row).collect();
+    let mut rows: Vec<TestShown> = verdicts(visit, world, Some(name)).await.into_iter().filter_map(row).collect();
     rows.sort_by_key(|row| row.passed);
     let types: Vec<String> = head.types.split(", ").filter(|word| !word.is_empty()).map(str::to_owned).collect();
     if form.rtype.is_empty() {
@@ -266,7 +267,7 @@ fn free_test_id(world: &World, name: &Name) -> String {
 
 /// Of the tests of a name, those that pass, and all.
 pub async fn passing(visit: &Visit, world: &World, name: &Name) -> (usize, usize) {
-    let verdicts = verdicts(visit, world, name).await;
+    let verdicts = verdicts(visit, world, Some(name)).await;
     (verdicts.iter().filter(|(_, verdict)| verdict.passed).count(), verdicts.len())
 }
 

@@ -71,8 +71,8 @@ fn names(head: &Head) -> Figure {
     let planned = head.names.saturating_sub(head.astray.len());
     let (below, state) = match (head.astray.as_slice(), head.is_bad) {
         ([], _) => (text("all of them"), StateWord::Up),
-        (astray, true) => (text("not: {names}").say("names", listed(astray)), StateWord::Down),
-        (astray, false) => (text("not: {names}").say("names", listed(astray)), StateWord::Degraded),
+        (astray, true) => (text("except {names}").say("names", listed(astray)), StateWord::Down),
+        (astray, false) => (text("except {names}").say("names", listed(astray)), StateWord::Degraded),
     };
     let unit = text("of {all}").set("all", head.names);
     Figure { state, ..Figure::new("Names as planned", planned.to_string(), unit, below) }

@@ -9,10 +9,19 @@ use super::shown_name;
 use crate::answer::{PlanState, Snapshot, policy_state, worst_state};
 use crate::model::{Id, Policy, Pool};
 
-/// Geo data older than this is said at the top, in days.
-const OLD_GEO_DAYS: u64 = 40;
+/// Geo data older than this is said at the top, in days: files of one's own are meant to be renewed every month, the
+/// database in the program comes with a new version of it.
+const OLD_GEO_DAYS: u64 = 45;
+const OLD_BUNDLED_GEO_DAYS: u64 = 365;
 /// Pools and names that are named; the lists have the others.
 const NAMED: usize = 2;
+
+/// Where the geo data comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GeoSource {
+    Bundled,
+    Own,
+}
 
 /// How the world is.
 pub struct Head {
@@ -40,12 +49,17 @@ struct Found<'m> {
 }
 
 impl Head {
-    pub fn of(snapshot: &Snapshot, states: &PoolStates, now: Timestamp) -> Head {
+    pub fn of(snapshot: &Snapshot, states: &PoolStates, geo: GeoSource, now: Timestamp) -> Head {
         let found = look(snapshot);
         let geo_days = snapshot.geo().databases().first().map(|database| {
             let seconds = now.as_second().unsigned_abs().saturating_sub(database.built);
             seconds / 86_400
         });
+        let old_days = match geo {
+            GeoSource::Own => OLD_GEO_DAYS,
+            GeoSource::Bundled => OLD_BUNDLED_GEO_DAYS,
+        };
+        let geo_is_old = geo_days.is_some_and(|days| days > old_days);
         let Found { names, unanswered, last_resort, failover, worst } = &found;
         let n_of = |list: &[String], one: &'static str, many: &'static str| match list {
             [name] => text(one).set("name", name),
@@ -69,7 +83,7 @@ impl Head {
                 .set("up", shown.up)
                 .set("of", shown.of),
             _ if geo_days.is_none() => text("Nothing is known about where clients are"),
-            _ if geo_days > Some(OLD_GEO_DAYS) => {
+            _ if geo_is_old => {
                 text("Geo data is {n} days old").set("n", geo_days.unwrap_or_default())
             }
             _ => count(*names, "The one name answers as planned", "All {n} names answer as planned"),
@@ -82,7 +96,7 @@ impl Head {
             0 => text("Every name has an answer."),
             _ => text("Clients of {names} get no answer now.").say("names", listed(unanswered)),
         });
-        if geo_days > Some(OLD_GEO_DAYS) && worst.is_none() {
+        if geo_is_old && worst.is_none() {
             said.push(text("Networks that moved since then are placed where they were."));
         }
         if let Some((pool, shown)) = degraded.filter(|_| worst.is_some() || down.is_some()) {
@@ -195,7 +209,7 @@ mod tests {
             .collect();
         let health = HealthTable { pools, ..HealthTable::default() };
         let snapshot = Snapshot::compile(&model, &Arc::new(Base::empty()), &health, None);
-        let head = Head::of(&snapshot, &PoolStates::of(&model, &health), Timestamp::from_second(1_000).unwrap());
+        let head = Head::of(&snapshot, &PoolStates::of(&model, &health), GeoSource::Bundled, Timestamp::from_second(1_000).unwrap());
         let words = |text: &Text| text.to_html(Language::English);
         (words(&head.sentence), head.said.iter().map(words).collect())
     }

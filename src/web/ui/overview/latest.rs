@@ -30,6 +30,10 @@ impl Latest {
             _ => "/history".to_owned(),
         };
         let mut cause = event.cause.clone();
+        // The cause of a check begins with a word of ours, not with a name.
+        if let Some(rest) = cause.strip_prefix("check ") {
+            cause = format!("Check {rest}");
+        }
         if !cause.is_empty() && !cause.ends_with(['.', '?', '!']) {
             cause.push('.');
         }
@@ -55,7 +59,8 @@ fn look(event: &Event) -> (&'static str, &'static str) {
     }
 }
 
-fn title(event: &Event) -> Text {
+/// What happened, in one sentence.
+pub fn title(event: &Event) -> Text {
     let subject = pool(event).or(event.subject.strip_prefix("endpoints/")).unwrap_or(&event.subject);
     let words = match (event.kind, event.to.as_str()) {
         (EventKind::Pool | EventKind::Endpoint, "down") => text("{subject} went down"),
@@ -64,6 +69,9 @@ fn title(event: &Event) -> Text {
         (EventKind::Pool, "held") => text("{subject} is up again and waits"),
         (EventKind::Pool, "drain") => text("{subject} is drained"),
         (EventKind::Pool, "off") => text("{subject} is off"),
+        (EventKind::Switch, "drain") => text("{actor} drained {subject}"),
+        (EventKind::Switch, "off" | "never") => text("{actor} took {subject} out"),
+        (EventKind::Switch, "on") => text("{actor} put {subject} back on"),
         (EventKind::Switch, _) => text("{actor} switched {subject}: {to}"),
         (EventKind::Certificate, _) => text("Certificate of {subject}: {to}"),
         (EventKind::GeoDatabase, _) => text("The geo database changed"),

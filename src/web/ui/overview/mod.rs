@@ -3,9 +3,8 @@
 
 mod figures;
 mod head;
-mod latest;
+pub(super) mod latest;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -20,7 +19,7 @@ use super::frame::{Frame, Place};
 use super::live::Fragment;
 use super::map::{Borders, WorldMap};
 use super::state::{PoolShown, PoolStates, StateWord};
-use super::text::{Text, plain, text};
+use super::text::{plain, text};
 use super::visit::Visit;
 use super::{Page, filters::figure_text};
 use crate::control::series::Span;
@@ -32,7 +31,7 @@ use crate::web::Problem;
 use crate::web::extract::Query;
 
 use figures::Figure;
-use head::Head;
+use head::{GeoSource, Head};
 use latest::Latest;
 
 /// Pools in the panel, those with problems first.
@@ -200,7 +199,11 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
         at_ms: event.at.as_millisecond().unsigned_abs(),
         text: text("{pool} down").set("pool", event.subject.trim_start_matches("pools/")),
     });
-    let head = Head::of(&snapshot, &states, visit.now);
+    let geo = match visit.web.boot.geo_location {
+        Some(_) => GeoSource::Own,
+        None => GeoSource::Bundled,
+    };
+    let head = Head::of(&snapshot, &states, geo, visit.now);
     let figures = figures::figures(control, &snapshot, &head);
     let (choices, shown) = choices(visit, &model, &asked);
     let map = shown.map(|(policy, name)| {

@@ -1,9 +1,9 @@
 //! What stands above every tab of a pool: its state in a sentence, what is wrong and why, the switches, and how
 //! long caches keep what was answered before.
 
-use super::super::filters::{icon_html, span};
+use super::super::filters::span;
 use super::super::state::{PoolShown, PoolStates, StateWord, endpoint_state};
-use super::super::text::{Text, count, plain, text};
+use super::super::text::{Text, count, text};
 use super::super::visit::Visit;
 use super::{Scene, names, place, policies, uses};
 use crate::control::draft::Draft;
@@ -25,7 +25,6 @@ pub struct Head {
     /// `None` for a pool that is only drafted.
     pub shown: Option<PoolShown>,
     pub sentence: Text,
-    pub names: usize,
     pub names_word: Text,
     pub banner: Option<Banner>,
     pub caches: Option<Caches>,
@@ -78,7 +77,6 @@ impl Head {
             id: id.to_string(),
             tab,
             sentence: sentence.set("up", up).set("of", of).set("place", place),
-            names,
             names_word: count(names, "1 name", "{n} names"),
             banner: shown.as_ref().and_then(|shown| banner(scene, shown, names)),
             caches: caches(visit, scene, ttl, undo),
@@ -87,11 +85,6 @@ impl Head {
             is_deleted: is_deleted(&scene.draft, id),
             shown,
         }
-    }
-
-    /// Ids of elements that a stream may replace.
-    pub fn state_icon(&self) -> String {
-        self.shown.as_ref().map_or(String::new(), |shown| icon_html(shown.state.icon()))
     }
 }
 
@@ -170,9 +163,4 @@ fn caches(visit: &Visit, scene: &Scene, ttl: u32, undo: Option<&'static str>) ->
     };
     let sentence = sentence.set("pool", &scene.id).set("time", until.strftime("%H:%M:%S")).say("left", span(left));
     Some(Caches { sentence, undo })
-}
-
-/// `demo-eu` as a crumb.
-pub fn crumb(scene: &Scene) -> Text {
-    plain(&scene.id)
 }

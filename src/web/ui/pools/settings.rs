@@ -299,6 +299,8 @@ fn servers(model: &Model, text: &str, faults: &mut Faults) -> Vec<(String, Optio
             continue;
         };
         let mut value = json!({});
+        let mut parts = parts.peekable();
+        let is_alone = parts.peek().is_none();
         for part in parts {
             match address(part) {
                 Ok(Address::Ipv4(ip)) => put(&mut value, "ipv4", ip.to_string().into()),
@@ -309,7 +311,7 @@ fn servers(model: &Model, text: &str, faults: &mut Faults) -> Vec<(String, Optio
         }
         let is_bare = value.as_object().is_none_or(|fields| fields.is_empty());
         let exists = model.endpoints.contains_key(&known);
-        match (is_bare, exists) {
+        match (is_alone, exists) {
             (true, false) => wrong(format!("{label} has no address"), "write it after the label"),
             (false, true) => wrong(
                 format!("there is an endpoint {label} already"),
@@ -374,7 +376,7 @@ mod tests {
         let read = servers(&Model::empty(), "eu-1 192.0.2.11 2001:db8::11\neu-2 192.0.2.300\n\neu-3\n", &mut faults);
         assert_eq!(read[0], ("eu-1".into(), Some(json!({ "ipv4": "192.0.2.11", "ipv6": "2001:db8::11" }))));
         let said = faults.of("servers");
-        assert_eq!(said[0], "192.0.2.300 is not an address. The last part can be at most 255.");
-        assert!(said.contains(&"Eu-3 has no address. Write it after the label.".to_owned()), "{said:?}");
+        let address = "192.0.2.300 is not an address. The last part can be at most 255.";
+        assert_eq!(said, [address, "eu-3 has no address. Write it after the label."]);
     }
 }

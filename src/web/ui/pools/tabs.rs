@@ -8,6 +8,8 @@ use jiff::Timestamp;
 
 use super::super::filters;
 use super::super::frame::{Frame, Place};
+use super::super::overview::latest;
+use super::super::sentence;
 use super::super::state::StateWord;
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
@@ -15,7 +17,7 @@ use super::head::{Head, Tab};
 use super::{Scene, uses};
 use crate::answer::{PlanState, policy_state};
 use crate::health::{Event, EventKind};
-use crate::model::{Check, HealthyWhen, Monitor, Recovery, sentence};
+use crate::model::{Check, HealthyWhen, Monitor, Recovery};
 use crate::store::EventFilter;
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -171,12 +173,11 @@ pub fn role_word(role: crate::model::Role) -> &'static str {
 
 /// A rule that uses the pool.
 struct Used {
-    policy: String,
     names: Vec<String>,
     more: usize,
     rule: String,
     step: Option<usize>,
-    sentence: String,
+    sentence: Text,
     state: StateWord,
     word: &'static str,
 }
@@ -208,12 +209,11 @@ pub async fn used_by(visit: Visit, Path(id): Path<String>) -> Result<Response, P
         let names =
             policy.attach.iter().take(NAMES).map(|attach| attach.name.to_string().trim_end_matches('.').to_owned());
         Some(Used {
-            policy: used.policy.to_string(),
             names: names.collect(),
             more: policy.attach.len().saturating_sub(NAMES),
             rule: rule.name.clone(),
             step: used.step.map(|step| step + 1),
-            sentence: sentence::rule(rule, used.rule + 1 == policy.rules.len()),
+            sentence: sentence::rule(policy, used.rule, &sentence::Bold(&scene.live)),
             state,
             word,
         })
@@ -228,7 +228,7 @@ pub struct Change {
     pub at: Timestamp,
     pub icon: &'static str,
     pub class: &'static str,
-    pub what: String,
+    pub what: Text,
     pub why: String,
     pub incident: Option<u64>,
 }
@@ -275,13 +275,11 @@ fn change(event: Event) -> Change {
         (EventKind::Certificate, _) => ("triangle-alert", "warnc"),
         _ => ("info", ""),
     };
-    let subject = event.subject.split_once('/').map_or(event.subject.as_str(), |(_, id)| id);
-    let who = if event.actor == "health" { String::new() } else { format!(" ({})", event.actor) };
     Change {
         at: event.at,
         icon,
         class,
-        what: format!("{subject}: {} → {}{who}", event.from, event.to),
+        what: latest::title(&event),
         why: event.cause,
         incident: event.incident,
     }

@@ -84,23 +84,23 @@ impl Typed {
     }
 
     fn read(form: &Form, id: String) -> Typed {
-        let text = |field: &str| form.text(field).to_owned();
+        let typed = |field: &str| form.text(field).to_owned();
         let all = |field: &str| form.all(field).map(str::to_owned).collect::<BTreeSet<String>>();
         Typed {
             id,
-            name: text("title"),
-            note: text("note"),
+            name: typed("title"),
+            note: typed("note"),
             tags: form.all("tag").map(str::to_owned).collect(),
             continents: all("continent"),
             countries: all("country"),
             parts: all("part"),
             regions: all("region"),
             unknown: form.has("unknown"),
-            more_countries: text("more_countries"),
-            more_parts: text("more_parts"),
-            networks: text("networks"),
-            asns: text("asns"),
-            except: text("except"),
+            more_countries: typed("more_countries"),
+            more_parts: typed("more_parts"),
+            networks: typed("networks"),
+            asns: typed("asns"),
+            except: typed("except"),
         }
     }
 

@@ -155,7 +155,7 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
     all_left.truncate(MOST_LEFT);
     let page = List {
         map: map(&sight),
-        dock: Dock::of(&visit, &*visit.draft().await),
+        dock: Dock::of(&visit, &visit.draft().await),
         frame: visit.frame(Place::Regions, text("Regions")).await,
         own: own.iter().skip((number - 1) * PAGE).take(PAGE).map(|id| row(id)).collect(),
         built_in: built_in.iter().map(|id| row(id)).collect(),

@@ -89,7 +89,7 @@ async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem>
         shared: shared(coverage, &id, sight.model.regions.keys()),
         networks_elsewhere: elsewhere(&sight.model, &id),
         map: RegionMap::new(vec![land(&sight, &id, region)]),
-        dock: Dock::of(&visit, &*visit.draft().await),
+        dock: Dock::of(&visit, &visit.draft().await),
         id: id.to_string(),
     };
     Ok(visit.page(&page))

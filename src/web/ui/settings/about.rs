@@ -39,7 +39,7 @@ const fn part(what: &'static str, source: &'static str, licence: &'static str, t
     Part { what, source, licence, text }
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 7] = [
     part("Northing", "", "MIT OR Apache-2.0", "/settings/about/northing"),
     part("Country database", "IPFire Location", "CC BY-SA 4.0", "/settings/about/geo-data"),
     part("Points of countries", "GeoNames", "CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
@@ -47,7 +47,6 @@ const PARTS: [Part; 8] = [
     part("Inter", "The Inter Project Authors", "OFL 1.1", "/static/licences/inter-OFL.txt"),
     part("JetBrains Mono", "The JetBrains Mono Project Authors", "OFL 1.1", "/static/licences/jetbrains-mono-OFL.txt"),
     part("Icons", "Lucide", "ISC", "/static/licences/lucide-ISC.txt"),
-    part("htmx", "Big Sky Software", "0BSD", "/static/licences/htmx-LICENSE.txt"),
 ];
 
 #[derive(Template)]

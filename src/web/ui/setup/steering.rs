@@ -13,7 +13,7 @@ use crate::web::Problem;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
-use crate::web::ui::text::{Text, text};
+use crate::web::ui::text::{Text, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
 #[derive(Template)]
@@ -23,7 +23,7 @@ struct Page {
     steps: Vec<Step>,
     faults: Faults,
     pools: Vec<PoolLine>,
-    regions: Vec<(String, String)>,
+    regions: Vec<(String, &'static str)>,
     everyone: String,
     sentences: Vec<Text>,
     samples: Vec<Sample>,
@@ -52,9 +52,10 @@ async fn page(visit: &Visit, plan: &Plan, faults: Faults) -> Page {
         region: region.clone().unwrap_or_default(),
         next: plan.order(id).skip(1).collect::<Vec<_>>().join(", "),
     };
-    let mut regions: Vec<(String, String)> =
-        builtin::regions().iter().map(|(id, region)| (id.to_string(), region.meta.name.clone())).collect();
-    regions.sort_by(|a, b| a.1.cmp(&b.1));
+    let named = builtin::regions();
+    let named = named.keys().filter_map(|id| Some((id.to_string(), builtin::region(id)?.meta.name.as_str())));
+    let mut regions: Vec<(String, &'static str)> = named.collect();
+    regions.sort_by_key(|(_, name)| *name);
     Page {
         frame: visit.frame(Place::Elsewhere, text("First run")).await,
         steps: way(3),
@@ -75,23 +76,22 @@ pub fn sentences(plan: &Plan) -> Vec<Text> {
     };
     let alone = plan.pools.len() < 2;
     let name = |region: &str| {
-        let region =
-            region.parse().ok().and_then(|id| builtin::regions().get(&id).map(|region| region.meta.name.clone()));
-        region.unwrap_or_default()
+        let known = region.parse().ok().and_then(|id| builtin::region(&id));
+        known.map_or_else(|| plain(region), |known| text(&known.meta.name))
     };
     let regional = plan.pools.iter().filter_map(|(pool, region)| Some((pool, name(region.as_ref()?))));
     let mut said: Vec<Text> = regional
         .map(|(pool, region)| {
             let pattern = match alone {
-                true => text("Clients in {region} get <b>{pool}</b>"),
-                false => text("Clients in {region} get <b>{pool}</b>, then {next}"),
+                true => text("Clients in {region} get <b>{pool}</b>."),
+                false => text("Clients in {region} get <b>{pool}</b>, then {next}."),
             };
-            then(pattern, pool).set("region", region)
+            then(pattern, pool).say("region", region)
         })
         .collect();
     let pattern = match alone {
-        true => text("Everyone else gets <b>{pool}</b>"),
-        false => text("Everyone else gets <b>{pool}</b>, then {next}"),
+        true => text("Everyone else gets <b>{pool}</b>."),
+        false => text("Everyone else gets <b>{pool}</b>, then {next}."),
     };
     said.extend(plan.everyone.as_ref().map(|pool| then(pattern, pool)));
     said

@@ -27,7 +27,6 @@ struct Page {
     tabs: Tabs,
     types: Vec<(&'static str, &'static str)>,
     typed: Typed,
-    default_ttl: u32,
     faults: Faults,
     beside: Vec<String>,
     /// The fixed set stands by under a steered name.
@@ -117,7 +116,6 @@ fn page(visit_frame: Frame, shown: &Shown, typed: Typed, faults: Faults, asks_un
         frame: visit_frame,
         tabs: shown.tabs(Tab::Records),
         types: TYPES.iter().map(|word| (*word, word.parse().map(rdata::example).unwrap_or_default())).collect(),
-        default_ttl: shown.zone.default_ttl,
         beside: faults.beside(&FIELDS),
         faults,
         steered,

@@ -59,7 +59,6 @@ struct Steered {
     name: String,
     fqdn: String,
     types: String,
-    policy: String,
 }
 
 /// Types that the filter and the form offer.
@@ -203,14 +202,13 @@ fn row(shown: &Shown, key: &RecordKey, set: &RecordSet, is_steered: bool) -> Row
 }
 
 fn steered(shown: &Shown) -> Vec<Steered> {
-    let attached = shown.model.policies.iter().flat_map(|(id, policy)| policy.attach.iter().map(move |a| (id, a)));
+    let attached = shown.model.policies.values().flat_map(|policy| &policy.attach);
     let mut steered: Vec<Steered> = attached
-        .filter(|(_, attach)| attach.zone == shown.id)
-        .map(|(id, attach)| Steered {
+        .filter(|attach| attach.zone == shown.id)
+        .map(|attach| Steered {
             name: attach.name.relative_to(&shown.zone.fqdn),
             fqdn: without_dot(&attach.name),
             types: attach.types.iter().map(RecordType::to_string).collect::<Vec<_>>().join(", "),
-            policy: id.to_string(),
         })
         .collect();
     steered.sort_by(|a, b| a.fqdn.cmp(&b.fqdn));

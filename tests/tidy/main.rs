@@ -1,5 +1,8 @@
 //! Keeps the layers of `src/lib.rs`: who may name whom, and which modules stay pure.
 
+mod markup;
+mod texts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -140,18 +143,28 @@ fn is_test_file(file: &Path) -> bool {
 }
 
 fn source(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)
+    root("src").join(folder)
+}
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
+    files(directory, "rs")
+}
+
+/// In one order everywhere.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut files_of = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            files_of.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|known| known == extension) {
+            files_of.push(path);
         }
     }
-    files
+    files_of.sort();
+    files_of
 }

@@ -1,5 +1,6 @@
-//! Geo databases on disk: read at start, and again when a file is replaced. A file that cannot be
-//! used leaves the running database in place, with the reason as an event.
+//! Geo databases on disk: a file that the boot file names, else one that was uploaded, else the bundled one. Read
+//! at start, and again when a named file is replaced. A file that cannot be used leaves the running database in
+//! place, with the reason as an event.
 
 use std::fs;
 use std::io::Read;
@@ -11,8 +12,8 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::{Control, system_event};
 use crate::config::Config;
-use crate::control::{Control, system_event};
 use crate::geo::Base;
 use crate::health::EventKind;
 
@@ -26,11 +27,54 @@ const QUIET: Duration = Duration::from_secs(2);
 /// Looked at this often even when the kernel reports nothing, as on network file systems.
 const POLL: Duration = Duration::from_secs(60);
 
-/// Which files to use; `None` is the bundled location database, and no AS numbers.
+/// Where uploaded files are kept, in the data directory.
+const DIRECTORY: &str = "geo";
+
+/// Which files to use.
 #[derive(Debug, Clone)]
 pub struct GeoFiles {
+    /// Of uploaded files.
+    pub(super) dir: PathBuf,
     location: Option<PathBuf>,
     asn: Option<PathBuf>,
+}
+
+/// The two kinds of databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// Countries or cities; the first of `Base::databases`.
+    Location,
+    /// AS numbers.
+    Asn,
+}
+
+impl Database {
+    pub const ALL: [Database; 2] = [Database::Location, Database::Asn];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Database::Location => "location",
+            Database::Asn => "asn",
+        }
+    }
+
+    /// What names its file in the boot file.
+    pub fn field(self) -> &'static str {
+        match self {
+            Database::Location => "geo_location",
+            Database::Asn => "geo_asn",
+        }
+    }
+}
+
+/// Where a database comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// Named in the boot file, which wins.
+    Named(PathBuf),
+    Uploaded(PathBuf),
+    /// In the program; of AS numbers there is none.
+    Bundled,
 }
 
 /// When a file was changed, and its length; `None` where there is none.
@@ -38,17 +82,42 @@ pub type Stamp = Option<(SystemTime, u64)>;
 
 impl GeoFiles {
     pub fn of(config: &Config) -> Self {
-        GeoFiles { location: config.geo_location.clone(), asn: config.geo_asn.clone() }
+        let (location, asn) = (config.geo_location.clone(), config.geo_asn.clone());
+        GeoFiles { dir: config.data_dir.join(DIRECTORY), location, asn }
+    }
+
+    /// Where the database of a kind comes from.
+    pub fn source(&self, database: Database) -> Source {
+        let named = match database {
+            Database::Location => &self.location,
+            Database::Asn => &self.asn,
+        };
+        let uploaded = self.uploaded(database);
+        match named {
+            Some(path) => Source::Named(path.clone()),
+            None if uploaded.exists() => Source::Uploaded(uploaded),
+            None => Source::Bundled,
+        }
+    }
+
+    /// Where an uploaded database of a kind is kept.
+    pub(super) fn uploaded(&self, database: Database) -> PathBuf {
+        self.dir.join(format!("{}.mmdb", database.word()))
     }
 
     /// Decodes the files; the error names the file.
     pub fn load(&self) -> Result<Base, String> {
-        let location = match &self.location {
-            Some(path) => read(path)?,
-            None => BUNDLED.to_vec(),
-        };
-        let asn = self.asn.as_deref().map(read).transpose()?;
-        Base::from_mmdb(location, asn).map_err(|refusal| format!("{}: {}", self.names(), refusal.0))
+        let [location, asn] = Database::ALL.map(|database| self.source(database));
+        load(&location, &asn)
+    }
+
+    /// As `load`, with another file in the place of one; without a file, as it would be without an upload.
+    pub fn load_with(&self, database: Database, file: Option<&Path>) -> Result<Base, String> {
+        let other = file.map_or(Source::Bundled, |path| Source::Uploaded(path.to_owned()));
+        match database {
+            Database::Location => load(&other, &self.source(Database::Asn)),
+            Database::Asn => load(&self.source(Database::Location), &other),
+        }
     }
 
     /// As `load`; where that fails, the bundled database, with the reason to report.
@@ -62,11 +131,7 @@ impl GeoFiles {
         }
     }
 
-    fn names(&self) -> String {
-        let names: Vec<String> = self.paths().map(|path| path.display().to_string()).collect();
-        if names.is_empty() { "the bundled database".into() } else { names.join(" with ") }
-    }
-
+    /// Those of the boot file; only they are replaced by others.
     fn paths(&self) -> impl Iterator<Item = &Path> {
         [self.location.as_deref(), self.asn.as_deref()].into_iter().flatten()
     }
@@ -89,7 +154,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Swaps in each file newer than `known` until `stop`. Returns at once when only the bundled database is used.
+/// Swaps in each file newer than `known` until `stop`. Returns at once when the boot file names none.
 pub async fn watch(files: GeoFiles, mut known: Vec<Stamp>, control: Control, stop: CancellationToken) {
     if files.paths().next().is_none() {
         return;
@@ -114,16 +179,39 @@ pub async fn watch(files: GeoFiles, mut known: Vec<Stamp>, control: Control, sto
 
 async fn replace(files: &GeoFiles, control: &Control) {
     let loading = files.clone();
+    let named: Vec<String> = files.paths().map(|path| path.display().to_string()).collect();
+    let named = named.join(" with ");
     let loaded = tokio::task::spawn_blocking(move || loading.load()).await;
-    match loaded.unwrap_or_else(|_| Err(format!("{} could not be decoded", files.names()))) {
+    match loaded.unwrap_or_else(|_| Err(format!("{named} could not be decoded"))) {
         Ok(base) => {
-            let note = format!("{} was replaced on disk and is used from now on", files.names());
+            let note = format!("{named} was replaced on disk and is used from now on");
             let _ = control.set_geo(Arc::new(base), note).await;
         }
         Err(reason) => {
             tracing::error!("{reason}; the database before it stays in use");
             let cause = format!("{reason}; the database before it stays in use");
             control.note(system_event(EventKind::GeoDatabase, "geo database", "refused", cause)).await;
+        }
+    }
+}
+
+fn load(location: &Source, asn: &Source) -> Result<Base, String> {
+    let content = |source: &Source| source.path().map(read).transpose();
+    let (base, asn_file) = (content(location)?.unwrap_or_else(|| BUNDLED.to_vec()), content(asn)?);
+    Base::from_mmdb(base, asn_file).map_err(|refusal| format!("{}: {}", names(&[location, asn]), refusal.0))
+}
+
+fn names(sources: &[&Source]) -> String {
+    let names: Vec<String> =
+        sources.iter().filter_map(|source| source.path()).map(|path| path.display().to_string()).collect();
+    if names.is_empty() { "the bundled database".into() } else { names.join(" with ") }
+}
+
+impl Source {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Source::Named(path) | Source::Uploaded(path) => Some(path),
+            Source::Bundled => None,
         }
     }
 }
