@@ -7,8 +7,10 @@ const shown = element =>
   element.checkVisibility({ visibilityProperty: true }) &&
   element.getClientRects().length > 0 &&
   !element.closest("[aria-hidden=true]");
+// A button that says how long it stays is called as it is without the seconds.
+const named = text => plain(text).replace(/ \d+ s$/, "");
 const called = element =>
-  [element.getAttribute("aria-label"), element.innerText, element.value].some(text => plain(text) === words);
+  [element.getAttribute("aria-label"), element.innerText, element.value].some(text => named(text) === words);
 const fields = () => {
   const labels = [...document.querySelectorAll("label, legend")].filter(label => plain(label.innerText) === words);
   const labelled = labels.map(label => label.control ?? label.parentElement.querySelector("input, select, textarea"));
