@@ -98,7 +98,9 @@ pub fn router(web: Web) -> Router {
     }
     router
         .merge(ui::routes(&web))
-        .fallback(|| async { Problem::not_found("Nothing is at this address. /api/v1/openapi.json lists what the API has.") })
+        .fallback(|| async {
+            Problem::not_found("Nothing is at this address. /api/v1/openapi.json lists what the API has.")
+        })
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

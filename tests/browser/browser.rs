@@ -1,19 +1,23 @@
 //! What a person does with a page, by the words that stand on it: go, click (counted), fill in, read. Every
 //! wait is for something to become true, with a deadline; nothing waits by the clock.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
-use thirtyfour::components::SelectElement;
 use thirtyfour::error::WebDriverResult;
 use thirtyfour::{Cookie, WebElement};
 
 use crate::driver::Driver;
-use crate::server::{Server, until};
+use crate::server::{DEADLINE, Server};
 
 /// The admin of the demo with the password that its greeting shows.
 pub fn demo_admin(server: &Server) -> (&str, &str) {
     let line = server.greeting.lines().find_map(|line| line.split_once(" as demo with the password "));
     ("demo", line.expect("a password in the greeting").1.trim())
 }
+
+/// What an admin gives to new people.
+const GIVEN: &str = "the first of two";
 
 const FIND: &str = include_str!("find.js");
 
@@ -52,6 +56,27 @@ impl Browser {
         self.clicks = 0;
     }
 
+    /// Signs in as somebody whom an admin made just now: the first thing is a password of their own.
+    pub async fn sign_in_first(&mut self, server: &Server, user: &str, role: &str) {
+        let made = json!({ "id": user, "role": role, "password": GIVEN });
+        server.post("/api/v1/users", made).await;
+        self.goto("/login").await;
+        self.fill("Login name", user).await;
+        self.fill("Password", GIVEN).await;
+        self.click("Sign in").await;
+        self.wait_for_path("/account/password").await;
+        self.fill("Your password", GIVEN).await;
+        self.fill("New password", "the second of two").await;
+        self.click("Change password").await;
+        self.wait_for_path("/").await;
+        self.clicks = 0;
+    }
+
+    /// The same server after a restart, on the port that it has now.
+    pub fn follow(&mut self, server: &Server) {
+        self.base = format!("http://{}", server.http);
+    }
+
     pub async fn goto(&self, path: &str) {
         self.driver.web.goto(format!("{}{path}", self.base)).await.expect("the page loads");
     }
@@ -66,12 +91,6 @@ impl Browser {
         self.act("click", words, async |element| element.click().await).await;
     }
 
-    /// Clicks what a CSS selector finds first, and counts it: for what has no words of its own.
-    pub async fn click_at(&mut self, selector: &str) {
-        self.clicks += 1;
-        self.act("at", selector, async |element| element.click().await).await;
-    }
-
     /// Replaces what stands in the field that is called `label`.
     pub async fn fill(&self, label: &str, text: &str) {
         let fill = async |element: &WebElement| {
@@ -81,17 +100,9 @@ impl Browser {
         self.act("fill", label, fill).await;
     }
 
-    /// Chooses the option that reads `option` in the list that is called `label`, and counts it as a click.
-    pub async fn choose(&mut self, label: &str, option: &str) {
-        self.clicks += 1;
-        let choose =
-            async |element: &WebElement| SelectElement::new(element).await?.select_by_visible_text(option).await;
-        self.act("fill", label, choose).await;
-    }
-
     /// What stands in the field that is called `label`.
     pub async fn value(&self, label: &str) -> String {
-        let element = until(label, async || self.find("fill", label).await).await;
+        let element = self.until(label, async || self.find("fill", label).await).await;
         element.value().await.expect("a value").unwrap_or_default()
     }
 
@@ -117,13 +128,18 @@ impl Browser {
         url.strip_prefix(&self.base).unwrap_or(&url).to_owned()
     }
 
+    /// True when `words` can be read on the page now.
+    pub async fn reads(&self, words: &str) -> bool {
+        self.text().await.contains(words)
+    }
+
     /// Until `words` can be read on the page.
     pub async fn wait_for(&self, words: &str) {
-        until(&format!("{words:?} on the page"), async || self.text().await.contains(words).then_some(())).await;
+        self.until(&format!("{words:?} on the page"), async || self.text().await.contains(words).then_some(())).await;
     }
 
     pub async fn wait_for_path(&self, path: &str) {
-        until(path, async || (self.path().await == path).then_some(())).await;
+        self.until(path, async || (self.path().await == path).then_some(())).await;
     }
 
     /// Reloads until `words` can be read on the page.
@@ -132,7 +148,7 @@ impl Browser {
             self.reload().await;
             self.text().await.contains(words).then_some(())
         };
-        until(&format!("{words:?} on the page"), seen).await;
+        self.until(&format!("{words:?} on the page"), seen).await;
     }
 
     pub async fn set_cookie(&self, name: &str, value: &str) {
@@ -172,6 +188,21 @@ impl Browser {
         assert!(complaints.is_empty(), "the console says: {complaints:#?}");
     }
 
+    /// Asks again until `check` returns something; a failure says what the page reads.
+    async fn until<T>(&self, what: &str, check: impl AsyncFn() -> Option<T>) -> T {
+        let begin = Instant::now();
+        loop {
+            if let Some(found) = check().await {
+                return found;
+            }
+            if begin.elapsed() > DEADLINE {
+                let (path, text) = (self.path().await, self.text().await);
+                panic!("{what} did not come about within {DEADLINE:?}; {path} reads: {text}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn find(&self, how: &str, words: &str) -> Option<WebElement> {
         let found = self.driver.web.execute(FIND, vec![json!(how), json!(words)]).await.ok()?;
         found.element().ok()
@@ -180,6 +211,6 @@ impl Browser {
     /// Again and again until it works: the page may still be coming, or be just about to change.
     async fn act(&self, how: &str, words: &str, act: impl AsyncFn(&WebElement) -> WebDriverResult<()>) {
         let what = format!("{words:?} ({how}) on {}", self.path().await);
-        until(&what, async || act(&self.find(how, words).await?).await.ok()).await;
+        self.until(&what, async || act(&self.find(how, words).await?).await.ok()).await;
     }
 }

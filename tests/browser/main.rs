@@ -5,11 +5,15 @@
 #[path = "../e2e/backend.rs"]
 mod backend;
 mod browser;
+mod changes;
 mod driver;
+mod operating;
 mod pages;
+mod roles;
 #[allow(dead_code, reason = "shared with tests/e2e, which uses all of it")]
 #[path = "../e2e/server.rs"]
 mod server;
 mod sign_in;
 mod tour;
 mod wizard;
+mod world;

@@ -15,6 +15,7 @@ pub const PAGES: &[Stop] = &[
     stop("/account", &["/account"]),
     stop("/account/password", &["/account/password"]),
     stop("/account/totp", &["/account/totp"]),
+    stop("/api", &["/api"]),
     stop("/audit", &["/audit"]),
     stop("/draft", &["/draft"]),
     stop("/explain", &["/explain", "/explain?client=81.2.69.160&name=geo.demo.northing.test&type=A"]),
@@ -26,6 +27,7 @@ pub const PAGES: &[Stop] = &[
     stop("/monitors/{monitor}", &["/monitors/demo-web"]),
     stop("/names", &["/names"]),
     stop("/names/new", &["/names/new"]),
+    stop("/names/tests", &["/names/tests"]),
     stop("/names/{name}", &["/names/geo.demo.northing.test"]),
     stop("/names/{name}/delete", &["/names/geo.demo.northing.test/delete"]),
     stop("/pools", &["/pools"]),
@@ -75,6 +77,7 @@ pub const PAGES: &[Stop] = &[
 /// Pages that are not looked at: streams, what is saved or plain text instead of a page, what needs an entity of
 /// its own, and forms that only come with errors.
 pub const UNSEEN: &[&str] = &[
+    "/api/try",
     "/live",
     "/explain/keep",
     "/history/{key}",
@@ -84,6 +87,7 @@ pub const UNSEEN: &[&str] = &[
     "/regions/{id}/delete",
     "/regions/{id}/edit",
     "/settings/about/{licence}",
+    "/settings/geo-data/{kind}/back",
     "/zones/{zone}/export",
 ];
 

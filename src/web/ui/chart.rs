@@ -94,7 +94,9 @@ impl Chart {
             let value = step * at as f64;
             let unit = if at == lines { format!(" {}", self.unit.to_html(language)) } else { String::new() };
             let y = (y(value) - 4.0).max(10.0);
-            let _ = write!(out, "<text class=\"axis halo\" x=\"0\" y=\"{y:.0}\">{}{unit}</text>", figure_text(value));
+            // A step below a tenth needs its second digit, or neighbours would read alike.
+            let figure = if step < 0.1 { format!("{value:.2}") } else { figure_text(value) };
+            let _ = write!(out, "<text class=\"axis halo\" x=\"0\" y=\"{y:.0}\">{figure}{unit}</text>");
         }
         self.times(&mut out);
         self.marks(&mut out, language);

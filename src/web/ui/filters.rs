@@ -163,7 +163,9 @@ pub fn figure_text(number: f64) -> String {
         n if n >= 999_500.0 => format!("{:.1}M", number / 1e6),
         n if n >= 999.5 => format!("{:.1}k", number / 1e3),
         n if n >= 10.0 || n.fract() == 0.0 => format!("{number:.0}"),
-        _ => format!("{number:.1}"),
+        n if n >= 0.1 => format!("{number:.1}"),
+        n if n < 0.005 => "0".to_owned(),
+        _ => format!("{number:.2}"),
     }
 }
 
@@ -181,8 +183,8 @@ mod tests {
 
     #[test]
     fn figures_have_few_digits() {
-        let said = [0.0, 0.4, 9.94, 317.4, 999.6, 18_400.0, 2_100_000.0].map(figure_text);
-        assert_eq!(said, ["0", "0.4", "9.9", "317", "1.0k", "18.4k", "2.1M"]);
+        let said = [0.0, 0.001, 0.04, 0.4, 9.94, 317.4, 999.6, 18_400.0, 2_100_000.0].map(figure_text);
+        assert_eq!(said, ["0", "0", "0.04", "0.4", "9.9", "317", "1.0k", "18.4k", "2.1M"]);
     }
 
     #[test]

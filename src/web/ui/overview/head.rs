@@ -83,9 +83,7 @@ impl Head {
                 .set("up", shown.up)
                 .set("of", shown.of),
             _ if geo_days.is_none() => text("Nothing is known about where clients are"),
-            _ if geo_is_old => {
-                text("Geo data is {n} days old").set("n", geo_days.unwrap_or_default())
-            }
+            _ if geo_is_old => text("Geo data is {n} days old").set("n", geo_days.unwrap_or_default()),
             _ => count(*names, "The one name answers as planned", "All {n} names answer as planned"),
         };
         let mut said = Vec::new();
@@ -142,7 +140,11 @@ fn causes(snapshot: &Snapshot, policy: &Policy, states: &PoolStates, now: Timest
         let pools = rule.answering.iter().take(NAMED).map(|pool| format!("<b>{pool}</b>"));
         // Ids are letters, digits and dashes: nothing in them to escape.
         let pools = pools.collect::<Vec<_>>().join(", ");
-        said.push(text("Its clients are answered from {pools}.").html("pools", pools));
+        let words = match rule.state {
+            PlanState::LastResort => text("No pool of it is up, so clients get {pools} all the same."),
+            _ => text("Its clients are answered from {pools}."),
+        };
+        said.push(words.html("pools", pools));
     }
     said
 }
@@ -151,7 +153,7 @@ fn missing(states: &PoolStates, pool: &Id<Pool>, now: Timestamp) -> Option<Text>
     let shown = states.get(pool)?;
     let seconds = (now.as_millisecond().unsigned_abs().saturating_sub(shown.since_ms)) / 1000;
     let words = match shown.state {
-        StateWord::Down if shown.since_ms > 0 => text("<b>{pool}</b> has been down for {time}."),
+        StateWord::Down if shown.since_ms > 0 && seconds >= 10 => text("<b>{pool}</b> has been down for {time}."),
         StateWord::Down => text("<b>{pool}</b> is down."),
         StateWord::Held => text("<b>{pool}</b> is up again and waits to take its clients back."),
         StateWord::Drained => text("<b>{pool}</b> is drained."),
@@ -209,7 +211,12 @@ mod tests {
             .collect();
         let health = HealthTable { pools, ..HealthTable::default() };
         let snapshot = Snapshot::compile(&model, &Arc::new(Base::empty()), &health, None);
-        let head = Head::of(&snapshot, &PoolStates::of(&model, &health), GeoSource::Bundled, Timestamp::from_second(1_000).unwrap());
+        let head = Head::of(
+            &snapshot,
+            &PoolStates::of(&model, &health),
+            GeoSource::Bundled,
+            Timestamp::from_second(1_000).unwrap(),
+        );
         let words = |text: &Text| text.to_html(Language::English);
         (words(&head.sentence), head.said.iter().map(words).collect())
     }

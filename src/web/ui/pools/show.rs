@@ -149,7 +149,7 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let Ok(scene) = Scene::of(visit, id).await else { return Vec::new() };
     let head = Head::of(visit, &scene, Tab::Endpoints, undo(before));
     let mut fragments = Vec::new();
-    let sentence = format!("<p id=\"pool-state\">{}</p>", head.sentence.to_html(visit.language));
+    let sentence = format!("<span id=\"pool-state\">{}</span>", head.sentence.to_html(visit.language));
     fragments.push(Fragment::new("pool-state", sentence));
     for row in rows(visit, &scene, &BTreeMap::new()) {
         let html = visit.render(&RowBeat { row: &row });

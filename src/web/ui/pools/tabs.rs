@@ -275,14 +275,7 @@ fn change(event: Event) -> Change {
         (EventKind::Certificate, _) => ("triangle-alert", "warnc"),
         _ => ("info", ""),
     };
-    Change {
-        at: event.at,
-        icon,
-        class,
-        what: latest::title(&event),
-        why: event.cause,
-        incident: event.incident,
-    }
+    Change { at: event.at, icon, class, what: latest::title(&event), why: event.cause, incident: event.incident }
 }
 
 async fn frame(visit: &Visit, scene: &Scene, tab: Tab) -> (Frame, Head) {

@@ -260,7 +260,8 @@ async fn internet(plan: &Plan) -> Line {
     });
     let found = timeout(PATIENCE, look).await;
     let below = text("Add the lines shown here to the zone {parent}, at its operator or registrar.");
-    let below = below.set("parent", zone.parent().map(|parent| parent.to_string()).unwrap_or_default());
+    let parent = zone.parent().map(|parent| parent.to_string()).unwrap_or_default();
+    let below = below.set("parent", parent.trim_end_matches('.'));
     match found {
         Ok(Ok(Ok(addresses))) if plan.servers.iter().any(|server| addresses.contains(&server.address)) => {
             Line::good(text("The internet gets its answers for this name already"), Vec::new())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::control::draft::Draft;
-use crate::model::{Check, Continent, Country, Edit, FieldError, Kind, Model, Name, Table};
+use crate::model::{Check, Continent, Country, Edit, FieldError, Kind, Model, Name, Table, builtin};
 
 /// In a zone's note, before the name that the first run is about.
 const NOTE: &str = "Made in the first run for ";
@@ -246,7 +246,7 @@ impl Plan {
         };
         let regional = self.pools.iter().filter_map(|(pool, region)| Some((pool, region.as_ref()?)));
         let mut rules: Vec<Value> = regional
-            .map(|(pool, region)| json!({ "name": region, "regions": [region], "steps": steps(pool) }))
+            .map(|(pool, region)| json!({ "name": title(region), "regions": [region], "steps": steps(pool) }))
             .collect();
         rules.push(json!({ "name": "Everyone else", "steps": steps(everyone) }));
         rules
@@ -282,6 +282,12 @@ pub fn slug(text: &str) -> String {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let slug: String = words.collect::<Vec<_>>().join("-").to_ascii_lowercase().chars().take(60).collect();
     if slug.is_empty() { "pool".into() } else { slug }
+}
+
+/// What a built-in region is called.
+fn title(region: &str) -> String {
+    let known = region.parse().ok().and_then(|id| builtin::regions().get(&id).map(|known| known.meta.name.clone()));
+    known.unwrap_or_else(|| region.to_owned())
 }
 
 /// The built-in region of a continent.

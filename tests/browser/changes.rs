@@ -1,0 +1,127 @@
+//! The way of a change: drafted, reviewed, published, taken back; by one admin, by two at once, without script.
+
+use tempfile::TempDir;
+
+use crate::browser::{Browser, Scripts};
+use crate::world::{self, NAME, ONE, TWO, US, answers};
+
+const REASON: &str = "Reason (goes to the audit log)";
+
+#[tokio::test]
+async fn a_draft_survives_a_restart_is_reviewed_published_and_undone() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut browser = Browser::open(&server, Scripts::On).await;
+    browser.sign_in_first(&server, "anna", "editor").await;
+    browser.goto("/pools/eu").await;
+    browser.fill("Weight of one", "0").await;
+    browser.click("Keep weights in the draft").await;
+    browser.wait_for("The weights of eu are kept in your draft.").await;
+    answers_both(&server).await;
+
+    // A page that follows nothing, so that nothing complains while there is no server.
+    browser.goto("/account").await;
+    assert!(server.stop(), "the server ends by itself");
+    let server = crate::server::Server::start(dir.path(), &[]);
+    browser.follow(&server);
+    browser.goto("/pools/eu").await;
+    browser.wait_for("1 change").await;
+    assert_eq!(browser.value("Weight of one").await, "0");
+
+    browser.click("Review and apply").await;
+    browser.wait_for("What this draft changes").await;
+    browser.wait_for("Names affected").await;
+    browser.fill(REASON, "Empty one").await;
+    browser.click("Publish").await;
+    browser.wait_for("Version 2 is live.").await;
+    answers(&server, NAME, &[TWO]).await;
+    browser.click("Undo").await;
+    browser.wait_for("Version 2 is undone: version 3 says what was live before.").await;
+    answers_both(&server).await;
+    browser.goto("/versions").await;
+    browser.wait_for("Empty one").await;
+    browser.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_was_slower_keeps_the_draft_sees_both_and_settles_it() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut anna = Browser::open(&server, Scripts::On).await;
+    anna.sign_in_first(&server, "anna", "admin").await;
+    let mut ben = Browser::open(&server, Scripts::On).await;
+    ben.sign_in_first(&server, "ben", "admin").await;
+
+    anna.goto("/pools/eu").await;
+    anna.fill("Weight of one", "0").await;
+    anna.click("Keep weights in the draft").await;
+    anna.wait_for("kept in your draft").await;
+    anna.click("Review and apply").await;
+    anna.wait_for("What this draft changes").await;
+
+    ben.goto("/pools/eu").await;
+    assert_ne!(ben.value("Weight of one").await, "0", "a draft is its author's");
+    ben.fill("Weight of two", "0").await;
+    ben.click("Keep weights in the draft").await;
+    ben.click("Review and apply").await;
+    ben.fill(REASON, "Empty two").await;
+    ben.click("Publish").await;
+    ben.wait_for("Version 2 is live.").await;
+    answers(&server, NAME, &[ONE]).await;
+
+    anna.expect("status of 409");
+    anna.fill(REASON, "Empty one").await;
+    anna.click("Publish").await;
+    anna.wait_for("Somebody was faster. Your changes are kept as a draft.").await;
+    anna.wait_for("ben changed pool eu in version 2.").await;
+    let page = anna.text().await;
+    let both = page.split_once("What they made of it").expect("the version of ben").1;
+    let (theirs, mine) = both.split_once("What your draft says").expect("the version of anna");
+    let mine = mine.split_once("Take theirs").expect("a way to settle it").0;
+    assert!(theirs.contains("two") && mine.contains("one"), "{both}");
+    assert_eq!(anna.value(REASON).await, "Empty one");
+    answers(&server, NAME, &[ONE]).await;
+
+    anna.click("Keep mine").await;
+    anna.wait_for("What this draft changes").await;
+    assert!(!anna.reads("What they made of it").await);
+    anna.fill(REASON, "Empty one after all").await;
+    anna.click("Publish").await;
+    anna.wait_for("Version 3 is live.").await;
+    answers(&server, NAME, &[TWO]).await;
+    anna.finish().await;
+    ben.finish().await;
+}
+
+#[tokio::test]
+async fn without_script_a_pool_is_drained_and_a_weight_is_published() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut browser = Browser::open(&server, Scripts::Off).await;
+    browser.sign_in_first(&server, "anna", "editor").await;
+    browser.click("eu").await;
+    browser.click("Drain pool").await;
+    browser.wait_for("Drain eu?").await;
+    browser.wait_for("After").await;
+    browser.click("Drain").await;
+    browser.wait_for("eu gets no new clients from now on.").await;
+    answers(&server, NAME, &[US]).await;
+    browser.click("Undo").await;
+    browser.wait_for("eu is back on.").await;
+
+    browser.fill("Weight of two", "0").await;
+    browser.click("Keep weights in the draft").await;
+    browser.wait_for("The weights of eu are kept in your draft.").await;
+    browser.click("Review and apply").await;
+    browser.fill(REASON, "Empty two").await;
+    browser.click("Publish").await;
+    browser.wait_for("Version 2 is live.").await;
+    answers(&server, NAME, &[ONE]).await;
+    browser.finish().await;
+}
+
+async fn answers_both(server: &crate::server::Server) {
+    for address in [ONE, TWO] {
+        crate::server::until(address, async || server.dig(&[NAME]).contains(&address.to_owned()).then_some(())).await;
+    }
+}
