@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,6 +35,8 @@ const HEAD_WITHIN: Duration = Duration::from_secs(15);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 100;
+/// How long what is under way over HTTP/2 may take after a stop.
+const ENDED_WITHIN: Duration = Duration::from_secs(2);
 /// What an accept that failed, as for want of file descriptors, is followed by.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -100,7 +103,11 @@ impl HttpService {
         let Some(tls) = tls else {
             return self.http1(stream, client, None).await;
         };
-        let Ok(Ok(stream)) = tokio::time::timeout(HEAD_WITHIN, tls.accept(stream)).await else { return };
+        let accepted = tokio::select! {
+            () = self.stop.cancelled() => return,
+            accepted = tokio::time::timeout(HEAD_WITHIN, tls.accept(stream)) => accepted,
+        };
+        let Ok(Ok(stream)) = accepted else { return };
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => self.http2(stream, client).await,
             _ => self.http1(stream, client, Some(OverTls)).await,
@@ -122,16 +129,29 @@ impl HttpService {
     }
 
     async fn http2(self, stream: impl AsyncRead + AsyncWrite + Unpin, client: SocketAddr) {
-        let router = self.router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request, client, Some(OverTls)));
+        let (router, begun) = (self.router.clone(), Arc::new(AtomicBool::new(false)));
+        let asked = begun.clone();
+        let service = service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
+            answer(router.clone(), request, client, Some(OverTls))
+        });
+        // hyper waits without end for the first request, pings or not.
+        let silent = async {
+            tokio::time::sleep(HEAD_WITHIN).await;
+            if begun.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
         let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).max_concurrent_streams(MAX_STREAMS);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             _ = connection.as_mut() => {}
+            () = silent => {}
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+                // One that is still being set up does not hear of it.
+                let _ = tokio::time::timeout(ENDED_WITHIN, connection).await;
             }
         }
     }
@@ -144,6 +164,8 @@ async fn answer(
     client: SocketAddr,
     tls: Option<OverTls>,
 ) -> Result<Response<Body>, Infallible> {
+    // A socket for both families shows IPv4 clients as IPv6.
+    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
     request.extensions_mut().insert(ConnectInfo(client));
     if let Some(over) = tls {
         request.extensions_mut().insert(over);

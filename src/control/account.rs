@@ -128,7 +128,8 @@ impl Account {
             last_sign_in: None,
             disabled: false,
             must_change: false,
-            epoch: 0,
+            // Who comes after a deleted account of the same name inherits none of its sessions.
+            epoch: u64::try_from(created.as_millisecond()).unwrap_or_default(),
         }
     }
 

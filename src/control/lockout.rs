@@ -94,7 +94,8 @@ fn network(address: IpAddr) -> Option<IpAddr> {
 
 fn remember<K: Hash + Eq + Clone>(table: &mut HashMap<K, Tally>, key: K, tally: Tally) {
     if table.len() >= MAX_REMEMBERED && !table.contains_key(&key) {
-        let oldest = table.iter().min_by_key(|(_, tally)| tally.last).map(|(key, _)| key.clone());
+        // Who waits is forgotten last, so that a flood of names frees nobody.
+        let oldest = table.iter().min_by_key(|(_, tally)| (tally.tries, tally.last)).map(|(key, _)| key.clone());
         oldest.map(|key| table.remove(&key));
     }
     table.insert(key, tally);

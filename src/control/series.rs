@@ -203,6 +203,10 @@ impl Ring {
         if self.head == 0 {
             self.head = head;
         }
+        // A clock that was far ahead: what was counted then belongs to no time that is shown.
+        if self.head > head.saturating_add(self.cells as u64) {
+            *self = Ring { head, ..Ring::new(self.step_ms, self.cells) };
+        }
         if head <= self.head {
             return;
         }

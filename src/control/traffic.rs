@@ -55,7 +55,9 @@ impl Traffic {
             policies: Some(&slice.policies),
         };
         self.series.add(slice.at_ms, &counted);
-        let oldest = slice.at_ms.saturating_sub(WINDOW_MS);
+        let (newest, oldest) = (slice.at_ms, slice.at_ms.saturating_sub(WINDOW_MS));
+        // After the clock was set back, what lies ahead of it tells nothing.
+        self.recent.retain(|slice| slice.at_ms <= newest);
         self.recent.push_back(slice);
         while self.recent.front().is_some_and(|slice| slice.at_ms < oldest) {
             self.recent.pop_front();

@@ -78,7 +78,7 @@ impl Browser {
 
     async fn send(&mut self, method: Method, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
-        request = request.header("cookie", &self.cookie);
+        request = request.header("cookie", &self.cookie).header("accept", "text/html");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -132,7 +132,7 @@ async fn user(server: &Server, role: &str) -> Browser {
     assert_eq!(page.location, "/account/password", "{}", page.text);
     assert_eq!(browser.get("/").await.location, "/account/password", "nothing else is possible");
     browser.get("/account/password").await;
-    let page = browser.post("/account/password", &[("password", "the first of two"), ("new", PASSWORD)]).await;
+    let page = browser.post("/account/password", &[("password", "the first of two"), ("new_password", PASSWORD)]).await;
     assert_eq!(page.location, "/", "{}", page.text);
     browser.get("/account").await;
     browser
@@ -273,7 +273,8 @@ async fn sessions_survive_a_restart_and_end_with_a_change_of_the_account() {
         assert_eq!(browser.get("/account").await.status, StatusCode::OK, "as before the restart");
     }
 
-    let changed = ann.post("/account/password", &[("password", PASSWORD), ("new", "past the reef we sail")]).await;
+    let changed =
+        ann.post("/account/password", &[("password", PASSWORD), ("new_password", "past the reef we sail")]).await;
     assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.text);
     assert_eq!(ann.get("/account").await.status, StatusCode::OK, "goes on");
     assert!(second.get("/pools?tab=2").await.location.contains("was=ended"));

@@ -127,10 +127,11 @@ async fn password_page(visit: &Visit, status: StatusCode, faults: Faults) -> Res
 async fn change_password(visit: Visit, headers: HeaderMap, form: Form) -> Result<Response, Problem> {
     let account = own(&visit)?;
     let mut errors = proof(&visit, &account, &form).await.err().map_or_else(Vec::new, |error| vec![error]);
-    let new = form.raw("new");
-    errors.extend(check_password(&account.id, new).err().map(|error| FieldError { at: "new".into(), ..error }));
+    let new = form.raw("new_password");
+    errors
+        .extend(check_password(&account.id, new).err().map(|error| FieldError { at: "new_password".into(), ..error }));
     if errors.is_empty() && form.raw("password") == new {
-        errors.push(FieldError::new("new", "this is the password that you have", "choose another"));
+        errors.push(FieldError::new("new_password", "this is the password that you have", "choose another"));
     }
     if !errors.is_empty() {
         return Ok(password_page(&visit, StatusCode::UNPROCESSABLE_ENTITY, Faults::new(errors, "")).await);

@@ -14,7 +14,7 @@ use super::login::local;
 use super::text::Language;
 use super::visit::{here, language, render, theme};
 use crate::control::now;
-use crate::web::Problem;
+use crate::web::{DEADLINE, Problem};
 
 /// The most that is carried along, in bytes; a document is larger, and is still in its file.
 const MAX_KEPT: usize = 256 << 10;
@@ -39,7 +39,12 @@ impl Kept {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
         let path = here(&request);
-        let body = if is_form { to_bytes(request.into_body(), MAX_KEPT).await.ok() } else { None };
+        let body = match is_form {
+            true => {
+                tokio::time::timeout(DEADLINE, to_bytes(request.into_body(), MAX_KEPT)).await.ok().and_then(Result::ok)
+            }
+            false => None,
+        };
         let fields = body.and_then(|body| Form::parse(&body).ok()).map_or_else(Vec::new, |form| form.0);
         Kept { path, fields: fields.into_iter().filter(|(name, _)| !is_secret(name)).collect() }
     }

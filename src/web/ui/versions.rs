@@ -124,7 +124,8 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
     let changes =
         changes.map(|change| (format!("{}/{}", change.kind, change.id), pretty(&change.before), pretty(&change.after)));
     let changes = changes.collect();
-    let is_live = number == model.revision;
+    // One that is stored and about to be shown counts as live.
+    let is_live = number >= model.revision;
     let (mut since, mut unknown) = (Vec::new(), None);
     if !is_live && model.revision - number > MAX_BACK {
         unknown = Some(text("More than a thousand versions lie between; the review of restoring it works it out."));
@@ -214,7 +215,8 @@ async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Re
         Ok(published) => {
             let said = text("Version {n} is live: it says what version {old} said.");
             let said = said.set("n", published.revision).set("old", number);
-            visit.session.say(Notice { text: said, undo: Some(published.revision) });
+            let undo = (!published.sentences.is_empty()).then_some(published.revision);
+            visit.session.say(Notice { text: said, undo });
             Ok(see("/versions"))
         }
         Err(Refusal::Invalid(errors)) => {

@@ -162,8 +162,8 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
     if user.must_change && !matches!(request.uri().path(), CHANGE_PASSWORD | "/settings/theme" | "/settings/language") {
         return see(CHANGE_PASSWORD);
     }
-    let is_get = request.method() == Method::GET;
-    let fresh = is_get.then(|| web.sessions.rotate(request.headers(), now())).flatten();
+    let (is_get, headers, sessions) =
+        (request.method() == Method::GET, request.headers().clone(), web.sessions.clone());
     let visit = Visit::new(web, session.clone(), user, &request);
     if !visit.may(role) {
         let detail = format!("Needs the {role} role; you are {}. Ask an admin.", visit.user().role);
@@ -172,7 +172,8 @@ pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Reques
     request.extensions_mut().insert(session);
     request.extensions_mut().insert(visit);
     let mut response = next.run(request).await;
-    if let Some(cookie) = fresh {
+    // Only with an answer that carries it: a secret that nobody got would end the session.
+    if let Some(cookie) = is_get.then(|| sessions.rotate(&headers, now())).flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response

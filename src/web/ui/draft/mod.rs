@@ -117,8 +117,10 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
     let tests = Tests::despite(sheet.despite_tests);
     match visit.web.control.publish_draft(visit.author(), sheet.reason.clone(), tests).await {
         Ok(published) => {
+            // Somebody else may have published the same: that is theirs to take back.
+            let undo = (!published.sentences.is_empty()).then_some(published.revision);
             let said = text("Version {n} is live.").set("n", published.revision);
-            visit.session.say(Notice { text: said, undo: Some(published.revision) });
+            visit.session.say(Notice { text: said, undo });
             Ok(see(&back))
         }
         Err(Refusal::Invalid(errors)) => {

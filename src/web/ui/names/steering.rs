@@ -27,6 +27,7 @@ use super::text_edit::TextEdit;
 use super::{World, path, policy_of, tabs};
 use crate::answer::{PlanState, RuleState, policy_state};
 use crate::control::Refusal;
+use crate::control::draft::Drafted;
 use crate::control::preview::Preview;
 use crate::geo::{Split, SplitRule};
 use crate::model::{Edit, FieldError, Id, Kind, LastResort, Model, Name, Policy, Pool, Region, Rule, builtin};
@@ -671,10 +672,28 @@ pub async fn discard(visit: Visit, Path(name): Path<String>, _form: Form) -> Res
     let name = world.name(&name)?;
     let found = world.policy_of(&name).or_else(|| policy_of(&world.live, &name)).map(|(id, _)| id.clone());
     let Some(id) = found else { return Ok(see(&path(&name))) };
-    visit.web.control.discard_draft(&visit.user().id, Some((Kind::Policies, id.as_str()))).await?;
+    let user = &visit.user().id;
+    visit.web.control.discard_draft(user, Some((Kind::Policies, id.as_str()))).await?;
+    // A name that became steered in the draft gave its records up for that: they come back with it.
+    if policy_of(&world.live, &name).is_none() {
+        let draft = visit.draft().await;
+        let given_up = draft.edits.iter().filter(|edit| edit.kind == Kind::Records && edit.value.is_none());
+        let at_name = |edit: &&Drafted| edit.before.as_ref().is_some_and(|record| is_at(record, &name, &world.live));
+        for record in given_up.filter(at_name) {
+            visit.web.control.discard_draft(user, Some((Kind::Records, &record.id))).await?;
+        }
+    }
     visit.say(text("Your draft of {name} is discarded.").set("name", super::shown(&name)));
     let there = policy_of(&visit.model(), &name).is_some() || super::is_plain(&visit.model(), &name);
     Ok(see(&if there { path(&name) } else { "/names".into() }))
+}
+
+/// True for a record set, as JSON, whose owner is `name`.
+fn is_at(record: &Value, name: &Name, model: &Model) -> bool {
+    let field = |field| record.get(field).and_then(Value::as_str);
+    let zone = field("zone").and_then(|zone| model.zones.get(&zone.parse().ok()?));
+    let owner = field("name").and_then(|owner| Name::parse(owner, zone.map(|zone| &zone.fqdn)).ok());
+    owner.as_ref() == Some(name)
 }
 
 fn rules_of(policy: &Policy) -> Vec<Value> {

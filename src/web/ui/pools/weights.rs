@@ -1,6 +1,6 @@
 //! The weights of a pool as one form: each field checked, all errors at once, then kept in the draft.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::response::Response;
 use serde_json::Value;
@@ -37,12 +37,18 @@ pub async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Re
 pub async fn discard(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
     let user = visit.user().id.clone();
-    for endpoint in scene.pool.members.iter().map(|member| &member.endpoint) {
-        if scene.draft.of(Kind::Endpoints, endpoint.as_str()).is_some() && scene.live.endpoints.contains_key(endpoint) {
+    visit.web.control.discard_draft(&user, Some((Kind::Pools, scene.id.as_str()))).await?;
+    // Endpoints that the draft took out are no longer among the drafted members; new ones not among the live.
+    let live = scene.live_pool().map_or(&[][..], |pool| &pool.members);
+    let members: BTreeSet<_> = scene.pool.members.iter().chain(live).map(|member| &member.endpoint).collect();
+    for endpoint in members {
+        let holds = |pool: &Pool| pool.members.iter().any(|member| member.endpoint == *endpoint);
+        let is_elsewhere = scene.drafted.pools.iter().any(|(id, pool)| *id != scene.id && holds(pool));
+        let goes_back = scene.live.endpoints.contains_key(endpoint) || !is_elsewhere;
+        if goes_back && scene.draft.of(Kind::Endpoints, endpoint.as_str()).is_some() {
             visit.web.control.discard_draft(&user, Some((Kind::Endpoints, endpoint.as_str()))).await?;
         }
     }
-    visit.web.control.discard_draft(&user, Some((Kind::Pools, scene.id.as_str()))).await?;
     visit.say(text("The change of {pool} is discarded.").set("pool", &scene.id));
     Ok(see(&if scene.live_pool().is_some() { scene.path() } else { "/pools".into() }))
 }
