@@ -165,16 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_thread_ends_within_a_second_and_its_counters_stay() {
+    fn a_stopped_thread_ends_and_its_counters_stay() {
         let mut running = start("127.0.0.1:0");
         let socket = client();
         exchange(&socket, &Ask::of("held.test", 1).bytes(), running.address);
         running.world.store(Arc::new(World::new()));
         exchange(&socket, &Ask::of("www.test", 1).bytes(), running.address);
-        let begun = Instant::now();
         running.stop.cancel();
         running.threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!(begun.elapsed() < Duration::from_secs(1));
         let counters = running.edge.counters();
         let replies: u64 = counters.iter().flat_map(|each| each.replies().map(|(_, _, n)| n).collect::<Vec<_>>()).sum();
         assert_eq!((counters.len(), replies), (2, 2));
