@@ -34,6 +34,12 @@ pub fn told<D: Display>(error: D, values: &dyn Values) -> Result<String> {
     Ok(super::told::told(&error.to_string(), language(values)))
 }
 
+/// What the machine says in English, by a section of `told`, in the reader's language.
+#[askama::filter_fn]
+pub fn fact<D: Display>(english: D, values: &dyn Values, section: &str) -> Result<String> {
+    Ok(super::told::fact(section, &english.to_string(), language(values)))
+}
+
 /// What another template of ours rendered.
 pub struct Markup(pub String);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::answer::Snapshot;
 use crate::geo::Coverage;
-use crate::model::{Country, Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
+use crate::model::{Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
 use crate::web::ui::filters::{figure_text, percent_text};
 use crate::web::ui::text::{Language, Text, count, text};
 
@@ -201,15 +201,7 @@ pub fn summary(tokens: &[Token]) -> Vec<Text> {
     said
 }
 
-pub fn country_name(code: Country, language: Language) -> String {
-    builtin::country(code).map_or_else(
-        || code.to_string(),
-        |info| match language {
-            Language::English => info.name.clone(),
-            Language::Korean => info.name_ko.clone(),
-        },
-    )
-}
+pub use super::super::country::name as country_name;
 
 /// A token in words, for people.
 pub fn token_word(token: &Token, language: Language) -> String {
