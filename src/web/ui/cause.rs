@@ -19,10 +19,8 @@ pub fn of(kind: EventKind, cause: &str) -> Text {
         EventKind::Note => plain(cause),
         EventKind::Switch => fact("switched", cause),
         EventKind::Publish => fact("changes", cause),
-        EventKind::Endpoint
-        | EventKind::Pool
-        | EventKind::Certificate
-        | EventKind::GeoDatabase
-        | EventKind::System => fact("cause", cause),
+        EventKind::Endpoint | EventKind::Pool | EventKind::Certificate | EventKind::GeoDatabase | EventKind::System => {
+            fact("cause", cause)
+        }
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::Page;
 use super::filters;
 use super::frame::{Frame, MENU, Place};
+use super::sentence::region_title;
 use super::state::{PoolStates, StateWord};
 use super::text::{Language, Text, fact, plain, text};
 use super::visit::Visit;
@@ -133,7 +134,10 @@ fn find(model: &Model, q: &str, role: Role, language: Language) -> Vec<Group> {
         group(
             "Regions",
             &words,
-            model.regions.iter().map(|(id, region)| entity("map", "/regions", id, &region.meta.name)),
+            model.regions.iter().map(|(id, region)| {
+                let (said, hit) = entity("map", "/regions", id, &region_title(id, region, language));
+                (format!("{said} {}", region.meta.name), hit)
+            }),
         ),
         group("Zones", &words, zones(model)),
         group(

@@ -58,13 +58,15 @@ pub fn told(english: &str, language: Language) -> String {
         return english.to_owned();
     }
     let effort = Effort::new();
-    let said: Option<Vec<String>> =
-        sentences(english).into_iter().map(|sentence| effort.error(sentence)).collect();
+    let said: Option<Vec<String>> = sentences(english).into_iter().map(|sentence| effort.error(sentence)).collect();
     said.filter(|said| !said.is_empty()).map_or_else(|| english.to_owned(), |said| said.join(" "))
 }
 
-/// A fact, by a section of the facts. A full stop stays where there is one.
+/// A fact, by a section of the facts, or an error. A full stop stays where there is one.
 pub fn fact(section: &str, english: &str, language: Language) -> String {
+    if section == ERROR {
+        return told(english, language);
+    }
     if language == Language::English || english.len() > MAX_TOLD {
         return english.to_owned();
     }
@@ -242,79 +244,5 @@ fn patterns() -> &'static HashMap<String, Vec<Pattern>> {
     })
 }
 
-/// True for what pages can say in every language; for tests of what makes such English.
 #[cfg(test)]
-pub(crate) fn is_known(section: &str, english: &str) -> bool {
-    match section {
-        ERROR => told(english, Language::Korean) != english,
-        section => fact(section, english, Language::Korean) != english,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_known_again_with_the_words_in_it() {
-        for (english, korean) in [
-            (
-                "eu 1 is not an address. It has four parts, such as 192.0.2.10.",
-                "주소가 아닙니다: eu 1. 192.0.2.10처럼 네 부분으로 씁니다.",
-            ),
-            (
-                "Is too short. Use at least 12 characters; a few words in a row are good.",
-                "너무 짧습니다. 12자 이상으로 하십시오. 단어 몇 개를 이어 쓰면 좋습니다.",
-            ),
-            (
-                "line 3: 1 is already in eu; give each address once",
-                "3번째 줄: eu 풀에 이미 있습니다: 1. 주소는 한 번씩만 쓰십시오.",
-            ),
-            ("pools/eu weight: Is missing.", "pools/eu weight: 값이 없습니다."),
-            (
-                "No pool named eu-wset. Did you mean eu-west?",
-                "풀이 없습니다: eu-wset. 혹시 eu-west, 이것을 뜻하셨습니까?",
-            ),
-        ] {
-            assert_eq!(told(english, Language::Korean), korean);
-            assert_eq!(told(english, Language::English), english);
-        }
-    }
-
-    #[test]
-    fn half_a_translation_is_none() {
-        for english in ["", "Is empty. A remedy of tomorrow.", "{a} {b}", "한 is", "?", "."] {
-            assert_eq!(told(english, Language::Korean), english);
-            assert_eq!(fact("change", english, Language::Korean), english);
-        }
-        let unknown = "Pool eu: does what no version did.";
-        assert_eq!(fact("change", unknown, Language::Korean), unknown);
-    }
-
-    #[test]
-    fn what_somebody_named_is_never_taken_for_a_slot() {
-        let english = "Policy {id}: now steers {names}.";
-        assert_eq!(fact("change", english, Language::Korean), "정책 {id}: 새로 조정하는 이름 {names}.");
-    }
-
-    #[test]
-    fn every_slot_names_a_section_that_there_is_and_two_slots_have_letters_between_them() {
-        for (section, patterns) in patterns() {
-            for pattern in patterns {
-                for slot in &pattern.slots {
-                    let (Takes::Section(of) | Takes::SectionOrAny(of)) = &slot.takes else { continue };
-                    assert!(super::patterns().contains_key(of), "{section}: {}: no section {of}", pattern.says);
-                }
-                let between = pattern.pieces.iter().skip(1).rev().skip(1);
-                assert!(between.clone().all(|piece| !piece.is_empty()), "{section}: {}", pattern.says);
-            }
-        }
-    }
-
-    #[test]
-    fn a_text_made_to_be_hard_is_left_alone_soon() {
-        let hard = format!("check {}", ": , of ; rule is now: → next ".repeat(120));
-        assert_eq!(fact("cause", &hard[..MAX_TOLD.min(hard.len())], Language::Korean).is_empty(), false);
-        assert!(!fact("change", &format!("Policy a: {}", "rule a was: ; is now: ".repeat(150)), Language::Korean).is_empty());
-    }
-}
+mod tests;

@@ -107,8 +107,7 @@ pub fn kind_word(kind: Kind) -> Text {
 /// Countries by name, the first few.
 pub fn places(codes: &[String]) -> Text {
     let named = |language| {
-        let shown: Vec<String> =
-            codes.iter().take(MAX_PLACES).map(|code| country::named(code, language)).collect();
+        let shown: Vec<String> = codes.iter().take(MAX_PLACES).map(|code| country::named(code, language)).collect();
         match codes.len().saturating_sub(MAX_PLACES) {
             0 => shown.join(", "),
             more => format!("{}, +{more}", shown.join(", ")),

@@ -12,6 +12,7 @@ use crate::health::{Family, HealthTable, PoolState};
 use crate::model::{Country, Model, builtin};
 use crate::web::ui::country;
 use crate::web::ui::filters::{percent_text, span};
+use crate::web::ui::sentence::region_title;
 use crate::web::ui::text::{Language, Text, count, fact, plain, text};
 
 /// Records of an answer that are shown large; the rest is counted.
@@ -89,8 +90,8 @@ impl Reader {
                 country.map_or_else(|| city.clone(), |country| format!("{city}, {}", self.country(country)))
             }
             Who::Region(id) => {
-                let name = model.regions.get(id).map(|region| region.meta.name.clone()).unwrap_or_default();
-                if name.is_empty() { id.to_string() } else { name }
+                let known = model.regions.get(id);
+                known.map_or_else(|| id.to_string(), |region| region_title(id, region, self.language))
             }
         }
     }
@@ -288,14 +289,16 @@ fn place(reader: &Reader, world: &World, steering: &SteeringTrace) -> Step {
     let parts: Vec<String> = client.city.clone().into_iter().chain(country).collect();
     let place = match (parts.is_empty(), &client.continent) {
         (false, _) => plain(parts.join(", ")),
-        (true, Some(continent)) => plain(continent),
+        (true, Some(continent)) => fact("continent", continent),
         (true, None) => text("Place unknown"),
     };
     let by = match client.source {
         crate::answer::ClientSource::Ecs => {
             text("From client subnet {network} sent by the resolver.").set("network", &client.address)
         }
-        crate::answer::ClientSource::Resolver => text("From {resolver}.").fact("resolver", "placed", &client.source_reason),
+        crate::answer::ClientSource::Resolver => {
+            text("From {resolver}.").fact("resolver", "placed", &client.source_reason)
+        }
     };
     let mut below = vec![by];
     below.extend(client.asn.map(|asn| plain(format!("AS{asn}."))));

@@ -35,7 +35,9 @@ pub fn why_not(reader: &Reader, world: &World, trace: &Trace, pool: &Id<Pool>) -
             Standing::NoWeight => text("{pool} has weight 0 in step {n}, so it never answers.").set("n", step),
             Standing::CanaryAlone => text("{pool} is a canary: it answers only beside a healthy pool of its step."),
             Standing::Shed => text("{pool} leaves a part of its clients to the next pools, and these are among them."),
-            Standing::NotServing => text("{pool} cannot answer now: {reason}.").fact("reason", "decision", &used.reason),
+            Standing::NotServing => {
+                text("{pool} cannot answer now: {reason}.").fact("reason", "decision", &used.reason)
+            }
             Standing::Kept => text("{pool} may answer, but others of its step come first for these clients."),
         });
         said.extend(since(reader, &world.health, pool.as_str()).filter(|_| used.standing == Standing::NotServing));
@@ -50,9 +52,10 @@ pub fn why_not(reader: &Reader, world: &World, trace: &Trace, pool: &Id<Pool>) -
                 RuleVerdict::NotReached => {
                     text("Rule {n} “{rule}” uses {pool}, but a rule before it matches these clients.")
                 }
-                RuleVerdict::PassedOver | RuleVerdict::Matches => {
-                    text("Rule {n} “{rule}” uses {pool}, but does not match: {reason}.").fact("reason", "decision", &trace.reason)
-                }
+                RuleVerdict::PassedOver | RuleVerdict::Matches => text(
+                    "Rule {n} “{rule}” uses {pool}, but does not match: {reason}.",
+                )
+                .fact("reason", "decision", &trace.reason),
             };
             sentence.set("n", at + 1).set("rule", &rule.name)
         }));

@@ -181,10 +181,13 @@ fn state(word: &str) -> Text {
 fn when(story: &Story, now: Timestamp) -> Text {
     let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
     let clock = |at: Timestamp| at.strftime("%H:%M").to_string();
-    let dated = |at: Timestamp| at.strftime("%-d %b %H:%M").to_string();
+    let dated = |at: Timestamp, language| {
+        let form = format!("{} %H:%M", filters::day_form(language));
+        at.strftime(&form).to_string()
+    };
     let (starts, is_today) = (story.starts, day(story.starts) == day(now));
     let end = story.ends.filter(|_| story.plot != Plot::Notice);
-    let from = if is_today { clock(starts) } else { dated(starts) };
+    let from = |language| if is_today { clock(starts) } else { dated(starts, language) };
     let pattern = match (story.is_open, end, is_today) {
         (true, _, true) => "Today {from} to now",
         (true, _, false) => "{from} to now",
@@ -193,8 +196,8 @@ fn when(story: &Story, now: Timestamp) -> Text {
         (_, None, true) => "Today {from}",
         (_, None, false) => "{from}",
     };
-    let to = end.map(|end| if day(end) == day(starts) { clock(end) } else { dated(end) });
-    text(pattern).set("from", from).set("to", to.unwrap_or_default())
+    let to = |language| end.map(|end| if day(end) == day(starts) { clock(end) } else { dated(end, language) });
+    text(pattern).each("from", from).each("to", |language| to(language).unwrap_or_default())
 }
 
 /// A length of time; seconds where it is short.

@@ -9,9 +9,9 @@ use super::super::export;
 use super::super::filters;
 use super::super::frame::{Frame, Place};
 use super::super::state::{PoolShown, PoolStates, StateWord};
+use super::super::text::Language;
 use super::super::text::text;
 use super::super::visit::Visit;
-use super::super::text::Language;
 use super::{models, names, place, policies, uses};
 use crate::control::outcomes::Outcomes;
 use crate::model::{Id, Model, Pool};
@@ -189,7 +189,8 @@ fn exported(visit: &Visit, asked: &Asked) -> Vec<Exported> {
     let found = search(&live, &states, asked);
     let rows = rows(visit, &live, &live, &found);
     // What programs read is the same in every language.
-    let place = |id: &str| found.iter().find(|found| found.id.as_str() == id).map(|found| place(found.pool, Language::English));
+    let place =
+        |id: &str| found.iter().find(|found| found.id.as_str() == id).map(|found| place(found.pool, Language::English));
     let export = |row: Row| Exported {
         place: place(&row.id).unwrap_or_default(),
         pool: row.id,

@@ -276,7 +276,14 @@ fn change(event: Event) -> Change {
         (EventKind::Certificate, _) => ("triangle-alert", "warnc"),
         _ => ("info", ""),
     };
-    Change { at: event.at, icon, class, what: latest::title(&event), why: cause::of_event(&event), incident: event.incident }
+    Change {
+        at: event.at,
+        icon,
+        class,
+        what: latest::title(&event),
+        why: cause::of_event(&event),
+        incident: event.incident,
+    }
 }
 
 async fn frame(visit: &Visit, scene: &Scene, tab: Tab) -> (Frame, Head) {

@@ -8,6 +8,7 @@ use crate::geo::Coverage;
 use crate::model::{Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
 use crate::web::ui::filters::{figure_text, percent_text};
 use crate::web::ui::text::{Language, Text, count, text};
+use crate::web::ui::told;
 
 /// The regions of a model as they cover the world.
 pub enum Cover {
@@ -206,7 +207,7 @@ pub use super::super::country::name as country_name;
 /// A token in words, for people.
 pub fn token_word(token: &Token, language: Language) -> String {
     match token {
-        Token::Continent(continent) => continent.name().to_owned(),
+        Token::Continent(continent) => told::fact("continent", continent.name(), language),
         Token::Country(code) => country_name(*code, language),
         Token::Subdivision(part) => {
             builtin::subdivision(*part).map_or_else(|| part.to_string(), |info| format!("{} ({part})", info.name))
@@ -214,6 +215,6 @@ pub fn token_word(token: &Token, language: Language) -> String {
         Token::Asn(asn) => format!("AS{asn}"),
         Token::Cidr(network) => network.to_string(),
         Token::Region(id) => id.to_string(),
-        Token::Unknown => "unknown".to_owned(),
+        Token::Unknown => told::fact("continent", "unknown", language),
     }
 }
