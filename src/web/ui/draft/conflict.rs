@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::review::kind_word;
 use crate::control::draft::{Conflict, Draft, Drafted};
 use crate::model::{Change, Edit, Line, Model, Revision, lines};
 use crate::web::Problem;
@@ -16,7 +17,7 @@ const MAX_SHOWN: usize = 20;
 /// One thing that both changed.
 pub struct Shown {
     pub kind: &'static str,
-    pub word: &'static str,
+    pub word: Text,
     pub id: String,
     /// Who, when and in which version.
     pub by: Option<Revision>,
@@ -31,7 +32,7 @@ impl Shown {
             Some(by) => text("{who} changed {kind} {id} in version {n}.").set("who", &by.author).set("n", by.number),
             None => text("{kind} {id} was changed meanwhile."),
         }
-        .set("kind", self.word)
+        .say("kind", self.word.clone())
         .set("id", &self.id)
     }
 }
@@ -58,7 +59,7 @@ pub async fn shown(visit: &Visit, draft: &Draft) -> Result<Vec<Shown>, Problem> 
         };
         found.push(Shown {
             kind: mine.kind.as_str(),
-            word: mine.kind.singular(),
+            word: kind_word(mine.kind),
             by,
             theirs: lines(&was, &model, &change(&theirs)),
             mine: lines(&was, &wanted, &change(&mine.value)),
