@@ -306,7 +306,7 @@ fn head(one: &Meanwhile, edit: &Edit, now: Timestamp) -> Text {
             text("Your draft of {kind} {id} changed {ago} ago, in another window.").say("ago", ago(*at))
         }
     };
-    said.set("kind", edit.kind.singular()).set("id", &edit.id)
+    said.fact("kind", "kind", edit.kind.singular()).set("id", &edit.id)
 }
 
 impl Page {

@@ -115,10 +115,20 @@ pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
 /// time to those who want it.
 #[askama::filter_fn]
 pub fn time(at: &Timestamp, values: &dyn Values) -> Result<Safe<String>> {
-    let age = now(values).duration_since(*at);
+    Ok(Safe(short_time(*at, values)))
+}
+
+/// Fills a slot of a text with a moment, as `time` shows it.
+#[askama::filter_fn]
+pub fn at<S: Say>(text: S, values: &dyn Values, slot: &'static str, at: &Timestamp) -> Result<Text> {
+    Ok(text.text().html(slot, short_time(*at, values)))
+}
+
+fn short_time(at: Timestamp, values: &dyn Values) -> String {
+    let age = now(values).duration_since(at);
     let form =
         if age.as_hours().abs() < 24 { "%H:%M".to_owned() } else { format!("{} %H:%M", day_form(language(values))) };
-    Ok(Safe(time_html(*at, &form)))
+    time_html(at, &form)
 }
 
 /// How a day of this year is written, for `strftime`: `21 Nov`, and in figures where months are no words.

@@ -72,8 +72,8 @@ pub fn fact(section: &str, english: &str, language: Language) -> String {
     }
     let (plain, end) = english.strip_suffix('.').map_or((english, ""), |plain| (plain, "."));
     let effort = Effort::new();
-    let whole = effort.say(section, english, 0);
-    let said = whole.or_else(|| effort.say(section, plain, 0).map(|said| said + end));
+    let said = effort.say(section, plain, 0).map(|said| said + end);
+    let said = said.or_else(|| effort.say(section, english, 0));
     said.unwrap_or_else(|| english.to_owned())
 }
 
