@@ -46,6 +46,8 @@ pub struct Period {
     pub after: Vec<Arc<Event>>,
     /// Only the newest of the period are there.
     pub cut: bool,
+    /// The oldest event that is still there, where the period begins before it; else when the period begins.
+    pub known_from: Timestamp,
 }
 
 impl Recent {
@@ -101,7 +103,7 @@ impl Recent {
         let to = to.unwrap_or(Timestamp::MAX);
         let since = filled.events.iter().filter(|event| event.at >= from);
         let (events, after) = since.cloned().partition(|event| event.at < to);
-        Some(Period { events, after, cut })
+        Some(Period { events, after, cut, known_from: from.max(oldest) })
     }
 }
 
@@ -150,6 +152,8 @@ impl Control {
         period.cut = period.events.len() >= MAX_EVENTS;
         period.events.truncate(MAX_EVENTS);
         period.events.reverse();
+        let before = EventFilter { to: Some(from), ..EventFilter::default() };
+        let has_older = !period.cut && !self.events(before, None, 1).await?.is_empty();
         // Sequences have no gaps, so that what followed lies in as many as there are in a page.
         let earlier = EventFilter { from: None, ..filter };
         let last = self.events(earlier, None, 1).await?.pop();
@@ -163,6 +167,8 @@ impl Control {
             at += MAX_PAGE as u64;
             period.after.extend(page.into_iter().rev().map(Arc::new));
         }
+        let oldest = period.events.first().or(period.after.first()).map_or(Timestamp::MAX, |event| event.at);
+        period.known_from = if has_older { from } else { from.max(oldest) };
         Ok(period)
     }
 }

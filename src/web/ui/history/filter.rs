@@ -180,6 +180,11 @@ impl Filters {
         (!self.is_now).then_some(self.to)
     }
 
+    /// False for pools that somebody left out.
+    pub fn wants(&self, pool: &str) -> bool {
+        self.pool.is_empty() || self.pool == pool
+    }
+
     pub fn admits(&self, story: &Story) -> bool {
         let is_name = |name: &String| name.trim_end_matches('.') == self.name;
         let about_pool = || {

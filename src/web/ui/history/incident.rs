@@ -8,10 +8,11 @@ use axum::response::Response;
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
-use super::super::text::text;
+use super::super::live::Fragment;
+use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
-use super::read;
 use super::row::Row;
+use super::{moves, read};
 use crate::control::token::Role;
 use crate::health::story::{self, Key, Story};
 use crate::health::{Event, EventKind};
@@ -27,10 +28,31 @@ const MAX_NOTE: usize = 1000;
 #[template(path = "ui/history_incident.html")]
 struct Incident {
     frame: Frame,
-    row: Row,
+    key: String,
+    /// Both rendered by their own templates.
+    head: Text,
+    told: Text,
     may_operate: bool,
     faults: Faults,
     note: String,
+}
+
+/// What it is, and what can be done about it.
+#[derive(Template)]
+#[template(path = "ui/history_incident_head.html")]
+struct Head<'r> {
+    row: &'r Row,
+    may_operate: bool,
+}
+
+/// What happened.
+#[derive(Template)]
+#[template(path = "ui/history_incident_told.html")]
+struct Told<'r> {
+    row: &'r Row,
+    may_operate: bool,
+    /// It is open already.
+    is_page: bool,
 }
 
 pub async fn show(visit: Visit, Path(key): Path<String>) -> Result<Response, Problem> {
@@ -41,7 +63,25 @@ pub async fn show(visit: Visit, Path(key): Path<String>) -> Result<Response, Pro
 async fn page(visit: &Visit, story: &Story, faults: Faults, note: String) -> Result<Incident, Problem> {
     let row = Row::of(story, visit);
     let frame = visit.frame(Place::History, row.title.clone()).await.under(text("History"), "/history");
-    Ok(Incident { frame, row, may_operate: visit.may(Role::Operator), faults, note })
+    let frame = if story.is_open { frame.live(format!("incident:{}", story.key)) } else { frame };
+    let [head, told] = parts(visit, &row)?.map(|html| text("{part}").html("part", html));
+    let may_operate = visit.may(Role::Operator);
+    Ok(Incident { frame, key: row.key, head, told, may_operate, faults, note })
+}
+
+fn parts(visit: &Visit, row: &Row) -> Result<[String; 2], Problem> {
+    let may_operate = visit.may(Role::Operator);
+    Ok([visit.render(&Head { row, may_operate })?, visit.render(&Told { row, may_operate, is_page: true })?])
+}
+
+/// The parts of the page of an event that goes on; they move until it is over, and once more then.
+pub async fn live(visit: &Visit, key: &str) -> Vec<Fragment> {
+    if !moves(visit) {
+        return Vec::new();
+    }
+    let Ok(story) = find(visit, key).await else { return Vec::new() };
+    let Ok([head, told]) = parts(visit, &Row::of(&story, visit)) else { return Vec::new() };
+    vec![Fragment::new("incident-head", head), Fragment::new("incident-told", told)]
 }
 
 pub async fn note(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Problem> {

@@ -18,7 +18,7 @@ use super::head::{Head, Tab};
 use super::{Scene, uses};
 use crate::answer::{PlanState, policy_state};
 use crate::health::{Event, EventKind};
-use crate::model::{Check, HealthyWhen, Monitor, Recovery};
+use crate::model::{Check, HealthyWhen, Model, Monitor, Recovery};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -259,10 +259,11 @@ pub async fn of_subjects(visit: &Visit, subjects: &BTreeSet<String>, most: usize
     let about = |event: &Event| subjects.contains(event.subject.split(' ').next().unwrap_or_default());
     // The first verdict after a start is no news.
     let events = visit.web.control.newest(|event| event.from != "unknown" && about(event), most).await?;
-    Ok(events.iter().map(|event| change(event)).collect())
+    let model = visit.model();
+    Ok(events.iter().map(|event| change(event, &model)).collect())
 }
 
-fn change(event: &Event) -> Change {
+fn change(event: &Event, model: &Model) -> Change {
     let (icon, class) = match (event.kind, event.to.as_str()) {
         (EventKind::Switch, _) => ("hand", ""),
         (_, "down") => ("octagon-x", "badc"),
@@ -275,7 +276,7 @@ fn change(event: &Event) -> Change {
         at: event.at,
         icon,
         class,
-        what: latest::title(event),
+        what: latest::title(event, model),
         why: cause::of_event(event),
         incident: event.incident,
     }
