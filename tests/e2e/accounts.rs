@@ -67,6 +67,28 @@ impl Browser {
         Page { status, location, text: response.text().await.unwrap() }
     }
 
+    /// What a page that follows `on` is told until `part` was among it, as id and HTML.
+    pub async fn first_update(&self, on: &str, part: &str) -> Vec<(String, String)> {
+        let on = form_urlencoded::Serializer::new(String::new()).append_pair("on", on).finish();
+        let request = self.http.get(format!("{}/live?{on}", self.base)).header("cookie", &self.cookie);
+        let mut response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let (mut waiting, mut told) = (Vec::new(), Vec::new());
+        while let Some(bytes) = response.chunk().await.unwrap() {
+            waiting.extend(bytes);
+            while let Some(end) = waiting.windows(2).position(|pair| pair == b"\n\n") {
+                let event: Vec<u8> = waiting.drain(..end + 2).collect();
+                if let Some(parts) = event.strip_prefix(b"data: ") {
+                    told.extend(serde_json::from_slice::<Vec<(String, String)>>(parts).unwrap());
+                }
+            }
+            if told.iter().any(|(id, _)| id == part) {
+                break;
+            }
+        }
+        told
+    }
+
     /// The same browser before a server that was started again.
     pub fn now_at(&mut self, server: &Server) {
         self.base = format!("http://{}", server.http);
