@@ -23,6 +23,7 @@ use super::map::{Borders, WorldMap};
 use super::state::{PoolShown, PoolStates, StateWord};
 use super::text::text;
 use super::visit::Visit;
+use crate::answer::PlanState;
 use crate::control::series::Span;
 use crate::control::token::Role;
 use crate::health::{Event, EventKind};
@@ -214,7 +215,7 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
     };
     let head = Head::of(&snapshot, &states, geo, visit.now);
     let figures = figures::figures(control, &snapshot, &head);
-    let (choices, shown) = choices(visit, &model, &asked);
+    let (choices, shown) = choices(visit, &model, &head, &asked);
     let map = shown.map(|(policy, name)| {
         let lands = visit.web.maps.lands(&snapshot, &policy);
         WorldMap::new(&model, &states, name, &lands, asked.borders())
@@ -253,8 +254,8 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
     }
 }
 
-/// Names by their policies, the busiest first, and the one that the map shows.
-fn choices(visit: &Visit, model: &Model, asked: &Asked) -> (Vec<Choice>, Option<(Id<Policy>, String)>) {
+/// Names by their policies, those in trouble first and then the busiest, and the one that the map shows.
+fn choices(visit: &Visit, model: &Model, head: &Head, asked: &Asked) -> (Vec<Choice>, Option<(Id<Policy>, String)>) {
     let mut rates: Vec<(f64, &Id<Policy>, &Arc<Policy>)> = {
         let traffic = visit.web.control.shared().traffic.lock();
         let used = model.policies.iter().filter(|(_, policy)| policy.enabled && !policy.attach.is_empty());
@@ -262,7 +263,11 @@ fn choices(visit: &Visit, model: &Model, asked: &Asked) -> (Vec<Choice>, Option<
         used.map(|(id, policy)| ((traffic.policy_rate(id) * 10.0).round(), id, policy)).collect()
     };
     // Without traffic the name with the most rules says the most.
-    rates.sort_by(|(a, _, of_a), (b, _, of_b)| b.total_cmp(a).then(of_b.rules.len().cmp(&of_a.rules.len())));
+    let state = |id: &Id<Policy>| head.astray_policies.get(id).copied().unwrap_or(PlanState::AsPlanned);
+    rates.sort_by(|(a, id_a, of_a), (b, id_b, of_b)| {
+        let by_state = state(id_a).cmp(&state(id_b));
+        by_state.then(b.total_cmp(a)).then(of_b.rules.len().cmp(&of_a.rules.len()))
+    });
     let name =
         |policy: &Policy| policy.attach.first().map(|attach| shown_name(&attach.name.to_string())).unwrap_or_default();
     let chosen = rates.iter().find(|(_, id, _)| id.as_str() == asked.name).or(rates.first());
