@@ -165,3 +165,44 @@ async fn arrive(request: Request, next: Next) -> Response {
 fn header_layer(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Id, Name, Pool};
+
+    /// What may stand at a place in a path.
+    fn is_parameter(segment: &str) -> bool {
+        segment.starts_with('{')
+    }
+
+    /// True where `value` can be what a parameter of this name stands for.
+    fn can_be(parameter: &str, value: &str) -> bool {
+        match parameter {
+            "{name}" => value.parse::<Name>().is_ok_and(|name| ui::name_path(&name) == format!("/names/{value}")),
+            "{number}" | "{key}" => value.parse::<u64>().is_ok(),
+            // Of one word each, which their own pages fix.
+            "{kind}" | "{licence}" => false,
+            _ => value.parse::<Id<Pool>>().is_ok(),
+        }
+    }
+
+    #[test]
+    fn no_route_hides_the_page_of_anything() {
+        let api = api::routes().into_iter().map(|route| route.path);
+        let paths: Vec<String> = api.chain(ui::paths().map(str::to_owned)).collect();
+        let split: Vec<Vec<&str>> = paths.iter().map(|path| path.split('/').collect()).collect();
+        let mut compared = 0;
+        for open in &split {
+            for fixed in split.iter().filter(|fixed| fixed.len() == open.len()) {
+                let pairs = || open.iter().zip(fixed);
+                let is_beside = pairs().all(|(a, b)| a == b || is_parameter(a) || is_parameter(b));
+                for (parameter, word) in pairs().filter(|(a, b)| is_beside && is_parameter(a) && !is_parameter(b)) {
+                    compared += 1;
+                    assert!(!can_be(parameter, word), "{} hides the {parameter} {word:?}", fixed.join("/"));
+                }
+            }
+        }
+        assert!(compared > 10, "only {compared} pairs");
+    }
+}

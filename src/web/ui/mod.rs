@@ -54,6 +54,8 @@ pub(super) use form::matches;
 pub use live::Streams;
 pub use login::Entrance;
 pub use map::Maps;
+#[cfg(test)]
+pub(super) use names::path as name_path;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
@@ -114,6 +116,12 @@ fn pages() -> Vec<Page> {
     pages.extend(api_page::pages());
     pages.extend(setup::pages());
     pages
+}
+
+/// The paths of all pages, for the test that none of them stands in the way of another.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    pages().into_iter().map(|page| page.path)
 }
 
 /// Every page, each behind its guard, and what pages need before anybody has signed in.
