@@ -327,12 +327,12 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::control::fixture;
+    use crate::control::running;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_sign_in_that_was_proved_before_a_change_of_the_account_opens_nothing() {
         let dir = TempDir::new().unwrap();
-        let control = fixture::running(&dir.path().join("store"));
+        let control = running::start(&dir.path().join("store"));
         let author = || Author { address: Some([198, 51, 100, 7].into()), ..Author::new("ann") };
         let ann = Account::new("ann", "", Role::Editor, "the first".into(), now());
         control.create_account(Account { id: "eve".into(), role: Role::Admin, ..ann.clone() }, author()).await.unwrap();

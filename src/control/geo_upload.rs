@@ -36,6 +36,14 @@ pub struct Report {
     pub moves: Moves,
 }
 
+/// Why no upload can be received.
+#[derive(Debug)]
+pub enum Unready {
+    /// Says how much is missing.
+    Full(String),
+    Fault(store::Fault),
+}
+
 /// A file that is being received; removed unless `examine` takes it.
 pub struct Incoming {
     path: PathBuf,
@@ -59,11 +67,11 @@ impl GeoFiles {
     }
 
     /// Opens a file to receive an upload of `expected` bytes in.
-    pub fn incoming(&self, database: Database, expected: u64) -> Result<(Incoming, File), Refusal> {
-        store::private_directory(&self.dir)?;
+    pub fn incoming(&self, database: Database, expected: u64) -> Result<(Incoming, File), Unready> {
+        store::private_directory(&self.dir).map_err(Unready::Fault)?;
         let needed = expected.min(MAX_UPLOAD) + DISK_RESERVE;
         if let Some(free) = store::free_bytes(&self.dir).filter(|free| *free < needed) {
-            return Err(Refusal::Fault(format!(
+            return Err(Unready::Full(format!(
                 "the disk has {} MiB left and {} are needed; make room on that of {}",
                 free >> 20,
                 needed >> 20,
@@ -71,7 +79,8 @@ impl GeoFiles {
             )));
         }
         let path = self.dir.join(format!("{}-{:016x}{UNFINISHED}", database.word(), rand::random::<u64>()));
-        let file = store::private_file(&path).map_err(|error| store::Fault::disk(&path, "write this file", error))?;
+        let file = store::private_file(&path)
+            .map_err(|error| Unready::Fault(store::Fault::disk(&path, "write this file", error)))?;
         Ok((Incoming { path }, file))
     }
 
@@ -230,13 +239,13 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::control::fixture;
+    use crate::control::running;
     use crate::health::EventKind;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_database_is_put_in_use_though_nobody_waits_for_the_answer() {
         let dir = TempDir::new().unwrap();
-        let control = fixture::running(&dir.path().join("store"));
+        let control = running::start(&dir.path().join("store"));
         let files = GeoFiles::of(&Config { data_dir: dir.path().into(), ..Config::default() });
         store::private_directory(&files.dir).unwrap();
         fs::write(files.waiting(Database::Location), include_bytes!("../../geo-data/country.mmdb")).unwrap();

@@ -8,8 +8,6 @@ pub mod account;
 pub mod accounts;
 pub mod draft;
 pub mod effect;
-#[cfg(test)]
-mod fixture;
 pub mod geo_files;
 pub mod geo_upload;
 mod keeper;
@@ -19,6 +17,8 @@ mod passage;
 pub mod preview;
 pub mod rehearsal;
 mod retired;
+#[cfg(test)]
+mod running;
 pub mod series;
 pub mod simulate;
 pub mod token;

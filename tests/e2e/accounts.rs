@@ -392,3 +392,36 @@ async fn a_second_factor_goes_only_with_its_own_code() {
     assert_eq!(page.location, "/account", "{}", page.text);
     assert!(server.get("/api/v1/users").await.to_string().contains("\"two_factor\":false"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_told_on_a_page_with_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let (_server, mut ann) = set_up(&dir).await;
+    let large = "x".repeat(2 << 20);
+    let many: Vec<(&str, &str)> = vec![("a", "1"); 20_001];
+    let token = ann.token.clone();
+    let named = [("form_token", &*token), ("name", &*large)];
+    for (method, path, form, status, words) in [
+        (Method::GET, "/nowhere", &[][..], 404, "Nothing is at this address."),
+        (Method::GET, "/pools/nope", &[], 404, "No pool named nope."),
+        (Method::GET, "/draft/publish", &[], 405, "It does not take GET."),
+        (Method::GET, "/pools/%ff", &[], 400, "This address is not right"),
+        (Method::GET, "/pools?page=-1", &[], 422, "This address is not right"),
+        (Method::POST, "/account", &named, 413, "larger than 1 MiB"),
+        (Method::POST, "/account", &many, 413, "more than 20000 fields"),
+    ] {
+        let page = ann.send(method.clone(), path, form, &[]).await;
+        assert_eq!(page.status.as_u16(), status, "{method} {path}: {}", page.text);
+        assert!(page.text.contains(words) && page.text.contains("<nav"), "{method} {path}: {}", page.text);
+    }
+    assert!(ann.get("/account").await.text.contains("value=\"Ann\""), "nothing was changed");
+
+    // Another tab, from before the last sign-in: what was typed there is offered once more.
+    let typed = [("form_token", "of the session before"), ("name", "A <new> name"), ("password", "not to be kept")];
+    let page = ann.send(Method::POST, "/account", &typed, &[("sec-fetch-site", "same-origin")]).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(page.text.contains("Send it again") && page.text.contains("action=\"/account\""), "{}", page.text);
+    assert!(page.text.contains("new&#62; name") || page.text.contains("new&gt; name"), "{}", page.text);
+    assert!(!page.text.contains("not to be kept") && !page.text.contains("of the session before"));
+    assert_eq!(ann.post("/account", &[("name", "A new name")]).await.status, StatusCode::SEE_OTHER);
+}

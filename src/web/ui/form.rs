@@ -8,11 +8,14 @@ use axum::body::Bytes;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::kept;
 use super::session::Session;
+use super::visit::here;
 use crate::model::FieldError;
 use crate::web::Problem;
 use crate::web::extract::whole_body;
@@ -57,13 +60,17 @@ impl Form {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
-    type Rejection = Problem;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let session = request.extensions().get::<Arc<Session>>().cloned();
-        let form = Form::parse(&whole_body(request, state).await?)?;
+        let (headers, path) = (request.headers().clone(), here(&request));
+        let body = whole_body(request, state).await.map_err(IntoResponse::into_response)?;
+        let form = Form::parse(&body).map_err(IntoResponse::into_response)?;
         match session {
-            Some(session) if !matches(&session, form.text(TOKEN_FIELD)) => Err(stale()),
+            Some(session) if !matches(&session, form.text(TOKEN_FIELD)) => {
+                Err(kept::of_old_page(&headers, &session, path, form).unwrap_or_else(IntoResponse::into_response))
+            }
             _ => Ok(form),
         }
     }

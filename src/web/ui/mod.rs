@@ -54,12 +54,10 @@ pub(super) use form::matches;
 pub use live::Streams;
 pub use login::Entrance;
 pub use map::Maps;
-#[cfg(test)]
-pub(super) use names::path as name_path;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
-pub(super) use trouble::troubles;
+pub(super) use trouble::{troubles, wants_page};
 pub(super) use visit::is_own;
 
 /// A page: its path, the role it takes, and its handlers.
@@ -118,6 +116,11 @@ fn pages() -> Vec<Page> {
     pages
 }
 
+#[cfg(test)]
+pub(super) fn name_path(name: &crate::model::Name) -> String {
+    names::path(name)
+}
+
 /// The paths of all pages, for the test that none of them stands in the way of another.
 #[cfg(test)]
 pub(super) fn paths() -> impl Iterator<Item = &'static str> {
@@ -128,13 +131,13 @@ pub(super) fn paths() -> impl Iterator<Item = &'static str> {
 pub(super) fn routes(web: &Web) -> Router<Web> {
     let open = login::routes()
         .merge(setup::routes())
-        .layer(middleware::from_fn(arrive))
+        .layer(middleware::from_fn_with_state(MAX_BODY, arrive))
         .layer(DefaultBodyLimit::max(MAX_BODY));
     let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
     for Page { path, role, handler, body_limit, arrives } in pages() {
         let needs = visit::Needs { web: web.clone(), role };
         let handler = match arrives {
-            Arrives::Whole => handler.layer::<_, Infallible>(middleware::from_fn(arrive)),
+            Arrives::Whole => handler.layer::<_, Infallible>(middleware::from_fn_with_state(body_limit, arrive)),
             Arrives::Streaming => handler,
         };
         let handler =

@@ -11,7 +11,7 @@ use crate::geo::Base;
 use crate::store::{Opened, Store};
 
 /// Ends with the runtime of the test.
-pub fn running(dir: &Path) -> Control {
+pub fn start(dir: &Path) -> Control {
     let Opened { store, loaded, .. } = Store::open(dir).unwrap();
     let (keeper, _) = Keeper::start(store, loaded.last_audit.clone()).unwrap();
     let inputs = Inputs { reports: mpsc::channel(1).1, used_held: mpsc::channel(1).1 };
