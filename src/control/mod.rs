@@ -8,6 +8,8 @@ pub mod account;
 pub mod accounts;
 pub mod draft;
 pub mod effect;
+#[cfg(test)]
+pub mod fixture;
 pub mod geo_files;
 pub mod geo_upload;
 mod keeper;
@@ -15,6 +17,7 @@ pub mod lockout;
 pub mod outcomes;
 mod passage;
 pub mod preview;
+pub mod recent;
 pub mod rehearsal;
 mod retired;
 #[cfg(test)]
@@ -147,6 +150,8 @@ pub struct Shared {
     pub drafts: draft::Drafts,
     /// Every event as it happens, before it is stored.
     pub live: broadcast::Sender<Arc<Event>>,
+    /// The newest of those that are stored.
+    pub recent: recent::Recent,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
     pub started: Timestamp,

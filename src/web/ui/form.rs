@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::kept;
 use super::session::Session;
-use super::visit::here;
+use super::visit::{Visit, here};
 use crate::model::FieldError;
 use crate::web::Problem;
 use crate::web::extract::whole_body;
@@ -64,15 +64,18 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let session = request.extensions().get::<Arc<Session>>().cloned();
+        let visit = request.extensions().get::<Visit>().cloned();
         let (headers, path) = (request.headers().clone(), here(&request));
         let body = whole_body(request, state).await.map_err(IntoResponse::into_response)?;
         let form = Form::parse(&body).map_err(IntoResponse::into_response)?;
-        match session {
-            Some(session) if !matches(&session, form.text(TOKEN_FIELD)) => {
-                Err(kept::of_old_page(&headers, &session, path, form).unwrap_or_else(IntoResponse::into_response))
-            }
-            _ => Ok(form),
+        if let Some(session) = session.filter(|session| !matches(session, form.text(TOKEN_FIELD))) {
+            return Err(kept::of_old_page(&headers, &session, path, form).unwrap_or_else(IntoResponse::into_response));
         }
+        // What the page was drawn from goes on into a page that is drawn from this form.
+        if let Some(visit) = visit {
+            visit.sent.get_or_init(|| form.clone());
+        }
+        Ok(form)
     }
 }
 

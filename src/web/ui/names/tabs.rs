@@ -2,6 +2,7 @@
 //! happened to its pools. They tell; only tests are edited here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::Path;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::chart::{Chart, Line, Mark, Shape};
+use super::super::clash::{Kept, keep};
 use super::super::dock::Dock;
 use super::super::filters;
 use super::super::form::{Faults, Form};
@@ -21,18 +23,14 @@ use super::page::{Head, head};
 use super::steering::Choices;
 use super::{World, path, shown};
 use crate::answer::{Verdict, rehearse};
-use crate::control::Refusal;
 use crate::control::series::Span;
 use crate::control::simulate::At;
 use crate::health::{Event, EventKind};
 use crate::model::{Edit, Id, Kind, MAX_ID, Name, Policy, Test};
-use crate::store::EventFilter;
 use crate::web::Problem;
 
 /// Events that the history lists, and those of each pool that it is made of.
 const MAX_EVENTS: usize = 50;
-/// Pools whose events are looked for.
-const MAX_POOLS: usize = 12;
 
 async fn framed(visit: &Visit, world: &World, name: &Name, tab: &'static str) -> (Frame, Head) {
     let head = head(visit, world, name, tab, false);
@@ -243,16 +241,20 @@ pub async fn keep_test(visit: Visit, Path(name): Path<String>, form: Form) -> Re
     };
     let deletes = value.is_none();
     let edit = Edit { kind: Kind::Tests, id: id.clone(), value };
-    match visit.web.control.edit_draft(&visit.user().id, vec![edit]).await {
-        Ok(_) => {
+    let back = match deletes {
+        true => there.clone(),
+        false => format!("{there}&test={id}#keep"),
+    };
+    match keep(&visit, vec![edit], &back).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             visit.say(text(if deletes { "Test deleted in your draft." } else { "Test kept in your draft." }));
             Ok(see(&there))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let faults = Faults::new(errors, &format!("tests/{id} "));
             tests_page(&visit, &world, &name, typed, faults, StatusCode::UNPROCESSABLE_ENTITY).await
         }
-        Err(other) => Err(other.into()),
     }
 }
 
@@ -301,7 +303,7 @@ pub async fn traffic(visit: &Visit, world: &World, name: &Name) -> Result<Respon
 
 async fn volume(visit: &Visit, id: &Id<Policy>, policy: &Policy, span: Span, name: &str) -> Result<Chart, Problem> {
     let curve = visit.web.control.shared().traffic.lock().series.policy(id, span);
-    let began = |event: &&Event| event.kind == EventKind::Pool && (event.to == "down" || event.to == "ok");
+    let began = |event: &&Arc<Event>| event.kind == EventKind::Pool && (event.to == "down" || event.to == "ok");
     let marks = events(visit, policy).await?;
     let marks = marks.iter().filter(began).filter_map(|event| {
         let at_ms = u64::try_from(event.at.as_millisecond()).ok()?;
@@ -349,12 +351,12 @@ pub async fn history(visit: &Visit, world: &World, name: &Name) -> Result<Respon
         Some(policy) => events(visit, policy).await?,
         None => Vec::new(),
     };
-    let events = events.iter().take(MAX_EVENTS).map(event_shown).collect();
+    let events = events.iter().map(|event| event_shown(event)).collect();
     Ok(visit.page(&History { frame, head, events }))
 }
 
 /// What happened to the pools of a policy, the newest first.
-async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Event>, Problem> {
+async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Arc<Event>>, Problem> {
     let pools: BTreeSet<String> = policy
         .rules
         .iter()
@@ -362,14 +364,8 @@ async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Event>, Problem> {
         .flat_map(|step| &step.pools)
         .map(|one| format!("pools/{}", one.pool))
         .collect();
-    let mut events = Vec::new();
-    for pool in pools.into_iter().take(MAX_POOLS) {
-        let filter = EventFilter { subject: Some(pool.clone()), ..EventFilter::default() };
-        let found = visit.web.control.events(filter, None, MAX_EVENTS).await?;
-        events.extend(found.into_iter().filter(|event| event.subject == pool));
-    }
-    events.sort_by_key(|event| std::cmp::Reverse(event.sequence));
-    Ok(events)
+    let about = |event: &Event| pools.contains(&event.subject);
+    Ok(visit.web.control.newest(about, MAX_EVENTS).await?)
 }
 
 fn event_shown(event: &Event) -> EventShown {

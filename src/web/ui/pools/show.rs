@@ -2,6 +2,7 @@
 //! change that is drafted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::beat::{self, Beat};
 use super::super::filters::{self, Markup, percent_text};
-use super::super::form::Faults;
+use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::live::Fragment;
 use super::super::state::{StateWord, endpoint_state, family_state, family_word};
@@ -20,7 +21,9 @@ use super::Scene;
 use super::chart::Chart;
 use super::head::{Caches, Head, Tab};
 use super::tabs::{self, Said};
+use super::weights;
 use crate::answer::{Share, shares};
+use crate::control::effect::planned;
 use crate::control::outcomes::Seen;
 use crate::health::Address;
 use crate::model::{Endpoint, Id, Member, Model};
@@ -66,6 +69,7 @@ pub struct Checked {
 struct Show {
     frame: Frame,
     head: Head,
+    share: Text,
     part: Part,
     /// Rendered by the same templates as the stream's fragments.
     part_html: Markup,
@@ -103,7 +107,11 @@ struct CachesPart<'c> {
 
 pub async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
-    page(&visit, &scene, Faults::default(), &BTreeMap::new(), undo(&asked.undo)).await
+    // While somebody types, the script asks for the page as it would be with these weights.
+    let query = Form::parse(visit.here.split_once('?').map_or("", |(_, query)| query).as_bytes())?;
+    let is_typed = query.0.iter().any(|(field, _)| field.starts_with("weight-"));
+    let typed = if is_typed { weights::typed(&scene.pool, &query) } else { BTreeMap::new() };
+    page(&visit, &scene, Faults::default(), &typed, undo(&asked.undo)).await
 }
 
 fn undo(word: &str) -> Option<&'static str> {
@@ -127,6 +135,7 @@ pub async fn page(
     let caches = CachesPart { pool: &head.id, form_token: &frame.form_token, caches: head.caches.as_ref() };
     let fields: Vec<String> = part.rows.iter().map(|row| format!("weight-{}", row.id)).collect();
     let show = Show {
+        share: share_words(visit, scene),
         part_html: Markup(visit.render(&part)?),
         caches_html: Markup(visit.render(&caches)?),
         beside: faults.beside(&fields.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -143,6 +152,18 @@ pub async fn page(
     Ok(visit.page_with(status, &show))
 }
 
+/// How much of the clients of its names the pool gets, beside how much it would get if nothing were down.
+fn share_words(visit: &Visit, scene: &Scene) -> Text {
+    let control = &visit.web.control;
+    let answers = control.shared().traffic.lock().policies.clone();
+    match planned(&control.snapshot(), &scene.id, &answers) {
+        None => text(""),
+        Some((now, planned)) => text("Of the clients of those names: {now} now, {planned} planned.")
+            .set("now", percent_text(now))
+            .set("planned", percent_text(planned)),
+    }
+}
+
 /// `about` is the pool, and after a slash what its last switch was before.
 pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let (id, before) = about.split_once('/').unwrap_or((about, ""));
@@ -151,6 +172,8 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let mut fragments = Vec::new();
     let sentence = format!("<span id=\"pool-state\">{}</span>", head.sentence.to_html(visit.language));
     fragments.push(Fragment::new("pool-state", sentence));
+    let share = share_words(visit, &scene).to_html(visit.language);
+    fragments.push(Fragment::new("pool-share", format!("<span id=\"pool-share\">{share}</span>")));
     for row in rows(visit, &scene, &BTreeMap::new()) {
         let html = visit.render(&RowBeat { row: &row });
         fragments.extend(html.map(|html| Fragment::new(format!("beat-{}", row.id), html)));
@@ -182,7 +205,7 @@ fn part(visit: &Visit, scene: &Scene, faults: Faults, typed: &BTreeMap<String, S
     Part {
         pool: scene.id.to_string(),
         may_edit: visit.may(crate::control::token::Role::Editor),
-        any_change: rows.iter().any(|row| row.was.is_some() || row.is_new || row.is_removed),
+        any_change: rows.iter().any(|row| row.was.is_some() || row.is_new || row.is_removed || row.now != row.after),
         every: monitors.map(|monitor| monitor.interval).min(),
         rows,
         faults,
@@ -193,7 +216,10 @@ fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> Vec<R
     let live = scene.live_pool();
     let now = live.map(|pool| shares(&scene.live, &scene.health, &scene.id, pool)).unwrap_or_default();
     let after = match scene.drafted.pools.get(&scene.id) {
-        Some(pool) => shares(&scene.drafted, &scene.health, &scene.id, pool),
+        Some(pool) => {
+            let pool = Arc::new(weights::with_typed(pool, typed));
+            shares(&scene.drafted, &scene.health, &scene.id, &pool)
+        }
         None => Vec::new(),
     };
     let of_live = |id: &Id<Endpoint>| live.and_then(|pool| pool.members.iter().find(|member| member.endpoint == *id));
