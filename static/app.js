@@ -32,7 +32,7 @@ function put(id, html) {
 // Live: a stream while the page can be seen. Hidden pages hold no connection, of which a browser has few.
 const chip = $('#live'), pause = $('#pause');
 if (chip && window.EventSource) {
-  const LOST_MS = 15000, word = chip.lastElementChild, shown = new Map();
+  const LOST_MS = 15000, word = chip.lastElementChild, old = $('#old'), shown = new Map();
   let source, heard = Date.now(), paused = false;
   const hear = () => { heard = Date.now(); tell(); };
   const close = () => { source?.close(); source = null; };
@@ -64,10 +64,12 @@ if (chip && window.EventSource) {
     const silent = Date.now() - heard, lost = !paused && silent > LOST_MS;
     chip.classList.toggle('lost', lost);
     chip.classList.toggle('paused', paused);
+    const since = new Date(heard).toLocaleTimeString([], { hour12: false });
     word.textContent = paused ? chip.dataset.paused
-      : lost ? chip.dataset.lost.replace('{time}', new Date(heard).toLocaleTimeString([], { hour12: false }))
+      : lost ? chip.dataset.lost.replace('{time}', since)
       : chip.dataset.live.replace('{s}', Math.round(silent / 1000));
-    if (lost) stale(true);
+    old.hidden = !lost;
+    if (lost) { stale(true); old.lastElementChild.textContent = old.dataset.said.replace('{time}', since); }
     // A refusal ends an EventSource for good: try again as it does itself after an interruption.
     if (!paused && !document.hidden && source?.readyState === 2 && Math.round(silent / 1000) % 5 === 0) open();
   };
@@ -137,9 +139,28 @@ addEventListener('keydown', event => {
   if (going && PLACES[key]) location.href = PLACES[key];
   else if (key === '?') location.href = '/keys';
   else if (key === '/') { event.preventDefault(); $('main input[type=search]')?.focus(); }
+  // Drains what the row or the page is about; explains what the page is about. Both only open the page that asks.
+  else if (key === 'd') ($('a[href^="/pools/"][href$="/drain"]', target.closest('tr') ?? $('main')) ?? drainOf(target.closest('tr')))?.click();
+  else if (key === 'e') ($('main a[href^="/explain"]') ?? $('nav a[href="/explain"]')).click();
   else if (key === 'j') { const [rows, at] = row(); rows[at + 1]?.focus(); }
   else if (key === 'k') { const [rows, at] = row(); rows[at - 1]?.focus(); }
   going = key === 'g';
+});
+
+// A row of the list of pools has no link of its own to drain it.
+function drainOf(row) {
+  const name = row && $('a.name[href^="/pools/"]', row);
+  return name && Object.assign(document.createElement('a'), { href: name.href.replace(/[?#].*/, '') + '/drain' });
+}
+
+// Menus close with Esc, and when something else is meant.
+const shut = except => $$('details.menu[open]').forEach(menu => { if (!menu.contains(except)) menu.open = false; });
+addEventListener('click', event => shut(event.target));
+addEventListener('keydown', event => {
+  if (event.key !== 'Escape') return;
+  const menu = event.target.closest('details.menu[open]');
+  shut(null);
+  if (menu) $('summary', menu).focus();
 });
 
 // The theme, without a reload.

@@ -17,6 +17,8 @@ use super::zones::enclosing;
 const LOW_TTL: u32 = 30;
 /// A TTL this many times the detection time makes the TTL, not the monitor, decide how long a failure lasts.
 const TTL_TO_DETECTION: f64 = 4.0;
+/// Seconds that suit most names. However fast a monitor is, up to here a TTL is not called long.
+const USUAL_TTL: f64 = 60.0;
 
 pub(super) fn check(draft: &mut Draft, affected: &BTreeSet<Id<Policy>>) {
     countries(draft);
@@ -166,7 +168,8 @@ fn steers_aliases(policy: &Policy) -> bool {
 fn ttl(draft: &mut Draft, at: &str, policy: &Policy) {
     if policy.ttl < LOW_TTL {
         let problem = format!("{} s is short", policy.ttl);
-        let remedy = format!("below {LOW_TTL} s many resolvers keep answers longer anyway, and queries multiply");
+        let remedy =
+            format!("below {LOW_TTL} s resolvers ask much more often and may limit you; 60 s suits most names");
         draft.warn(format!("{at} ttl"), problem, remedy);
     }
     let pools = policy.rules.iter().flat_map(|rule| &rule.steps).flat_map(|step| &step.pools);
@@ -181,9 +184,10 @@ fn ttl(draft: &mut Draft, at: &str, policy: &Policy) {
             }
         }
     }
-    if let Some(worst) = worst.filter(|worst| f64::from(policy.ttl) > TTL_TO_DETECTION * worst) {
+    let longest = |worst: f64| (TTL_TO_DETECTION * worst).max(USUAL_TTL);
+    if let Some(worst) = worst.filter(|worst| f64::from(policy.ttl) > longest(*worst)) {
         let problem = format!("{} s is long beside the {worst:.1} s in which a failure is seen", policy.ttl);
-        let remedy = format!("use at most {:.0} s, so that clients follow a failover soon", TTL_TO_DETECTION * worst);
+        let remedy = format!("use at most {:.0} s, so that clients follow a failover soon", longest(worst));
         draft.warn(format!("{at} ttl"), problem, remedy);
     }
 }

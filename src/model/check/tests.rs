@@ -488,8 +488,15 @@ fn what_deserves_a_look_is_warned_of() {
         (
             vec![shop(json!({"ttl": 5}))],
             &[
-                "policies/shop ttl: 5 s is short; below 30 s many resolvers keep answers longer anyway, and queries multiply",
+                "policies/shop ttl: 5 s is short; below 30 s resolvers ask much more often and may limit you; 60 s suits most names",
             ],
+        ),
+        (
+            vec![
+                edit(Kind::Monitors, "web", json!({"type": "tcp", "port": 443, "interval": 1, "timeout": 0.5})),
+                shop(json!({"ttl": 60})),
+            ],
+            &[],
         ),
         (
             vec![shop(json!({"ttl": 600}))],
