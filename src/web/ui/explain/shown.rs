@@ -10,8 +10,10 @@ use crate::control::simulate::{At, Simulation, World};
 use crate::geo::{Coarse, Who};
 use crate::health::{Family, HealthTable, PoolState};
 use crate::model::{Country, Model, builtin};
+use crate::web::ui::country;
 use crate::web::ui::filters::{percent_text, span};
-use crate::web::ui::text::{Language, Text, count, plain, text};
+use crate::web::ui::sentence::region_title;
+use crate::web::ui::text::{Language, Text, count, fact, plain, text};
 
 /// Records of an answer that are shown large; the rest is counted.
 const MOST_RECORDS: usize = 4;
@@ -72,14 +74,7 @@ pub struct Reader {
 
 impl Reader {
     pub fn country(&self, code: Country) -> String {
-        let info = builtin::country(code);
-        info.map_or_else(
-            || code.to_string(),
-            |info| match self.language {
-                Language::English => info.name.clone(),
-                Language::Korean => info.name_ko.clone(),
-            },
-        )
+        country::name(code, self.language)
     }
 
     /// Whom was asked for.
@@ -95,8 +90,8 @@ impl Reader {
                 country.map_or_else(|| city.clone(), |country| format!("{city}, {}", self.country(country)))
             }
             Who::Region(id) => {
-                let name = model.regions.get(id).map(|region| region.meta.name.clone()).unwrap_or_default();
-                if name.is_empty() { id.to_string() } else { name }
+                let known = model.regions.get(id);
+                known.map_or_else(|| id.to_string(), |region| region_title(id, region, self.language))
             }
         }
     }
@@ -277,7 +272,7 @@ fn dig(reader: &Reader, simulation: &Simulation, group: &Explained) -> String {
 }
 
 fn fixed(trace: &Trace) -> Step {
-    let below = trace.sentences.iter().map(plain).collect();
+    let below = trace.sentences.iter().map(|said| fact("decision", said)).collect();
     let head = match (&trace.zone, trace.rcode.as_str()) {
         (None, _) => text("No zone here holds this name"),
         (_, "NXDOMAIN") => text("There is no such name"),
@@ -294,14 +289,16 @@ fn place(reader: &Reader, world: &World, steering: &SteeringTrace) -> Step {
     let parts: Vec<String> = client.city.clone().into_iter().chain(country).collect();
     let place = match (parts.is_empty(), &client.continent) {
         (false, _) => plain(parts.join(", ")),
-        (true, Some(continent)) => plain(continent),
+        (true, Some(continent)) => fact("continent", continent),
         (true, None) => text("Place unknown"),
     };
     let by = match client.source {
         crate::answer::ClientSource::Ecs => {
             text("From client subnet {network} sent by the resolver.").set("network", &client.address)
         }
-        crate::answer::ClientSource::Resolver => text("From {resolver}.").set("resolver", &client.source_reason),
+        crate::answer::ClientSource::Resolver => {
+            text("From {resolver}.").fact("resolver", "placed", &client.source_reason)
+        }
     };
     let mut below = vec![by];
     below.extend(client.asn.map(|asn| plain(format!("AS{asn}."))));
@@ -334,12 +331,12 @@ fn rule_step(number: usize, name: &str, verdict: RuleVerdict, reason: &str, last
     Some(Step { icon, colour, strong, head: head.set("n", number).set("name", name), below })
 }
 
-/// Reasons of the engine stay in its words.
+/// A reason of the engine.
 fn sentence(reason: &str) -> Text {
     let mut letters = reason.chars();
     let first = letters.next().map_or(String::new(), |first| first.to_uppercase().to_string());
     let end = if reason.ends_with(['.', '?', '!']) { "" } else { "." };
-    plain(format!("{first}{}{end}", letters.as_str()))
+    fact("decision", format!("{first}{}{end}", letters.as_str()))
 }
 
 fn is_passed(pool: &PoolTrace) -> bool {

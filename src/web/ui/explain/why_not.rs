@@ -5,7 +5,7 @@ use crate::answer::{RuleVerdict, Standing, Trace, pools};
 use crate::control::simulate::World;
 use crate::model::{Id, Policy, Pool};
 use crate::web::ui::filters::percent_text;
-use crate::web::ui::text::{Text, plain, text};
+use crate::web::ui::text::{Text, text};
 
 /// Sentences, the most important first.
 pub fn why_not(reader: &Reader, world: &World, trace: &Trace, pool: &Id<Pool>) -> Vec<Text> {
@@ -35,7 +35,9 @@ pub fn why_not(reader: &Reader, world: &World, trace: &Trace, pool: &Id<Pool>) -
             Standing::NoWeight => text("{pool} has weight 0 in step {n}, so it never answers.").set("n", step),
             Standing::CanaryAlone => text("{pool} is a canary: it answers only beside a healthy pool of its step."),
             Standing::Shed => text("{pool} leaves a part of its clients to the next pools, and these are among them."),
-            Standing::NotServing => text("{pool} cannot answer now: {reason}.").set("reason", &used.reason),
+            Standing::NotServing => {
+                text("{pool} cannot answer now: {reason}.").fact("reason", "decision", &used.reason)
+            }
             Standing::Kept => text("{pool} may answer, but others of its step come first for these clients."),
         });
         said.extend(since(reader, &world.health, pool.as_str()).filter(|_| used.standing == Standing::NotServing));
@@ -50,9 +52,10 @@ pub fn why_not(reader: &Reader, world: &World, trace: &Trace, pool: &Id<Pool>) -
                 RuleVerdict::NotReached => {
                     text("Rule {n} “{rule}” uses {pool}, but a rule before it matches these clients.")
                 }
-                RuleVerdict::PassedOver | RuleVerdict::Matches => {
-                    text("Rule {n} “{rule}” uses {pool}, but does not match: {reason}.").set("reason", &trace.reason)
-                }
+                RuleVerdict::PassedOver | RuleVerdict::Matches => text(
+                    "Rule {n} “{rule}” uses {pool}, but does not match: {reason}.",
+                )
+                .fact("reason", "decision", &trace.reason),
             };
             sentence.set("n", at + 1).set("rule", &rule.name)
         }));
@@ -63,7 +66,7 @@ pub fn why_not(reader: &Reader, world: &World, trace: &Trace, pool: &Id<Pool>) -
     let said = said.into_iter().map(|sentence| sentence.set("pool", pool)).collect::<Vec<_>>();
     let state = world.health.pools.get(pool).filter(|health| !health.reason.is_empty());
     let state = state.filter(|_| in_rule.is_none_or(|(_, used)| used.standing != Standing::NotServing));
-    let state = state.map(|health| plain(format!("{}: {}.", pool, health.reason)));
+    let state = state.map(|health| text("{pool}: {reason}.").set("pool", pool).fact("reason", "cause", &health.reason));
     let empty = known.members.is_empty().then(|| text("{pool} has no endpoint.").set("pool", pool));
     said.into_iter().chain(state).chain(empty).collect()
 }

@@ -20,6 +20,7 @@ use crate::web::ui::chart::Chart;
 use crate::web::ui::dock::Dock;
 use crate::web::ui::filters;
 use crate::web::ui::frame::{Frame, Place};
+use crate::web::ui::sentence::region_title;
 use crate::web::ui::text::{Text, plain, text};
 use crate::web::ui::visit::Visit;
 
@@ -82,7 +83,8 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
     let mut names: Vec<String> =
         coverage.countries(&id).into_iter().map(|code| country_name(code, visit.language)).collect();
     names.sort();
-    let head = if region.meta.name.is_empty() { plain(&id) } else { plain(&region.meta.name) };
+    let name = region_title(&id, region, visit.language);
+    let head = plain(&name);
     let says_all = region.include.iter().all(|token| matches!(token, Token::Country(_))) && region.except.is_empty();
     let (span, slug) = match asked.span.as_str() {
         "hour" => (Span::Hour, "hour"),
@@ -97,7 +99,7 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
         spans: spans.map(|(value, word)| (value, word, value == slug)).into(),
         chart: chart(&visit, &sight.model, &id, span),
         frame: visit.frame(Place::Regions, head).await.under(text("Regions"), "/regions"),
-        name: region.meta.name.clone(),
+        name,
         note: region.meta.note.clone(),
         built_in: builtin::is_built_in(&id),
         changed: sight.changed(&id),
