@@ -234,9 +234,11 @@ for (const field of $$('input[data-show]')) {
 
 addEventListener('click', async event => {
   const button = event.target.closest?.('[data-copy]');
-  if (!button) return;
+  if (!button || event.ctrlKey || event.metaKey) return;
   const from = button.dataset.copy, source = from.startsWith('#') ? $(from) : null;
-  const words = source ? source.value ?? source.textContent : from;
+  const words = source ? source.value ?? source.href ?? source.textContent : from;
+  // A link is followed where there is no script to copy it.
+  event.preventDefault();
   if (navigator.clipboard) await navigator.clipboard.writeText(words);
   else {
     // Without TLS there is no clipboard but by selecting.

@@ -144,7 +144,8 @@ pub fn step(step: &Step, slots: &impl Slots) -> Text {
     }
 }
 
-fn regions(ids: &[Id<Region>], slots: &impl Slots) -> Text {
+/// Regions in a row, with the number of those that are left out.
+pub fn regions(ids: &[Id<Region>], slots: &impl Slots) -> Text {
     let named = list(ids.iter().take(MAX_REGIONS).map(|id| slots.region(id)));
     match ids.len().saturating_sub(MAX_REGIONS) {
         0 => named,

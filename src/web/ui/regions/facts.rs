@@ -7,6 +7,7 @@ use crate::answer::Snapshot;
 use crate::geo::Coverage;
 use crate::model::{Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
 use crate::web::ui::filters::{figure_text, percent_text};
+use crate::web::ui::sentence::region_name;
 use crate::web::ui::text::{Language, Text, count, text};
 use crate::web::ui::told;
 
@@ -154,6 +155,7 @@ pub struct Shared {
 /// What a region has in common with each of `others`, the largest part first.
 pub fn shared<'r>(
     coverage: &Coverage,
+    model: &Model,
     id: &Id<Region>,
     others: impl IntoIterator<Item = &'r Id<Region>>,
 ) -> Vec<Shared> {
@@ -176,7 +178,11 @@ pub fn shared<'r>(
                 }
                 (false, false) => text("{region}, in IPv6"),
             };
-            Some(Shared { other: other.to_string(), said: said.set("region", other), share: overlap.share })
+            Some(Shared {
+                other: other.to_string(),
+                said: said.say("region", region_name(model, other)),
+                share: overlap.share,
+            })
         })
         .collect();
     shared.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.other.cmp(&b.other)));

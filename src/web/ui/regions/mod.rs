@@ -248,7 +248,7 @@ fn rows_of<'s>(sight: &'s Sight, rates: &'s Rates) -> impl Fn(&Id<Region>) -> Ro
         let share = sight.coverage().share(id);
         let mut shared = match builtin::is_built_in(id) {
             true => Vec::new(),
-            false => shared(sight.coverage(), id, &others),
+            false => shared(sight.coverage(), &sight.model, id, &others),
         };
         let shared_more = shared.len().saturating_sub(MOST_SHARED);
         shared.truncate(MOST_SHARED);
