@@ -22,8 +22,9 @@ const RULES: &str = r#"
 /// English that a Korean page says: four words in a row without a Korean letter, in what is read and in what is read
 /// out. Code, and what is said to be English, is left out.
 const ENGLISH: &str = r#"
-    const left_out = "code, pre, textarea, script, style, .mono, .value, [lang]:not(html)";
-    const is_english = text => (text.match(/[A-Za-z][a-z'’]+(?= |$|[.,;:?)”])/g) ?? []).length >= 4 && !/[가-힣]/.test(text);
+    const left_out = "code, pre, .pre, textarea, script, style, .mono, .value, [lang]:not(html)";
+    const is_word = word => /^[(“"']?[A-Za-z][A-Za-z'’]+[.,;:?)”"']*$/.test(word);
+    const is_english = text => text.split(" ").filter(is_word).length >= 4 && !/[가-힣]/.test(text);
     const plain = text => text.replace(/\s+/g, " ").trim();
     const found = new Set();
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -36,11 +37,12 @@ const ENGLISH: &str = r#"
 "#;
 
 /// What people or vendors wrote, and what is called so everywhere.
-const SAME_IN_KOREAN: [&str; 5] = [
+const SAME_IN_KOREAN: [&str; 6] = [
     "The Inter Project Authors",
     "The JetBrains Mono Project Authors",
     "IPFire Location, CC BY-SA 4.0",
     "Asia and the Pacific",
+    "Europe, Africa, Middle East",
     "Mozilla/5.0",
 ];
 

@@ -196,6 +196,8 @@ pub fn figure(number: &f64, _: &dyn Values) -> Result<Safe<String>> {
 }
 
 pub fn figure_text(number: f64) -> String {
+    // The sum of nothing is minus zero.
+    let number = number + 0.0;
     match number.abs() {
         n if n >= 999_500.0 => format!("{:.1}M", number / 1e6),
         n if n >= 999.5 => format!("{:.1}k", number / 1e3),
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn figures_have_few_digits() {
-        let said = [0.0, 0.001, 0.04, 0.4, 9.94, 317.4, 999.6, 18_400.0, 2_100_000.0].map(figure_text);
+        let said = [-0.0, 0.001, 0.04, 0.4, 9.94, 317.4, 999.6, 18_400.0, 2_100_000.0].map(figure_text);
         assert_eq!(said, ["0", "0", "0.04", "0.4", "9.9", "317", "1.0k", "18.4k", "2.1M"]);
     }
 

@@ -8,12 +8,14 @@ use axum::body::Bytes;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::kept;
 use super::session::Session;
-use super::visit::Visit;
+use super::visit::{Visit, here};
 use crate::model::FieldError;
 use crate::web::Problem;
 use crate::web::extract::whole_body;
@@ -58,14 +60,16 @@ impl Form {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
-    type Rejection = Problem;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let session = request.extensions().get::<Arc<Session>>().cloned();
         let visit = request.extensions().get::<Visit>().cloned();
-        let form = Form::parse(&whole_body(request, state).await?)?;
-        if session.is_some_and(|session| !matches(&session, form.text(TOKEN_FIELD))) {
-            return Err(stale());
+        let (headers, path) = (request.headers().clone(), here(&request));
+        let body = whole_body(request, state).await.map_err(IntoResponse::into_response)?;
+        let form = Form::parse(&body).map_err(IntoResponse::into_response)?;
+        if let Some(session) = session.filter(|session| !matches(session, form.text(TOKEN_FIELD))) {
+            return Err(kept::of_old_page(&headers, &session, path, form).unwrap_or_else(IntoResponse::into_response));
         }
         // What the page was drawn from goes on into a page that is drawn from this form.
         if let Some(visit) = visit {

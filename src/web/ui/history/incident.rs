@@ -11,7 +11,7 @@ use super::super::frame::{Frame, Place};
 use super::super::live::Fragment;
 use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
-use super::row::Row;
+use super::row::{Members, Row};
 use super::{moves, read};
 use crate::control::token::Role;
 use crate::health::story::{self, Key, Story};
@@ -61,7 +61,7 @@ pub async fn show(visit: Visit, Path(key): Path<String>) -> Result<Response, Pro
 }
 
 async fn page(visit: &Visit, story: &Story, faults: Faults, note: String) -> Result<Incident, Problem> {
-    let row = Row::of(story, visit);
+    let row = Row::of(story, visit, &Members::of(&visit.model()));
     let frame = visit.frame(Place::History, row.title.clone()).await.under(text("History"), "/history");
     let frame = if story.is_open { frame.live(format!("incident:{}", story.key)) } else { frame };
     let [head, told] = parts(visit, &row)?.map(|html| text("{part}").html("part", html));
@@ -80,7 +80,9 @@ pub async fn live(visit: &Visit, key: &str) -> Vec<Fragment> {
         return Vec::new();
     }
     let Ok(story) = find(visit, key).await else { return Vec::new() };
-    let Ok([head, told]) = parts(visit, &Row::of(&story, visit)) else { return Vec::new() };
+    let Ok([head, told]) = parts(visit, &Row::of(&story, visit, &Members::of(&visit.model()))) else {
+        return Vec::new();
+    };
     vec![Fragment::new("incident-head", head), Fragment::new("incident-told", told)]
 }
 

@@ -33,7 +33,7 @@ use crate::web::Problem;
 use crate::web::extract::Query;
 use draw::LaneRow;
 use filter::Filters;
-use row::Row;
+use row::{Members, Row};
 
 /// Rows on one page.
 const PAGE_ROWS: usize = 50;
@@ -242,8 +242,9 @@ fn head(told: &Told, filters: &Filters) -> Text {
 
 fn spans_of_pools(visit: &Visit, told: &Told, filters: &Filters) -> Vec<(Id<Pool>, Vec<Span>)> {
     let (model, health, Told { period, gaps, .. }) = (visit.model(), visit.web.control.health(), told);
-    let all = lanes::lanes(&period.events, &period.after, &model, &health, gaps, filters.from, filters.to);
-    let mut pools: Vec<_> = all.into_iter().filter(|(id, _)| filters.wants(id.as_str())).collect();
+    let (time, wanted) = ((filters.from, filters.to), |id: &Id<Pool>| filters.wants(id.as_str()));
+    let all = lanes::lanes(&period.events, &period.after, &model, &health, gaps, time, wanted);
+    let mut pools: Vec<_> = all.into_iter().collect();
     pools.sort_by_key(|(_, spans)| draw::rank(spans));
     pools
 }
@@ -274,9 +275,11 @@ fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
     let wanted: Vec<&Story> = wanted.collect();
     let start = (filters.page - 1) * PAGE_ROWS;
     let shown = wanted.iter().skip(start).take(PAGE_ROWS);
+    let model = visit.model();
+    let members = Members::of(&model);
     let page = |page: usize| filters.path("/history", &[("page", page.to_string())]);
     List {
-        rows: shown.map(|story| Row::of(story, visit)).collect(),
+        rows: shown.map(|story| Row::of(story, visit, &members)).collect(),
         counted: text("{n} in {period}").set("n", wanted.len()).say("period", filters.period_length()),
         may_operate: visit.may(Role::Operator),
         cut: told.period.cut,

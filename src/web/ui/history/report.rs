@@ -10,8 +10,8 @@ use super::super::frame::{Frame, Place};
 use super::super::text::{Text, text};
 use super::super::visit::Visit;
 use super::filter::Filters;
-use super::row::{self, Row};
-use super::{Asked, drawing, incident, told};
+use super::row::{self, Members, Row};
+use super::{Asked, Told, drawing, incident, told};
 use crate::health::story::{self, Plot, Story};
 use crate::web::Problem;
 use crate::web::extract::Query;
@@ -45,23 +45,33 @@ pub async fn stories(visit: &Visit, asked: &HashMap<String, String>) -> Result<V
         return Ok(vec![incident::find(visit, key).await?]);
     }
     let filters = Filters::read(asked, visit.now)?;
-    Ok(told(visit, &filters).await?.stories.into_iter().filter(|story| filters.admits(story)).collect())
+    Ok(of_filters(told(visit, &filters).await?, &filters))
+}
+
+fn of_filters(told: Told, filters: &Filters) -> Vec<Story> {
+    told.stories.into_iter().filter(|story| filters.admits(story)).collect()
 }
 
 pub async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
-    let stories = stories(&visit, &asked).await?;
+    let model = visit.model();
+    let members = Members::of(&model);
+    let row = |story: &Story| Row::of(story, &visit, &members);
     let is_single = asked.contains_key("event");
-    let rows: Vec<Row> = stories.iter().take(MAX_ROWS).map(|story| Row::of(story, &visit)).collect();
-    let (about, drawing) = match rows.first().filter(|_| is_single) {
-        Some(row) => (row.title.clone(), text("")),
+    let (about, drawing, stories) = match asked.get("event") {
+        Some(key) => {
+            let story = incident::find(&visit, key).await?;
+            (row(&story).title, text(""), vec![story])
+        }
         None => {
             let filters = Filters::read(&asked, visit.now)?;
-            let lanes = visit.render(&drawing(&visit, &told(&visit, &filters).await?, &filters))?;
+            let told = told(&visit, &filters).await?;
+            let lanes = visit.render(&drawing(&visit, &told, &filters))?;
             let format = |at: jiff::Timestamp| at.strftime("%Y-%m-%d %H:%M").to_string();
             let about = text("{from} to {to}, UTC").set("from", format(filters.from)).set("to", format(filters.to));
-            (about, text("{part}").html("part", lanes))
+            (about, text("{part}").html("part", lanes), of_filters(told, &filters))
         }
     };
+    let rows: Vec<Row> = stories.iter().take(MAX_ROWS).map(row).collect();
     let snapshot = visit.web.control.snapshot();
     let built = |second: u64| jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok();
     let databases = snapshot.geo().databases().iter();
@@ -104,13 +114,13 @@ fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
 
 /// For how many seconds the answers of each name were touched, the longest first.
 pub fn names(stories: &[Story], visit: &Visit) -> Vec<(String, u64)> {
-    let mut seconds: BTreeMap<&String, u64> = BTreeMap::new();
+    let mut seconds: BTreeMap<&str, u64> = BTreeMap::new();
     for story in stories.iter().filter(|story| matches!(story.plot, Plot::Outage | Plot::Switch)) {
-        for name in &story.names {
+        for name in story.names() {
             *seconds.entry(name).or_default() += story.seconds(visit.now).unwrap_or(0);
         }
     }
-    let mut names: Vec<(&String, u64)> = seconds.into_iter().collect();
+    let mut names: Vec<(&str, u64)> = seconds.into_iter().collect();
     names.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
     names.truncate(MAX_ROWS);
     names.into_iter().map(|(name, seconds)| (name.trim_end_matches('.').to_owned(), seconds)).collect()

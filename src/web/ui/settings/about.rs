@@ -55,13 +55,22 @@ struct About {
     frame: Frame,
     version: &'static str,
     built: &'static str,
+    /// What somebody who reports a fault says with it.
+    build: String,
     parts: &'static [Part],
 }
 
 async fn show(visit: Visit) -> Response {
     let frame = visit.frame(Place::Settings, text("About")).await.under(text("Settings"), "/settings");
     let built = if cfg!(debug_assertions) { "debug" } else { "release" };
-    visit.page(&About { frame, version: env!("CARGO_PKG_VERSION"), built, parts: &PARTS })
+    visit.page(&About { frame, version: env!("CARGO_PKG_VERSION"), built, build: build(), parts: &PARTS })
+}
+
+/// The commit where the build was told it, as `packaging/build` does, and the machine that it is for. No time of
+/// day is in it, so that the same source makes the same bytes.
+fn build() -> String {
+    let machine = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    option_env!("NORTHING_COMMIT").map_or_else(|| machine.clone(), |commit| format!("{commit} {machine}"))
 }
 
 async fn licence(Path(licence): Path<String>) -> Result<Response, Problem> {
