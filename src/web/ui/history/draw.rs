@@ -158,9 +158,11 @@ fn label(pool: &str, spans: &[SpanShown], language: Language) -> String {
 
 /// Where times stand below the lanes, and their words.
 pub fn axis(filters: &Filters, language: Language) -> Vec<(String, String)> {
-    const STEPS: [i64; 12] = [1, 2, 4, 6, 12, 24, 48, 96, 168, 336, 720, 2160];
+    const MINUTES: [i64; 6] = [1, 2, 5, 10, 20, 30];
+    const HOURS: [i64; 12] = [1, 2, 4, 6, 12, 24, 48, 96, 168, 336, 720, 2160];
     let whole = filters.to.duration_since(filters.from).as_secs_f64().max(1.0);
-    let step = STEPS.into_iter().find(|hours| whole / (*hours as f64 * 3600.0) <= 7.0).unwrap_or(8760) * 3600;
+    let minutes = MINUTES.into_iter().chain(HOURS.map(|hours| hours * 60));
+    let step = 60 * { minutes }.find(|minutes| whole / (*minutes as f64 * 60.0) <= 7.0).unwrap_or(8760 * 60);
     let form = if step >= 24 * 3600 { day_form(language) } else { "%H:%M" };
     let first = filters.from.as_second().div_euclid(step) * step + step;
     let marks = (0..10).map(|n| first + n * step);

@@ -11,10 +11,11 @@ use super::super::frame::{Frame, Place};
 use super::super::live::Fragment;
 use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
+use super::filter::Filters;
 use super::row::{Members, Row};
-use super::{moves, read};
+use super::{Drawing, drawn, moves, read, spans_of_pools, told};
 use crate::control::token::Role;
-use crate::health::story::{self, Key, Story};
+use crate::health::story::{self, Key, Plot, Story};
 use crate::health::{Event, EventKind};
 use crate::model::FieldError;
 use crate::store::EventFilter;
@@ -29,9 +30,8 @@ const MAX_NOTE: usize = 1000;
 struct Incident {
     frame: Frame,
     key: String,
-    /// Both rendered by their own templates.
-    head: Text,
-    told: Text,
+    /// Rendered by their own templates.
+    parts: [Text; 3],
     may_operate: bool,
     faults: Faults,
     note: String,
@@ -64,14 +64,35 @@ async fn page(visit: &Visit, story: &Story, faults: Faults, note: String) -> Res
     let row = Row::of(story, visit, &Members::of(&visit.model()));
     let frame = visit.frame(Place::History, row.title.clone()).await.under(text("History"), "/history");
     let frame = if story.is_open { frame.live(format!("incident:{}", story.key)) } else { frame };
-    let [head, told] = parts(visit, &row)?.map(|html| text("{part}").html("part", html));
-    let may_operate = visit.may(Role::Operator);
-    Ok(Incident { frame, key: row.key, head, told, may_operate, faults, note })
+    let parts = parts(visit, story, &row).await?.map(|(_, html)| text("{part}").html("part", html));
+    Ok(Incident { frame, key: row.key, parts, may_operate: visit.may(Role::Operator), faults, note })
 }
 
-fn parts(visit: &Visit, row: &Row) -> Result<[String; 2], Problem> {
+/// What moves while it goes on, each with its id.
+async fn parts(visit: &Visit, story: &Story, row: &Row) -> Result<[(&'static str, String); 3], Problem> {
     let may_operate = visit.may(Role::Operator);
-    Ok([visit.render(&Head { row, may_operate })?, visit.render(&Told { row, may_operate, is_page: true })?])
+    let lanes = around(visit, story).await?;
+    Ok([
+        ("incident-head", visit.render(&Head { row, may_operate })?),
+        ("incident-told", visit.render(&Told { row, may_operate, is_page: true })?),
+        ("history-lanes", visit.render(&lanes)?),
+    ])
+}
+
+/// The pools that it is about, and those that answered instead, at that time.
+async fn around(visit: &Visit, story: &Story) -> Result<Drawing, Problem> {
+    let model = visit.model();
+    let filters = Filters::around(story.starts, story.ends.unwrap_or(visit.now), visit.now);
+    let of_endpoint = Members::of(&model).pools(&story.subject);
+    let is_about = |id: &str| {
+        story.plot != Plot::Notice
+            && (id == story.subject
+                || story.instead.iter().any(|pool| pool == id)
+                || of_endpoint.iter().any(|pool| pool == id))
+    };
+    let mut pools = spans_of_pools(visit, &told(visit, &filters).await?, &filters);
+    pools.retain(|(id, _)| is_about(id.as_str()));
+    Ok(Drawing { title: text("The pools at that time"), ..drawn(visit, pools, &filters) })
 }
 
 /// The parts of the page of an event that goes on; they move until it is over, and once more then.
@@ -80,10 +101,9 @@ pub async fn live(visit: &Visit, key: &str) -> Vec<Fragment> {
         return Vec::new();
     }
     let Ok(story) = find(visit, key).await else { return Vec::new() };
-    let Ok([head, told]) = parts(visit, &Row::of(&story, visit, &Members::of(&visit.model()))) else {
-        return Vec::new();
-    };
-    vec![Fragment::new("incident-head", head), Fragment::new("incident-told", told)]
+    let row = Row::of(&story, visit, &Members::of(&visit.model()));
+    let Ok(parts) = parts(visit, &story, &row).await else { return Vec::new() };
+    parts.into_iter().map(|(id, html)| Fragment::new(id, html)).collect()
 }
 
 pub async fn note(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Problem> {

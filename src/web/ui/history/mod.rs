@@ -250,7 +250,10 @@ fn spans_of_pools(visit: &Visit, told: &Told, filters: &Filters) -> Vec<(Id<Pool
 }
 
 fn drawing(visit: &Visit, told: &Told, filters: &Filters) -> Drawing {
-    let mut pools = spans_of_pools(visit, told, filters);
+    drawn(visit, spans_of_pools(visit, told, filters), filters)
+}
+
+fn drawn(visit: &Visit, mut pools: Vec<(Id<Pool>, Vec<Span>)>, filters: &Filters) -> Drawing {
     let not_drawn = pools.len().saturating_sub(MAX_LANES);
     pools.truncate(MAX_LANES);
     let lanes = pools.iter().map(|(id, spans)| draw::lane(id.as_str(), spans, filters, visit.language)).collect();

@@ -187,8 +187,8 @@ impl<'m> Members<'m> {
         Members(pools)
     }
 
-    /// The first few of an endpoint.
-    fn pools(&self, endpoint: &str) -> Vec<String> {
+    /// The first pools of an endpoint.
+    pub fn pools(&self, endpoint: &str) -> Vec<String> {
         self.0.get(endpoint).into_iter().flatten().take(MAX_POOLS).map(ToString::to_string).collect()
     }
 }
