@@ -168,8 +168,8 @@ async fn started(control: &Control, begins: Timestamp, file_written: Option<Time
     let ran_until = file_written.max(newest.map(|event| event.at)).map(|at| at.min(begins));
     let version = env!("CARGO_PKG_VERSION");
     let cause = match ran_until {
-        Some(at) => format!("version {version} runs; the run before it lasted until {}", at.strftime("%F %T UTC")),
-        None => format!("version {version} runs"),
+        Some(at) => format!("Version {version} runs; the run before it lasted until {}", at.strftime("%F %T UTC")),
+        None => format!("Version {version} runs"),
     };
     let event = system_event(EventKind::System, "northing", "started", cause);
     Event { from: "stopped".into(), ran_until, ..event }

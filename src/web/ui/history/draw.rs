@@ -106,7 +106,7 @@ pub fn lane(pool: &str, spans: &[Span], filters: &Filters, language: Language) -
     let bars: Vec<Bar> = out.iter().map(|span| bar(span.lane, percent(span.from), percent(span.to))).collect();
     let mut words: Vec<Word> = Vec::new();
     let mut taken = f64::INFINITY;
-    for span in out.iter().rev() {
+    for span in out.iter().rev().filter(|span| span.lane != Lane::NoData) {
         let (from, to) = (percent(span.from), percent(span.to));
         let (x, at_end) =
             if to > 100.0 - WORD_WIDTH { (from - 0.6, true) } else { (to.max(from + NARROWEST) + 0.4, false) };

@@ -371,8 +371,12 @@ fn step(event: &Event, cause: &str, model: &Model) -> Text {
                 .say("state", state(&event.to))
                 .say("cause", said())
         }
-        (EventKind::Pool | EventKind::Endpoint, _) => text("<b>{what}: {state}.</b> {cause}")
-            .set("what", cause::subject(model, &event.subject))
+        (EventKind::Endpoint, _) => text("<b>Endpoint {endpoint}: {state}.</b> {cause}")
+            .set("endpoint", cause::subject(model, &event.subject))
+            .say("state", state(&event.to))
+            .say("cause", said()),
+        (EventKind::Pool, _) => text("<b>{pool}: {state}.</b> {cause}")
+            .set("pool", cause::subject(model, &event.subject))
             .say("state", state(&event.to))
             .say("cause", said()),
         _ => text("{cause}").say("cause", quoted()),
