@@ -139,6 +139,12 @@ pub async fn on(visit: Visit, Path(id): Path<String>) -> Result<Response, Proble
 }
 
 pub async fn hold(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    let health = visit.web.control.health();
+    let known = id.parse::<Id<Pool>>().ok().and_then(|id| health.pools.get(&id));
+    // One that answers would lose its clients at once.
+    if known.is_some_and(|known| known.state != PoolState::Down) {
+        return Ok(see(&format!("/pools/{id}/drain")));
+    }
     one(&visit, To::Hold, &id).await
 }
 
