@@ -187,14 +187,16 @@ addEventListener('submit', event => { if (event.target === unsaved) unsaved = nu
 addEventListener('beforeunload', event => { if (unsaved?.isConnected && unsaved.dataset.unguarded === undefined) event.preventDefault(); });
 
 // data-preview is the address of the same page; elements with ids in [data-after] come from there.
-let later;
+let later, turn = 0;
 function preview(form) {
   clearTimeout(later);
+  const mine = ++turn;
   later = setTimeout(async () => {
     const fields = new URLSearchParams(new FormData(form));
     fields.delete('form_token');
+    fields.delete('seen');
     const page = await get(form.dataset.preview + '?' + fields);
-    for (const old of page ? $$('[data-after]', form) : []) {
+    for (const old of page && mine === turn ? $$('[data-after]', form) : []) {
       const fresh = page.getElementById(old.id);
       if (fresh) morph(old, document.adoptNode(fresh));
     }

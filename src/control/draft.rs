@@ -7,7 +7,7 @@ mod merge;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::model::{Change, Checked, Edit, FieldError, Kind, Model};
 
 use super::{Author, Control, Expect, Publication, Published, Refusal, Tests, now};
-use merge::merged;
+pub use merge::merged;
 
 /// Edits that one draft may hold; an import of more is published at once.
 pub const MAX_EDITS: usize = 20_000;
@@ -44,6 +44,9 @@ pub struct Drafted {
     pub value: Option<Value>,
     /// The thing as it was when it was first touched, `None` when it was not there: what a conflict is seen by.
     pub before: Option<Value>,
+    /// When the author edited it last, as `Draft::changed`: what an older form of theirs is told by.
+    #[serde(default)]
+    pub touched: Option<Timestamp>,
 }
 
 /// A thing of the draft that somebody else published meanwhile.
@@ -68,15 +71,6 @@ impl Drafted {
     pub fn edit(&self) -> Edit {
         Edit { kind: self.kind, id: self.id.clone(), value: self.value.clone() }
     }
-
-    /// What has to be true of the live model for this to overwrite nobody's work.
-    fn expects(&self, model: &Model) -> Expect {
-        let (kind, id) = (self.kind, self.id.clone());
-        match model.entity(kind, &id) {
-            None => Expect::Absent(kind, id),
-            Some(live) => Expect::Unchanged(kind, id, live.get("rev").and_then(Value::as_u64).unwrap_or_default()),
-        }
-    }
 }
 
 impl Draft {
@@ -92,19 +86,19 @@ impl Draft {
         self.edits.iter().find(|drafted| drafted.kind == kind && drafted.id == id)
     }
 
-    /// Takes edits in. One that leads back to what is live leaves the draft.
-    fn take(&mut self, model: &Model, edits: Vec<Edit>) {
+    /// Takes edits in, made at `at`. One that leads back to what is live leaves the draft.
+    fn take(&mut self, model: &Model, edits: Vec<Edit>, at: Timestamp) {
         let mut known: BTreeMap<(Kind, String), usize> = BTreeMap::new();
         for (at, drafted) in self.edits.iter().enumerate() {
             known.insert((drafted.kind, drafted.id.clone()), at);
         }
         for Edit { kind, id, value } in edits {
             match known.get(&(kind, id.clone())).and_then(|at| self.edits.get_mut(*at)) {
-                Some(drafted) => drafted.value = value,
+                Some(drafted) => (drafted.value, drafted.touched) = (value, Some(at)),
                 None => {
                     known.insert((kind, id.clone()), self.edits.len());
                     let before = model.entity(kind, &id);
-                    self.edits.push(Drafted { kind, id, value, before });
+                    self.edits.push(Drafted { kind, id, value, before, touched: Some(at) });
                 }
             }
         }
@@ -135,14 +129,14 @@ impl Draft {
         self.edits.iter().filter_map(conflict).collect()
     }
 
-    fn settle(&mut self, model: &Model, kind: Kind, id: &str, how: Settle) {
+    fn settle(&mut self, model: &Model, kind: Kind, id: &str, how: Settle, at: Timestamp) {
         let merged = self.conflicts(model).into_iter().find(|c| c.mine.kind == kind && c.mine.id == id);
         let Some(conflict) = merged else { return };
         if how == Settle::Theirs {
             return self.edits.retain(|drafted| drafted.kind != kind || drafted.id != id);
         }
         if let Some(drafted) = self.edits.iter_mut().find(|drafted| drafted.kind == kind && drafted.id == id) {
-            drafted.before = conflict.theirs;
+            (drafted.before, drafted.touched) = (conflict.theirs, Some(at));
             if let (Settle::Merged, Some(merged)) = (how, conflict.merged) {
                 drafted.value = Some(merged);
             }
@@ -156,7 +150,7 @@ fn is_live(model: &Model, drafted: &Drafted) -> bool {
 }
 
 /// Equal but for what the server itself writes.
-fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
+pub fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
     let plain = |value: &Value| {
         let mut value = value.clone();
         if let Some(fields) = value.as_object_mut() {
@@ -213,16 +207,16 @@ impl Drafts {
 }
 
 impl Control {
-    pub async fn draft(&self, author: &str) -> Arc<Draft> {
+    pub fn draft(&self, author: &str) -> Arc<Draft> {
         self.shared().drafts.kept.read().get(author).cloned().unwrap_or_default()
     }
 
     /// Adds edits to the author's draft: all of them, or none with every error. Errors that the draft had before,
     /// because somebody else published meanwhile, are left to the review.
     pub async fn edit_draft(&self, author: &str, edits: Vec<Edit>) -> Result<Arc<Draft>, Refusal> {
-        self.change_draft(author, move |draft, model| {
+        self.change_draft(author, move |draft, model, at| {
             let before = draft.edits();
-            draft.take(model, edits);
+            draft.take(model, edits, at);
             let errors = match model.check(&draft.edits()) {
                 Ok(checked) => {
                     draft.write_out(model, &checked.model);
@@ -239,7 +233,7 @@ impl Control {
 
     /// Takes one thing, or everything, out of the draft.
     pub async fn discard_draft(&self, author: &str, what: Option<(Kind, &str)>) -> Result<Arc<Draft>, Refusal> {
-        self.change_draft(author, |draft, _| {
+        self.change_draft(author, |draft, _, _| {
             draft.edits.retain(|drafted| what.is_some_and(|what| what != (drafted.kind, &*drafted.id)));
             Ok(())
         })
@@ -248,28 +242,35 @@ impl Control {
 
     /// Settles one conflict; what the draft then says is checked when it is published.
     pub async fn settle_draft(&self, author: &str, kind: Kind, id: &str, how: Settle) -> Result<Arc<Draft>, Refusal> {
-        self.change_draft(author, |draft, model| {
-            draft.settle(model, kind, id, how);
+        self.change_draft(author, |draft, model, at| {
+            draft.settle(model, kind, id, how, at);
             Ok(())
         })
         .await
     }
 
-    /// Publishes the author's draft and empties it. Somebody else's work is never overwritten unseen: then it is a
-    /// conflict, and the draft stays. What was drafted while this was under way stays as well.
-    pub async fn publish_draft(&self, author: Author, message: String, tests: Tests) -> Result<Published, Refusal> {
-        let (draft, model) = (self.draft(&author.actor).await, self.model());
-        if let Some(first) = draft.conflicts(&model).first() {
+    /// Publishes `reviewed`, the draft that its author has looked at beside version `revision`, and takes it out of
+    /// what they draft. Nothing is overwritten unseen: where anything was published since, it is a conflict, and the
+    /// draft stays. What was drafted since stays as well.
+    pub async fn publish_draft(
+        &self,
+        author: Author,
+        reviewed: &Draft,
+        revision: u64,
+        message: String,
+        tests: Tests,
+    ) -> Result<Published, Refusal> {
+        let model = self.model();
+        if let Some(first) = reviewed.conflicts(&model).first() {
             let (kind, id) = (first.mine.kind.singular(), &first.mine.id);
             return Err(Refusal::Conflict(format!("{kind} {id} was changed by somebody else meanwhile")));
         }
-        let expect = draft.edits.iter().map(|drafted| drafted.expects(&model)).collect();
         let owner = author.actor.clone();
-        let edits: Vec<Edit> =
-            draft.edits.iter().filter(|drafted| !is_live(&model, drafted)).map(Drafted::edit).collect();
+        let edits = reviewed.edits.iter().filter(|drafted| !is_live(&model, drafted)).map(Drafted::edit).collect();
+        let expect = vec![Expect::Revision(revision)];
         let published = self.publish(Publication { edits, message, author, expect, tests }).await?;
-        self.change_draft(&owner, |now, _| {
-            now.edits.retain(|drafted| !draft.edits.iter().any(|published| same_edit(published, drafted)));
+        self.change_draft(&owner, |now, _, _| {
+            now.edits.retain(|drafted| !reviewed.edits.iter().any(|published| same_edit(published, drafted)));
             Ok(())
         })
         .await?;
@@ -278,7 +279,7 @@ impl Control {
 
     /// The model as it would be with the draft.
     pub async fn drafted(&self, author: &str) -> Result<Arc<Model>, Vec<FieldError>> {
-        let draft = self.draft(author).await;
+        let draft = self.draft(author);
         match draft.is_empty() {
             true => Ok(self.model()),
             false => {
@@ -308,16 +309,19 @@ impl Control {
     async fn change_draft(
         &self,
         author: &str,
-        change: impl FnOnce(&mut Draft, &Model) -> Result<(), Vec<FieldError>>,
+        change: impl FnOnce(&mut Draft, &Model, Timestamp) -> Result<(), Vec<FieldError>>,
     ) -> Result<Arc<Draft>, Refusal> {
         let drafts = &self.shared().drafts;
         let _changing = drafts.changing.lock().await;
-        let mut draft = Draft::clone(&*self.draft(author).await);
+        let mut draft = Draft::clone(&*self.draft(author));
         let model = self.model();
+        // Later than any change before it, whatever the clock does: forms tell drafts apart by it.
+        let next = draft.changed.map(|last| last + SignedDuration::from_micros(1));
+        let at = next.map_or_else(now, |next| next.max(now()));
         let kept = tokio::task::block_in_place(|| {
-            change(&mut draft, &model)?;
+            change(&mut draft, &model, at)?;
             draft.author = author.into();
-            draft.changed = Some(now());
+            draft.changed = Some(at);
             within_limits(&draft)
         });
         let kept = kept.map_err(Refusal::Invalid)?;

@@ -131,31 +131,19 @@ fn stranded(before: &Snapshot, after: &Snapshot, policy: &Policy) -> Vec<Strande
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geo::Base;
-    use crate::model::Model;
+    use crate::control::fixture::{document, snapshot, step};
     use serde_json::json;
-    use std::sync::Arc;
 
-    fn snapshot() -> Snapshot {
-        let step = |pool: &str| json!({ "pools": [{ "pool": pool }] });
-        let document = json!({
-            "zones": { "z": { "fqdn": "z.test.", "ns": ["a.other.test.", "b.other.test."] } },
-            "endpoints": { "one": { "ipv4": "192.0.2.1" }, "two": { "ipv4": "192.0.2.2" } },
-            "pools": {
-                "eu": { "country": "DE", "members": [{ "endpoint": "one" }] },
-                "us": { "country": "US", "members": [{ "endpoint": "two" }] },
-            },
-            "policies": {
-                "app": { "ttl": 40, "attach": [{ "zone": "z", "name": "app.z.test.", "types": ["A"] }],
-                    "rules": [{ "name": "Everyone else", "steps": [step("eu"), step("us")] }] },
-                "only": { "ttl": 20, "attach": [{ "zone": "z", "name": "only.z.test.", "types": ["A"] }],
-                    "rules": [{ "name": "Everyone else", "last_resort": "no_answer", "steps": [step("eu")] }] },
-            },
+    /// One name that can fail over, and one that cannot.
+    fn world() -> std::sync::Arc<Snapshot> {
+        let mut document = document();
+        document["policies"] = json!({
+            "app": { "ttl": 40, "attach": [{ "zone": "z", "name": "app.z.test.", "types": ["A"] }],
+                "rules": [{ "name": "Everyone else", "steps": [step("eu"), step("us")] }] },
+            "only": { "ttl": 20, "attach": [{ "zone": "z", "name": "only.z.test.", "types": ["A"] }],
+                "rules": [{ "name": "Everyone else", "last_resort": "no_answer", "steps": [step("eu")] }] },
         });
-        let empty = Model::empty();
-        let model = empty.check(&empty.edits_to(&document).unwrap()).unwrap().model;
-        let geo = Base::from_mmdb(include_bytes!("../../geo-data/country.mmdb").to_vec(), None).unwrap();
-        Snapshot::compile(&Arc::new(model), &Arc::new(geo), &HealthTable::default(), None)
+        snapshot(&document, &HealthTable::default())
     }
 
     #[test]
@@ -163,7 +151,7 @@ mod tests {
         let (eu, us): (Id<Pool>, Id<Pool>) = ("eu".parse().unwrap(), "us".parse().unwrap());
         // The name that can fail over is asked three times as often.
         let answers = BTreeMap::from([("app".parse().unwrap(), 2)]);
-        let effect = effect(&snapshot(), &HealthTable::default(), &[(eu.clone(), PoolState::Drain)], &answers);
+        let effect = effect(&world(), &HealthTable::default(), &[(eu.clone(), PoolState::Drain)], &answers);
         assert_eq!((effect.names, effect.ttl, effect.not_compared), (2, 40, 0));
         let rounded: Vec<(Id<Pool>, i32, i32)> = effect
             .pools

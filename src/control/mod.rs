@@ -8,6 +8,8 @@ pub mod account;
 pub mod accounts;
 pub mod draft;
 pub mod effect;
+#[cfg(test)]
+pub mod fixture;
 pub mod geo_files;
 pub mod geo_upload;
 mod keeper;

@@ -44,7 +44,7 @@ pub use event::{Event, EventKind};
 pub use outcome::{Address, Latency, Outcome, Report, Said, Target, Watch};
 pub use stream::judged;
 pub use switch::Switch;
-pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState};
+pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState, Standing};
 pub use vote::{Quorum, Tally, Vote, tally};
 
 /// The health of everything that is configured, and how it moves. Has one owner; what others see is

@@ -189,10 +189,7 @@ impl Health {
 
     /// Whether no address of an endpoint is usable.
     pub(super) fn is_down(&self, id: &Id<Endpoint>) -> bool {
-        self.table.endpoints.get(id).is_some_and(|endpoint| {
-            endpoint.families.values().all(|family| family.state == EndpointState::Down)
-                && !endpoint.families.is_empty()
-        })
+        self.table.is_down(id)
     }
 
     pub(super) fn ballots<'h>(

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Endpoint, Id, Pool};
+use super::recovery::needed;
+use crate::model::{Endpoint, Id, Member, Pool};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -107,6 +108,32 @@ pub struct HealthTable {
     pub endpoints: BTreeMap<Id<Endpoint>, Arc<EndpointHealth>>,
     #[schema(value_type = std::collections::BTreeMap<String, PoolHealth>)]
     pub pools: BTreeMap<Id<Pool>, Arc<PoolHealth>>,
+}
+
+/// How many of a pool's members that count, enabled and with weight, are healthy, and how many it needs to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub healthy: usize,
+    pub total: usize,
+    pub needed: usize,
+}
+
+impl HealthTable {
+    /// Whether no address of an endpoint is usable.
+    pub fn is_down(&self, id: &Id<Endpoint>) -> bool {
+        self.endpoints.get(id).is_some_and(|endpoint| {
+            endpoint.families.values().all(|family| family.state == EndpointState::Down)
+                && !endpoint.families.is_empty()
+        })
+    }
+
+    /// A pool that may not be configured yet, by what is known of its members.
+    pub fn standing(&self, pool: &Pool) -> Standing {
+        let counts = |member: &&Member| member.enabled && member.weight > 0;
+        let members = || pool.members.iter().filter(counts);
+        let (healthy, total) = (members().filter(|member| !self.is_down(&member.endpoint)).count(), members().count());
+        Standing { healthy, total, needed: needed(pool.healthy_when, total) }
+    }
 }
 
 /// The word of each state, as in JSON.

@@ -30,7 +30,7 @@ fn model() -> Model {
 
 fn drafted(model: &Model, edits: Vec<Edit>) -> Draft {
     let mut draft = Draft::default();
-    draft.take(model, edits);
+    draft.take(model, edits, Timestamp::UNIX_EPOCH);
     draft.write_out(model, &after(model, &draft.edits()));
     draft
 }
@@ -39,10 +39,10 @@ fn drafted(model: &Model, edits: Vec<Edit>) -> Draft {
 fn an_edit_that_leads_back_to_what_is_live_leaves_the_draft() {
     let model = model();
     let mut draft = drafted(&model, vec![edit(Kind::Pools, "eu", pool([5, 100]))]);
-    draft.take(&model, vec![edit(Kind::Pools, "us", pool([1, 1]))]);
+    draft.take(&model, vec![edit(Kind::Pools, "us", pool([1, 1]))], Timestamp::UNIX_EPOCH);
     assert_eq!(draft.edits.len(), 2);
-    draft.take(&model, vec![edit(Kind::Pools, "eu", model.entity(Kind::Pools, "eu").unwrap())]);
-    draft.take(&model, vec![edit(Kind::Pools, "us", Value::Null)]);
+    draft.take(&model, vec![edit(Kind::Pools, "eu", model.entity(Kind::Pools, "eu").unwrap())], Timestamp::UNIX_EPOCH);
+    draft.take(&model, vec![edit(Kind::Pools, "us", Value::Null)], Timestamp::UNIX_EPOCH);
     assert!(draft.is_empty(), "{draft:?}");
 }
 
@@ -74,24 +74,16 @@ fn a_conflict_is_settled_by_taking_theirs_keeping_mine_or_both() {
     };
     for (how, wanted) in [(Settle::Theirs, None), (Settle::Mine, Some([5, 100])), (Settle::Merged, Some([5, 9]))] {
         let mut draft = draft.clone();
-        draft.settle(&now, Kind::Pools, "eu", how);
+        draft.settle(&now, Kind::Pools, "eu", how, Timestamp::UNIX_EPOCH);
         assert_eq!(weights(&draft), wanted, "{how:?}");
         assert_eq!(draft.conflicts(&now), [], "{how:?}");
     }
 }
 
 #[test]
-fn a_publication_expects_what_the_draft_saw() {
-    let live = model();
-    let draft = drafted(&live, vec![edit(Kind::Pools, "eu", pool([5, 100])), edit(Kind::Pools, "us", pool([1, 1]))]);
-    let expects: Vec<Expect> = draft.edits.iter().map(|drafted| drafted.expects(&live)).collect();
-    let wanted = [Expect::Unchanged(Kind::Pools, "eu".into(), 1), Expect::Absent(Kind::Pools, "us".into())];
-    assert_eq!(expects, wanted);
-}
-
-#[test]
 fn a_draft_holds_so_many_changes_and_no_more() {
-    let one = |number: usize| Drafted { kind: Kind::Pools, id: number.to_string(), value: None, before: None };
+    let one =
+        |number: usize| Drafted { kind: Kind::Pools, id: number.to_string(), value: None, before: None, touched: None };
     let mut draft = Draft { edits: (0..MAX_EDITS).map(one).collect(), ..Draft::default() };
     assert!(within_limits(&draft).is_ok());
     draft.edits.push(one(MAX_EDITS));

@@ -3,11 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::answer::{Client, Entropy, Outlook, Question, Snapshot, answer, outlook, outlook_class};
+use crate::geo::Sample;
 use crate::model::{Change, Id, Kind, LastResort, MAX_NESTING, Model, Name, Policy, Pool, RecordType, Region, Token};
 
 use super::{Effect, Loss, Move, Outage, PoolShare, Preview};
@@ -168,18 +171,6 @@ fn names(before: &Model, groups: &[Group], changes: &[Change], preview: &mut Pre
 
 /// Every country, and every network that a rule of the groups names.
 fn clients(before: &Snapshot, after: &Snapshot, groups: &[Group]) -> Vec<Who> {
-    let mut clients = Vec::new();
-    for sample in after.geo().samples(SAMPLES) {
-        let label = sample.country.map_or("unknown".to_owned(), |country| country.to_string());
-        let share = sample.share / sample.addresses.len().max(1) as f64;
-        let of = |(at, address): (usize, &Ipv4Addr)| Who {
-            label: label.clone(),
-            address: (*address).into(),
-            share,
-            alone: (at == 0).then_some(sample.share),
-        };
-        clients.extend(sample.addresses.iter().enumerate().map(of));
-    }
     let mut networks = BTreeSet::new();
     for (snapshot, is_after) in [(before, false), (after, true)] {
         let model = snapshot.model();
@@ -190,18 +181,65 @@ fn clients(before: &Snapshot, after: &Snapshot, groups: &[Group]) -> Vec<Who> {
             for region in regions.filter_map(|id| model.regions.get(id)) {
                 let tokens = region.include.iter().chain(&region.except);
                 networks.extend(tokens.filter_map(|token| match token {
-                    Token::Cidr(network) => Some(*network),
+                    Token::Cidr(network) => Some(network.trunc()),
                     _ => None,
                 }));
             }
         }
     }
-    clients.extend(networks.into_iter().take(MAX_NETWORKS).map(|network| {
-        // Of an address space that is nearly full; of IPv6 nothing that would show.
-        let share = if network.addr().is_ipv4() { 0.5f64.powi(network.prefix_len().into()) } else { 0.0 };
-        Who { label: network.to_string(), address: network.addr(), share, alone: Some(share) }
-    }));
+    let networks: Vec<IpNet> = networks.into_iter().take(MAX_NETWORKS).collect();
+    share_out(&after.geo().samples(SAMPLES), &networks)
+}
+
+/// Networks stand for what of them no smaller one stands for, and countries for the rest: nobody is counted twice.
+fn share_out(samples: &[Sample], networks: &[IpNet]) -> Vec<Who> {
+    let mut clients: Vec<Who> = networks.iter().filter_map(|network| of_network(*network, networks)).collect();
+    let rest = 1.0 - clients.iter().map(|who| who.share).sum::<f64>().min(1.0);
+    let is_outside = |address: &&Ipv4Addr| !networks.iter().any(|network| network.contains(&IpAddr::from(**address)));
+    // Countries whose samples all lie in those networks are theirs; the others share what is left.
+    let outside = samples.iter().map(|sample| {
+        let addresses: Vec<Ipv4Addr> = sample.addresses.iter().filter(is_outside).copied().collect();
+        (sample, addresses)
+    });
+    let outside: Vec<(&Sample, Vec<Ipv4Addr>)> = outside.filter(|(_, addresses)| !addresses.is_empty()).collect();
+    let all: f64 = outside.iter().map(|(sample, _)| sample.share).sum();
+    for (sample, addresses) in outside {
+        let label = sample.country.map_or("unknown".to_owned(), |country| country.to_string());
+        let whole = if all > 0.0 { sample.share / all * rest } else { 0.0 };
+        let share = whole / addresses.len() as f64;
+        clients.extend(addresses.into_iter().enumerate().map(|(at, address)| Who {
+            label: label.clone(),
+            address: address.into(),
+            share,
+            alone: (at == 0).then_some(whole),
+        }));
+    }
     clients
+}
+
+/// `None` where smaller ones of `networks` cover it whole.
+fn of_network(network: IpNet, networks: &[IpNet]) -> Option<Who> {
+    let within = |inner: &&IpNet| **inner != network && network.contains(*inner);
+    let inside: Vec<IpNet> = networks.iter().filter(within).copied().collect();
+    let largest = |inner: &&IpNet| !inside.iter().any(|outer| outer != *inner && outer.contains(*inner));
+    // Of an address space that is nearly full; of IPv6 nothing that would show.
+    let part = |network: &IpNet| match network.addr() {
+        IpAddr::V4(_) => 0.5f64.powi(network.prefix_len().into()),
+        IpAddr::V6(_) => 0.0,
+    };
+    let share = part(&network) - inside.iter().filter(largest).map(part).sum::<f64>();
+    let mut addresses =
+        std::iter::once(Some(network.network())).chain(inside.iter().map(|inner| next(inner.broadcast())));
+    let own = |address: &IpAddr| network.contains(address) && !inside.iter().any(|inner| inner.contains(address));
+    let address = addresses.find_map(|address| address.filter(&own))?;
+    Some(Who { label: network.to_string(), address, share, alone: Some(share) })
+}
+
+fn next(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => address.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(address) => address.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
+    }
 }
 
 impl Group {
@@ -363,4 +401,76 @@ fn outages(before: &Snapshot, after: &Snapshot, groups: &[Group], clients: &[Who
             pool: pool.to_string(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::control::fixture::{document, geo, snapshot};
+    use crate::control::preview::preview;
+    use crate::health::HealthTable;
+    use serde_json::json;
+
+    /// Made once: all ranges are gone through for it.
+    static COUNTRIES: LazyLock<Vec<Sample>> = LazyLock::new(|| geo().samples(SAMPLES));
+
+    fn network() -> impl Strategy<Value = IpNet> {
+        let v4 =
+            (any::<u32>(), 0..=32u8).prop_map(|(bits, length)| IpNet::new(Ipv4Addr::from_bits(bits).into(), length));
+        let v6 =
+            (any::<u128>(), 0..=64u8).prop_map(|(bits, length)| IpNet::new(Ipv6Addr::from_bits(bits).into(), length));
+        prop_oneof![4 => v4, 1 => v6].prop_map(|network| network.unwrap().trunc())
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_counted_twice(networks in prop::collection::btree_set(network(), 0..12)) {
+            let networks: Vec<IpNet> = networks.into_iter().collect();
+            let clients = share_out(&COUNTRIES, &networks);
+            let (total, alone) = clients.iter().fold((0.0, 0.0), |(total, alone), who| {
+                (total + who.share, alone + who.alone.unwrap_or_default())
+            });
+            prop_assert!(total <= 1.0 + NOTHING && alone <= 1.0 + NOTHING, "{total} {alone}");
+            // Nobody is left out, unless there is no country left to stand for the rest.
+            if clients.iter().any(|who| who.label == "US") {
+                prop_assert!((total - 1.0).abs() < NOTHING && (alone - 1.0).abs() < NOTHING, "{total} {alone}");
+            }
+            prop_assert!(clients.iter().all(|who| who.share >= 0.0));
+        }
+    }
+
+    #[test]
+    fn a_network_stands_for_what_smaller_ones_leave_of_it() {
+        let networks = ["10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/16", "0.0.0.0/1"].map(|text| text.parse().unwrap());
+        let clients = share_out(&[], &networks);
+        let of =
+            |label: &str| clients.iter().find(|who| who.label == label).map(|who| (who.address.to_string(), who.share));
+        assert_eq!(of("10.0.0.0/8"), Some(("10.129.0.0".into(), 1.0 / 512.0 - 1.0 / 65536.0)));
+        assert_eq!(of("10.0.0.0/9"), Some(("10.0.0.0".into(), 1.0 / 512.0)));
+        assert_eq!(of("0.0.0.0/1"), Some(("0.0.0.0".into(), 0.5 - 1.0 / 256.0)));
+        let halves = ["10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9"].map(|text| text.parse().unwrap());
+        assert_eq!(share_out(&[], &halves).len(), 2, "both halves leave nothing");
+    }
+
+    #[test]
+    fn a_region_of_half_the_internet_moves_half_of_it_and_no_more() {
+        let snapshot = snapshot(&document(), &HealthTable::default());
+        let mut document = snapshot.model().document();
+        document["regions"]["half"] = json!({ "include": ["cidr:0.0.0.0/1", "cidr:10.0.0.0/8"] });
+        let rule = json!({ "name": "Half", "regions": ["half"], "steps": [{ "pools": [{ "pool": "eu" }] }] });
+        document["policies"]["app"]["rules"].as_array_mut().unwrap().insert(0, rule);
+        let edits = snapshot.model().edits_to(&document).unwrap();
+        let preview = preview(&snapshot, &HealthTable::default(), &edits).unwrap();
+        for (now, after) in [(0.0, 0.0)].into_iter().chain(preview.shares.iter().map(|share| (share.now, share.after)))
+        {
+            assert!(now <= 1.0 && after <= 1.0, "{preview:?}");
+        }
+        let sum = |of: fn(&PoolShare) -> f64| preview.shares.iter().map(of).sum::<f64>();
+        assert!((sum(|share| share.now) - 1.0).abs() < 1e-6 && (sum(|share| share.after) - 1.0).abs() < 1e-6);
+        assert!(preview.moved > 0.3 && preview.moved <= 1.0, "{}", preview.moved);
+    }
 }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answer::Snapshot;
-use crate::health::{HealthTable, PoolState};
-use crate::model::{Admin, Checked, Edit, FieldError, Kind, Line, Model, builtin, is_part_of_a_zone, lines, sentences};
+use crate::health::{HealthTable, PoolState, Standing};
+use crate::model::{
+    Admin, Checked, Edit, FieldError, Id, Kind, Line, Model, Pool, builtin, is_part_of_a_zone, lines, sentences,
+};
 
 use super::rehearsal::Rehearsal;
 
@@ -46,6 +48,8 @@ pub struct Preview {
     pub outages: Vec<Outage>,
     /// Rules by which clients would be left without an answer that have one now.
     pub losses: Vec<Loss>,
+    /// Pools that the change itself would take down.
+    pub shortfalls: Vec<Shortfall>,
     pub tests: Rehearsal,
     /// Policies that were not compared because there are too many.
     pub policies_not_compared: usize,
@@ -107,6 +111,16 @@ pub struct Loss {
     pub countries: Vec<String>,
 }
 
+/// A pool that serves now, and would have fewer healthy endpoints than it needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Shortfall {
+    pub pool: String,
+    /// Endpoints that would count: enabled, with weight, and up.
+    pub healthy: usize,
+    pub total: usize,
+    pub needed: usize,
+}
+
 /// What would change, thing by thing, beside its preview.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reviewed {
@@ -132,7 +146,8 @@ pub fn review(snapshot: &Snapshot, health: &HealthTable, edits: &[Edit]) -> Resu
     let more_changes = if listed.len() < MAX_CHANGES { 0 } else { changes.len() - listed.len() };
     let mut preview = Preview { revision: before.revision, sentences, warnings, ..Preview::default() };
     if !changes.is_empty() {
-        let health = switched(before, &model, health);
+        preview.shortfalls = shortfalls(before, &model, health);
+        let health = switched(before, &model, health, &preview.shortfalls);
         let changed = Snapshot::compile(&Arc::new(model), snapshot.geo(), &health, Some(snapshot));
         compare::compare(snapshot, &changed, &changes, &mut preview);
         preview.tests = Rehearsal::of(snapshot, &changed, &changes);
@@ -140,9 +155,28 @@ pub fn review(snapshot: &Snapshot, health: &HealthTable, edits: &[Edit]) -> Resu
     Ok(Reviewed { preview, changes: listed, more_changes })
 }
 
-/// Health as it would be with other switches in the configuration: a pool that the change drains is drained.
-fn switched(before: &Model, after: &Model, health: &HealthTable) -> HealthTable {
+/// Pools that have fewer healthy endpoints than they need only with the change.
+fn shortfalls(before: &Model, after: &Model, health: &HealthTable) -> Vec<Shortfall> {
+    let is_short = |pool: &Pool| Some(health.standing(pool)).filter(|standing| standing.healthy < standing.needed);
+    let serves = |id: &Id<Pool>| health.pools.get(id).is_none_or(|known| known.state == PoolState::Ok);
+    let changed = after.pools.iter().filter(|(id, pool)| {
+        pool.admin == Admin::On && serves(id) && before.pools.get(*id).is_none_or(|was| !Arc::ptr_eq(was, pool))
+    });
+    let shortfall = |(id, pool): (&Id<Pool>, &Arc<Pool>)| {
+        let Standing { healthy, total, needed } = is_short(pool)?;
+        let was_short = before.pools.get(id).is_some_and(|was| is_short(was).is_some());
+        (!was_short).then(|| Shortfall { pool: id.to_string(), healthy, total, needed })
+    };
+    changed.filter_map(shortfall).collect()
+}
+
+/// Health as it would be with another configuration: a pool that the change drains is drained, and one that falls
+/// short is down.
+fn switched(before: &Model, after: &Model, health: &HealthTable, shortfalls: &[Shortfall]) -> HealthTable {
     let mut switched = health.clone();
+    for id in shortfalls.iter().filter_map(|shortfall| shortfall.pool.parse().ok()) {
+        Arc::make_mut(switched.pools.entry(id).or_default()).state = PoolState::Down;
+    }
     for (id, pool) in &after.pools {
         let was = before.pools.get(id).map_or(Admin::On, |pool| pool.admin);
         let Some(known) = switched.pools.get_mut(id).filter(|_| was != pool.admin) else { continue };
@@ -183,6 +217,9 @@ impl fmt::Display for Preview {
             let rule = rule.map_or(String::new(), |rule| format!(" by rule {rule}"));
             writeln!(f, "  warning: {:.1} % of the clients of {name} would get no answer{rule}", share * 100.0)?;
         }
+        for Shortfall { pool, healthy, total, needed } in &self.shortfalls {
+            writeln!(f, "  warning: pool {pool} would go down: {healthy} of {total} endpoints up, {needed} needed")?;
+        }
         for warning in &self.warnings {
             writeln!(f, "  warning: {warning}")?;
         }
@@ -209,32 +246,12 @@ fn listed(codes: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geo::Base;
+    use crate::control::fixture;
     use crate::model::Kind;
     use serde_json::json;
 
-    /// Two pools; Europe gets `eu`, everyone else `us`.
-    fn snapshot() -> Snapshot {
-        let step = |pool: &str| json!({ "pools": [{ "pool": pool }] });
-        let document = json!({
-            "zones": { "z": { "fqdn": "z.test.", "ns": ["a.other.test.", "b.other.test."] } },
-            "endpoints": { "one": { "ipv4": "192.0.2.1" }, "two": { "ipv4": "192.0.2.2" } },
-            "pools": {
-                "eu": { "country": "DE", "members": [{ "endpoint": "one" }] },
-                "us": { "country": "US", "members": [{ "endpoint": "two" }] },
-            },
-            "policies": { "app": {
-                "attach": [{ "zone": "z", "name": "app.z.test.", "types": ["A"] }],
-                "rules": [
-                    { "name": "Europe", "regions": ["europe"], "steps": [step("eu")] },
-                    { "name": "Everyone else", "steps": [step("us")] },
-                ],
-            } },
-        });
-        let empty = Model::empty();
-        let model = empty.check(&empty.edits_to(&document).unwrap()).unwrap().model;
-        let geo = Base::from_mmdb(include_bytes!("../../../geo-data/country.mmdb").to_vec(), None).unwrap();
-        Snapshot::compile(&Arc::new(model), &Arc::new(geo), &HealthTable::default(), None)
+    fn snapshot() -> Arc<Snapshot> {
+        fixture::snapshot(&fixture::document(), &HealthTable::default())
     }
 
     #[test]
@@ -253,6 +270,28 @@ mod tests {
         assert!(*share > 0.0 && *share < 0.05, "{share}");
         let text = preview.to_string();
         assert!(text.contains("eu 100 % → us 100 %: Poland ("), "{text}");
+    }
+
+    #[test]
+    fn a_pool_that_the_change_leaves_too_few_endpoints_is_told_and_counts_as_down() {
+        let snapshot = snapshot();
+        let with = |field: &str, value: Value| {
+            let mut document = snapshot.model().document();
+            document["pools"]["eu"][field] = value;
+            let edits = snapshot.model().edits_to(&document).unwrap();
+            preview(&snapshot, &HealthTable::default(), &edits).unwrap()
+        };
+        for (change, is_told) in [
+            (with("members", json!([{ "endpoint": "one", "weight": 0 }])), true),
+            (with("members", json!([{ "endpoint": "one", "enabled": false }])), true),
+            (with("members", json!([{ "endpoint": "one", "weight": 7 }])), false),
+            (with("members", json!([{ "endpoint": "one" }, { "endpoint": "two", "weight": 0 }])), false),
+        ] {
+            assert_eq!(change.shortfalls.len(), usize::from(is_told), "{change:?}");
+            assert_eq!(change.moves.iter().any(|one| one.to == "us 100 %"), is_told, "{change:?}");
+        }
+        let drained = with("members", json!([{ "endpoint": "one", "weight": 0 }]));
+        assert!(drained.to_string().contains("pool eu would go down: 0 of 0 endpoints up, 1 needed"), "{drained}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::session::Session;
+use super::visit::Visit;
 use crate::model::FieldError;
 use crate::web::Problem;
 use crate::web::extract::whole_body;
@@ -61,11 +62,16 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let session = request.extensions().get::<Arc<Session>>().cloned();
+        let visit = request.extensions().get::<Visit>().cloned();
         let form = Form::parse(&whole_body(request, state).await?)?;
-        match session {
-            Some(session) if !matches(&session, form.text(TOKEN_FIELD)) => Err(stale()),
-            _ => Ok(form),
+        if session.is_some_and(|session| !matches(&session, form.text(TOKEN_FIELD))) {
+            return Err(stale());
         }
+        // What the page was drawn from goes on into a page that is drawn from this form.
+        if let Some(visit) = visit {
+            visit.sent.get_or_init(|| form.clone());
+        }
+        Ok(form)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::clash::Seen;
 use super::filters;
 use super::live::Fragment;
 use super::session::{Notice, User};
@@ -92,6 +93,8 @@ pub struct Frame {
     pub theme: &'static str,
     pub user: User,
     pub form_token: String,
+    /// What the page's forms are drawn from; `clash` tells by it who was faster.
+    pub seen: Seen,
     /// Changes that wait to be published.
     pub drafted: usize,
     /// In the menu, beside Pools.
@@ -116,6 +119,7 @@ impl Frame {
             theme: visit.theme,
             user: visit.user().clone(),
             form_token: visit.session.form_token.clone(),
+            seen: visit.seen(),
             drafted: draft.edits.len(),
             pools_down: pools_down(visit),
             node: visit.web.metrics.node().to_owned(),

@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod beat;
 mod chart;
+mod clash;
 mod dock;
 mod draft;
 mod explain;

@@ -9,15 +9,15 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::clash::{Kept, keep};
 use super::filters;
 use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
-use super::pools::{check_sentence, draft, missing, models};
+use super::pools::{check_sentence, missing, models};
 use super::text::{Text, plain, text};
 use super::values::{Values, number, put, words};
 use super::visit::{Visit, see};
 use super::{Page, export};
-use crate::control::Refusal;
 use crate::control::token::Role;
 use crate::model::{Check, Edit, FieldError, Id, Kind, Model, Monitor};
 use crate::web::Problem;
@@ -370,16 +370,16 @@ fn faults(errors: Vec<FieldError>, id: &str, form: &Form) -> Faults {
 async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Response, Problem> {
     let (id, monitor, before) = of(&visit, &id).await?;
     let edit = Edit { kind: Kind::Monitors, id: id.to_string(), value: Some(read(Some(&before), &form)) };
-    match draft(&visit, vec![edit]).await {
-        Ok(_) => {
+    match keep(&visit, vec![edit], &format!("/monitors/{id}")).await? {
+        Kept::Drafted => {
             visit.say(text("{check} is kept in your draft.").set("check", &id));
             Ok(see(&format!("/monitors/{id}")))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let faults = faults(errors, id.as_str(), &form);
             page(&visit, Some((&id, &monitor)), Values::typed(&form), faults).await
         }
-        Err(refusal) => Err(refusal.into()),
+        Kept::Clash(page) => Ok(page),
     }
 }
 
@@ -399,28 +399,28 @@ async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
         return page(&visit, None, Values::typed(&form), faults).await;
     }
     let edit = Edit { kind: Kind::Monitors, id: id.to_owned(), value: Some(read(None, &form)) };
-    match draft(&visit, vec![edit]).await {
-        Ok(_) => {
+    match keep(&visit, vec![edit], "/monitors/new").await? {
+        Kept::Drafted => {
             visit.say(text("{check} is kept in your draft. Choose it in a pool's settings.").set("check", id));
             Ok(see(&format!("/monitors/{id}")))
         }
-        Err(Refusal::Invalid(errors)) => page(&visit, None, Values::typed(&form), faults(errors, id, &form)).await,
-        Err(refusal) => Err(refusal.into()),
+        Kept::Wrong(errors) => page(&visit, None, Values::typed(&form), faults(errors, id, &form)).await,
+        Kept::Clash(page) => Ok(page),
     }
 }
 
 async fn delete(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Response, Problem> {
     let (id, monitor, value) = of(&visit, &id).await?;
     let edit = Edit { kind: Kind::Monitors, id: id.to_string(), value: None };
-    match draft(&visit, vec![edit]).await {
-        Ok(_) => {
+    match keep(&visit, vec![edit], &format!("/monitors/{id}")).await? {
+        Kept::Drafted => {
             visit.say(text("The end of {check} is kept in your draft.").set("check", &id));
             Ok(see("/monitors"))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             page(&visit, Some((&id, &monitor)), values_of(&value, &monitor), Faults::new(errors, "")).await
         }
-        Err(refusal) => Err(refusal.into()),
+        Kept::Clash(page) => Ok(page),
     }
 }
 

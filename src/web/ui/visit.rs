@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use askama::Template;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
@@ -12,6 +12,8 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 
+use super::clash::Seen;
+use super::form::Form;
 use super::frame::{Frame, Place};
 use super::login::{CHANGE_PASSWORD, Why};
 use super::session::{Found, Notice, Session, User, cookie};
@@ -39,13 +41,19 @@ pub struct Visit {
     /// Path and query, to come back to.
     pub here: String,
     pub now: Timestamp,
+    /// The world when the request came, before anything of it was read.
+    pub found: Seen,
+    /// The form that was sent; `Form` puts it here.
+    pub sent: Arc<OnceLock<Form>>,
 }
 
 impl Visit {
     pub fn new(web: Web, session: Arc<Session>, user: User, request: &Request) -> Visit {
         let (address, over_tls) = (address(request), over_tls(request));
         let (language, theme) = (language(request.headers()), theme(request.headers()));
-        Visit { web, session, user, language, theme, address, over_tls, here: here(request), now: now() }
+        let (here, found) = (here(request), Seen::of(&web.control, &user.id));
+        let sent = Arc::default();
+        Visit { web, session, user, language, theme, address, over_tls, here, now: now(), found, sent }
     }
 
     pub fn user(&self) -> &User {
@@ -67,7 +75,12 @@ impl Visit {
 
     /// What the user is about to publish.
     pub async fn draft(&self) -> Arc<Draft> {
-        self.web.control.draft(&self.user().id).await
+        self.web.control.draft(&self.user().id)
+    }
+
+    /// What the forms of a page are drawn from.
+    pub fn seen(&self) -> Seen {
+        self.sent.get().and_then(Seen::carried).unwrap_or(self.found)
     }
 
     /// The frame of a page: menu, head, foot.

@@ -5,6 +5,7 @@ mod conflict;
 pub(super) mod review;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -12,6 +13,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::Page;
+use super::clash::Seen;
 use super::filters;
 use super::form::Form;
 use super::frame::{Frame, Place};
@@ -19,7 +21,7 @@ use super::login::local;
 use super::session::Notice;
 use super::text::{Text, plain, text};
 use super::visit::{Visit, see};
-use crate::control::draft::{Drafted, Settle};
+use crate::control::draft::{Draft, Drafted, Settle};
 use crate::control::token::Role;
 use crate::control::{Refusal, Tests};
 use crate::model::{FieldError, Kind};
@@ -48,6 +50,8 @@ pub(super) fn pages() -> Vec<Page> {
 #[template(path = "ui/draft.html")]
 struct Sheet {
     frame: Frame,
+    /// What is reviewed.
+    draft: Arc<Draft>,
     /// Path to come back to.
     back: String,
     empty: bool,
@@ -72,9 +76,11 @@ async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Res
 impl Sheet {
     async fn of(visit: &Visit, back: String) -> Result<Sheet, Problem> {
         let draft = visit.draft().await;
+        let frame = visit.frame(Place::Elsewhere, text("Review changes")).await;
         let conflicts = conflict::shown(visit, &draft).await?;
         let mut sheet = Sheet {
-            frame: visit.frame(Place::Elsewhere, text("Review changes")).await,
+            // Each review is of the present, whatever form it answers.
+            frame: Frame { seen: visit.found, ..frame },
             back,
             empty: draft.is_empty(),
             unsaved: draft.unsaved.clone(),
@@ -85,6 +91,7 @@ impl Sheet {
             fault: None,
             reason: String::new(),
             despite_tests: false,
+            draft: draft.clone(),
         };
         if !draft.is_empty() {
             match visit.web.control.review(draft.edits()).await {
@@ -98,6 +105,29 @@ impl Sheet {
         }
         Ok(sheet)
     }
+
+    /// The world that the review is of.
+    fn shown(&self) -> Seen {
+        let revision = self.review.as_ref().map_or(self.frame.revision, |review| review.preview.revision);
+        Seen { revision, draft: self.draft.changed }
+    }
+
+    /// Why this is not what the visitor has seen before.
+    fn changed_since(&self, seen: Seen) -> Option<Text> {
+        let shown = self.shown();
+        if seen == shown {
+            return None;
+        }
+        Some(match (self.conflicts.is_empty(), seen.draft == shown.draft) {
+            (false, _) => text("Somebody was faster. Your changes are kept as a draft."),
+            (true, false) => {
+                text("Your draft changed after you opened this review. Nothing was published; look at all of it here.")
+            }
+            (true, true) => {
+                text("Version {n} was published meanwhile. Look again at what would change.").set("n", shown.revision)
+            }
+        })
+    }
 }
 
 async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
@@ -109,13 +139,17 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
         visit.say(text("There is nothing to publish: your draft is empty."));
         return Ok(see(&back));
     }
+    if let Some(changed) = Seen::of_form(&form).and_then(|seen| sheet.changed_since(seen)) {
+        sheet.fault = Some(changed);
+        return Ok(visit.page_with(StatusCode::CONFLICT, &sheet));
+    }
     let unconfirmed = sheet.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm")));
     if let Some(fault) = unconfirmed {
         sheet.fault = Some(fault);
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &sheet));
     }
-    let tests = Tests::despite(sheet.despite_tests);
-    match visit.web.control.publish_draft(visit.author(), sheet.reason.clone(), tests).await {
+    let (tests, reason, author) = (Tests::despite(sheet.despite_tests), sheet.reason.clone(), visit.author());
+    match visit.web.control.publish_draft(author, &sheet.draft, sheet.shown().revision, reason, tests).await {
         Ok(published) => {
             // Somebody else may have published the same: that is theirs to take back.
             let undo = (!published.sentences.is_empty()).then_some(published.revision);
@@ -132,6 +166,8 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
             // Read anew: it says now who was faster.
             let Sheet { reason, despite_tests, .. } = sheet;
             let fault = Some(text("Somebody was faster. Your changes are kept as a draft."));
+            let mut visit = visit;
+            visit.found = Seen::of(&visit.web.control, &visit.user().id);
             let sheet = Sheet { reason, despite_tests, fault, ..Sheet::of(&visit, back).await? };
             Ok(visit.page_with(StatusCode::CONFLICT, &sheet))
         }

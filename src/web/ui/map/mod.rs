@@ -418,35 +418,8 @@ fn pin_html(pin: &Pin, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::fixture;
     use crate::health::HealthTable;
-    use crate::model::{Edit, Kind};
-    use serde_json::json;
-
-    /// Europe gets `eu` and then `us`, everyone else `us`.
-    fn snapshot(health: &HealthTable) -> Arc<Snapshot> {
-        let step = |pool: &str| json!({ "pools": [{ "pool": pool }] });
-        let document = json!({
-            "zones": { "z": { "fqdn": "z.test.", "ns": ["a.other.test.", "b.other.test."] } },
-            "endpoints": { "one": { "ipv4": "192.0.2.1" }, "two": { "ipv4": "192.0.2.2" } },
-            "pools": {
-                "eu": { "country": "DE", "members": [{ "endpoint": "one" }] },
-                "us": { "country": "US", "members": [{ "endpoint": "two" }] },
-            },
-            "policies": { "app": {
-                "attach": [{ "zone": "z", "name": "app.z.test.", "types": ["A"] }],
-                "rules": [
-                    { "name": "Europe", "regions": ["europe"], "steps": [step("eu"), step("us")] },
-                    { "name": "Everyone else", "steps": [step("us")] },
-                ],
-            } },
-        });
-        let empty = Model::empty();
-        let edits: Vec<Edit> = empty.edits_to(&document).unwrap();
-        assert!(edits.iter().any(|edit| edit.kind == Kind::Policies));
-        let model = Arc::new(empty.check(&edits).unwrap().model);
-        let base = Base::from_mmdb(include_bytes!("../../../../geo-data/country.mmdb").to_vec(), None).unwrap();
-        Arc::new(Snapshot::compile(&model, &Arc::new(base), health, None))
-    }
 
     fn down(pool: &str) -> HealthTable {
         let state = PoolHealth { state: PoolState::Down, ..PoolHealth::default() };
@@ -456,7 +429,7 @@ mod tests {
     #[test]
     fn a_country_is_planned_by_rule_and_hatched_on_failover() {
         let health = down("eu");
-        let snapshot = snapshot(&health);
+        let snapshot = fixture::snapshot(&fixture::document(), &health);
         let maps = Maps::default();
         let lands = maps.lands(&snapshot, &"app".parse().unwrap());
         let of = |code: &str| lands.0.iter().find(|land| land.country == code.parse().ok()).unwrap();

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::response::Response;
 use serde_json::json;
 
+use super::super::clash::{Kept, keep};
 use super::super::dock::Dock;
 use super::super::export;
 use super::super::filters;
@@ -179,10 +180,15 @@ pub async fn json(visit: Visit) -> Result<Response, Problem> {
 pub async fn delete(visit: Visit, form: Form) -> Result<Response, Problem> {
     let id = form.text("id").to_owned();
     let edit = Edit { kind: Kind::Tests, id: id.clone(), value: None };
-    visit.web.control.edit_draft(&visit.user().id, vec![edit]).await?;
-    visit.say(text("Test deleted in your draft."));
     let back = Form::parse(form.text("back").as_bytes())?;
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(&back.0);
-    Ok(see(&format!("{PATH}?{}", query.finish())))
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&back.0).finish();
+    let back = format!("{PATH}?{query}");
+    match keep(&visit, vec![edit], &back).await? {
+        Kept::Drafted => {
+            visit.say(text("Test deleted in your draft."));
+            Ok(see(&back))
+        }
+        Kept::Wrong(errors) => Err(Problem::fields(errors)),
+        Kept::Clash(page) => Ok(page),
+    }
 }

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use serde_json::json;
 
+use super::super::clash::{Kept, keep};
 use super::super::dock::Dock;
 use super::super::export;
 use super::super::filters;
@@ -19,7 +20,6 @@ use super::rule_form::number;
 use super::state::NameState;
 use super::{World, path, shown, types_word};
 use crate::answer::worst_state;
-use crate::control::Refusal;
 use crate::model::{Attach, Edit, FieldError, Id, Kind, Model, Name, Policy, Pool, RecordType, Zone};
 use crate::web::Problem;
 
@@ -358,13 +358,16 @@ pub async fn set_ttl(visit: Visit, form: Form) -> Result<Response, Problem> {
         let world = World::of(&visit).await;
         let edits = ttl_edits(&world, &chosen, &typed);
         let names = chosen.len();
-        match visit.web.control.edit_draft(&visit.user().id, edits).await {
-            Ok(_) => {
+        let query = filters.query(Some(filters.page));
+        let back = format!("/names?{query}");
+        let back = back.trim_end_matches('?');
+        match keep(&visit, edits, back).await? {
+            Kept::Clash(page) => return Ok(page),
+            Kept::Drafted => {
                 visit.say(count(names, "TTL of {n} name kept in your draft.", "TTL of {n} names kept in your draft."));
-                let query = filters.query(Some(filters.page));
-                return Ok(see(format!("/names?{query}").trim_end_matches('?')));
+                return Ok(see(back));
             }
-            Err(Refusal::Invalid(errors)) => {
+            Kept::Wrong(errors) => {
                 let mut said = BTreeSet::new();
                 for error in
                     errors.into_iter().filter(|error| said.insert((error.problem.clone(), error.remedy.clone())))
@@ -372,7 +375,6 @@ pub async fn set_ttl(visit: Visit, form: Form) -> Result<Response, Problem> {
                     faults.push(FieldError { at: "ttl".into(), ..error });
                 }
             }
-            Err(other) => return Err(other.into()),
         }
     }
     let page = names_page(&visit, filters, faults, typed, chosen).await;

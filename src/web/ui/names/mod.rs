@@ -1,5 +1,6 @@
 //! Names: what is answered for each, and the editor of who gets which pool. Edits go into the reader's draft.
 
+mod effect;
 mod kept_tests;
 mod list;
 mod new;
@@ -7,6 +8,8 @@ mod options;
 mod page;
 mod remove;
 mod rule_form;
+mod rules;
+mod slots;
 mod state;
 mod steering;
 mod tabs;
@@ -36,13 +39,13 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/names/tests/delete", Role::Editor, post(kept_tests::delete)),
         Page::new("/names/new", Role::Editor, get(new::show).post(new::add)),
         Page::new("/names/{name}", Role::Viewer, get(page::show)),
-        Page::new("/names/{name}/rule", Role::Editor, post(steering::keep_rule)),
-        Page::new("/names/{name}/rules", Role::Editor, post(steering::arrange)),
+        Page::new("/names/{name}/rule", Role::Editor, post(rules::keep_rule)),
+        Page::new("/names/{name}/rules", Role::Editor, post(rules::arrange)),
         Page::new("/names/{name}/options", Role::Editor, post(options::keep)),
         Page::new("/names/{name}/attach", Role::Editor, post(options::attach)),
         Page::new("/names/{name}/text", Role::Editor, post(text_edit::keep)),
         Page::new("/names/{name}/tests", Role::Editor, post(tabs::keep_test)),
-        Page::new("/names/{name}/discard", Role::Editor, post(steering::discard)),
+        Page::new("/names/{name}/discard", Role::Editor, post(rules::discard)),
         Page::new("/names/{name}/delete", Role::Editor, get(remove::ask).post(remove::delete)),
     ]
 }

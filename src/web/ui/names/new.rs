@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::clash::{Kept, keep};
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
@@ -16,7 +17,6 @@ use super::options::{TYPES, outside, zone_of};
 use super::rule_form::number;
 use super::steering::Choices;
 use super::{World, path, shown};
-use crate::control::Refusal;
 use crate::model::{Edit, FieldError, Kind, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType};
 use crate::web::Problem;
 
@@ -131,20 +131,20 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
         let page = form_page(&visit, &world, typed, faults, way_out).await;
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     };
-    let refused = if faults.is_empty() {
-        visit.web.control.edit_draft(&visit.user().id, edits.1).await.map(drop)
+    let kept = if faults.is_empty() {
+        keep(&visit, edits.1, "/names/new").await?
     } else {
         // Every other error is told together with these.
         let draft = world.draft.edits().into_iter().chain(edits.1).collect::<Vec<_>>();
-        world.live.check(&draft).map(drop).map_err(Refusal::Invalid)
+        Kept::Wrong(world.live.check(&draft).err().unwrap_or_default())
     };
-    match refused {
-        Ok(()) if faults.is_empty() => {
+    match kept {
+        Kept::Clash(page) => return Ok(page),
+        Kept::Drafted => {
             visit.say(text("{name} kept in your draft. Say below who gets which pool.").set("name", shown(&name)));
             return Ok(see(&path(&name)));
         }
-        Ok(()) => {}
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let prefix = format!("policies/{} ", edits.0);
             let mut at_pool = false;
             for error in errors {
@@ -164,7 +164,6 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
                 faults.push(FieldError { at: field, ..error });
             }
         }
-        Err(other) => return Err(other.into()),
     }
     let page = form_page(&visit, &world, typed, faults, way_out).await;
     Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))

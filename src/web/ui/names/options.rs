@@ -5,14 +5,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::clash::Kept;
 use super::super::form::{Faults, Form};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
 use super::page::edited;
 use super::rule_form::{number, word};
-use super::steering::{MAX_ATTACHED, Open, keep_policy, page};
+use super::rules::keep_policy;
+use super::steering::{MAX_ATTACHED, Open, page};
 use super::{World, path, shown, types_word};
-use crate::control::Refusal;
 use crate::model::{FieldError, Id, Kind, Model, Name, Policy, RecordType, Zone};
 use crate::web::Problem;
 
@@ -80,17 +81,18 @@ pub async fn keep(visit: Visit, Path(name): Path<String>, form: Form) -> Result<
     let typed = OptionsForm::of_form(&form);
     let mut value = world.drafted.entity(Kind::Policies, id.as_str()).unwrap_or_default();
     typed.put(&mut value);
-    match keep_policy(&visit, id, value).await {
-        Ok(()) => {
+    let back = format!("{}?edit=options#options", path(&name));
+    match keep_policy(&visit, id, value, &back).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             visit.say(text("Options of {name} kept in your draft.").set("name", shown(&name)));
             Ok(see(&path(&name)))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let faults = Faults::new(errors, &format!("policies/{id} "));
             let open = Open { options: Some(typed), faults, ..Open::default() };
             page(&visit, &world, &name, open, false, StatusCode::UNPROCESSABLE_ENTITY).await
         }
-        Err(other) => Err(other.into()),
     }
 }
 
@@ -151,19 +153,19 @@ pub async fn attach(visit: Visit, Path(own): Path<String>, form: Form) -> Result
     }
     value["attach"] = list.into();
     let removed = form.text("do") == "remove";
-    match keep_policy(&visit, id, value).await {
-        Ok(()) => {
+    match keep_policy(&visit, id, value, &path(&own)).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             let said = if removed { "{name} removed in your draft." } else { "{name} added in your draft." };
             visit.say(text(said).set("name", typed.name));
             Ok(see(&format!("{}#attached", path(&own))))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let error = errors.into_iter().next().unwrap_or_else(|| FieldError::new("", "it cannot be done", ""));
             let mut faults = Faults::default();
             faults.push(FieldError { at: "attach".into(), ..error });
             page(&visit, &world, &own, again(typed, faults), false, unprocessable).await
         }
-        Err(other) => Err(other.into()),
     }
 }
 

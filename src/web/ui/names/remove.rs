@@ -5,6 +5,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::super::clash::{Kept, keep};
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
@@ -12,7 +13,6 @@ use super::super::text::{plain, text};
 use super::super::visit::{Visit, see};
 use super::page::{Head, head};
 use super::{World, path, shown, types_word};
-use crate::control::Refusal;
 use crate::model::{Edit, Id, Kind, Name, Policy, RecordKey};
 use crate::web::Problem;
 
@@ -75,18 +75,18 @@ fn without(world: &World, id: &Id<Policy>, policy: &Policy, name: &Name) -> Opti
 pub async fn delete(visit: Visit, Path(name): Path<String>, _form: Form) -> Result<Response, Problem> {
     let world = World::of(&visit).await;
     let name = world.name(&name)?;
-    match visit.web.control.edit_draft(&visit.user().id, edits(&world, &name)).await {
-        Ok(_) => {
+    match keep(&visit, edits(&world, &name), &format!("{}/delete", path(&name))).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             visit.say(
                 text("{name} deleted in your draft. Clients notice when you publish it.").set("name", shown(&name)),
             );
             let left = super::policy_of(&visit.model(), &name).is_some();
             Ok(see(&if left { format!("{}?version=live", path(&name)) } else { "/names".into() }))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let page = confirmation(&visit, &world, &name, Faults::new(errors, "")).await;
             Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(other) => Err(other.into()),
     }
 }

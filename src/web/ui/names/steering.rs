@@ -1,44 +1,36 @@
 //! The editor: every rule a sentence, one of them open as a form. All of it works without script; what was
 //! typed is never lost.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use askama::Template;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
 
 use super::super::dock::Dock;
 use super::super::explain::{self, Panel};
 use super::super::filters;
-use super::super::filters::icon_html;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
-use super::super::sentence::{self, Bold, Fate, Plain, Slots, region_name};
+use super::super::sentence::{self, Bold, Fate, Plain, region_name};
 use super::super::state::{PoolStates, StateWord};
-use super::super::text::{Text, escaped, plain, text};
-use super::super::visit::{Visit, see};
+use super::super::text::{Text, plain, text};
+use super::super::visit::Visit;
+use super::effect::{Effect, effect};
 use super::options::{AttachForm, FIELDS, OptionsForm};
-use super::page::{Head, edited, head};
+use super::page::{Head, head};
 use super::rule_form::{PoolForm, RuleForm, StepForm};
+use super::slots::{Keys, Links};
 use super::state::NameState;
 use super::text_edit::TextEdit;
-use super::{World, path, policy_of, tabs};
+use super::{World, policy_of};
 use crate::answer::{PlanState, RuleState, policy_state};
-use crate::control::Refusal;
-use crate::control::draft::Drafted;
-use crate::control::preview::Preview;
 use crate::geo::{Split, SplitRule};
-use crate::model::{Edit, FieldError, Id, Kind, LastResort, Model, Name, Policy, Pool, Region, Rule, builtin};
+use crate::model::{Id, LastResort, Model, Name, Policy, Pool, Rule, builtin};
 use crate::web::Problem;
 
 /// Pools or regions up to which a field is a list to choose from; past it, a field that suggests while one types.
 const MAX_SELECT: usize = 60;
 /// Names of the policy that the page lists.
 pub const MAX_ATTACHED: usize = 50;
-/// Moves that the effect of a draft lists.
-const MAX_MOVES: usize = 8;
 
 #[derive(Template)]
 #[template(path = "ui/name_steering.html")]
@@ -54,8 +46,6 @@ pub struct Steering {
     pub options: Option<OptionsForm>,
     pub attach: AttachForm,
     pub faults: Faults,
-    /// Which rules the reader has seen.
-    pub seen: String,
     pub editable: bool,
     pub effect: Option<Effect>,
     pub low_ttl: bool,
@@ -127,7 +117,7 @@ impl Choices {
 }
 
 impl RuleEdit {
-    fn new(at: String, last: bool, form: RuleForm, faults: Faults, model: &Model) -> RuleEdit {
+    pub fn new(at: String, last: bool, form: RuleForm, faults: Faults, model: &Model) -> RuleEdit {
         RuleEdit { at, last, form, faults, pools: Choices::pools(model), regions: Choices::regions(model) }
     }
 
@@ -151,91 +141,6 @@ impl RuleEdit {
 
     pub fn kept_steps(&self) -> usize {
         self.form.steps.len()
-    }
-}
-
-/// What the draft does to this policy.
-pub struct Effect {
-    /// Part of known addresses that get another answer.
-    pub moving: f64,
-    pub moves: Vec<(String, String, f64)>,
-    pub more_moves: usize,
-    pub changes: Vec<(Option<Text>, Option<Text>)>,
-    pub warnings: Vec<String>,
-    pub fault: Option<String>,
-    pub without_answer: f64,
-    pub tests: usize,
-    pub passing: usize,
-}
-
-/// Slots that open the rule as a form.
-struct Links<'p> {
-    model: &'p Model,
-    states: &'p PoolStates,
-    href: String,
-    /// The rule as it was, where the draft changes it.
-    was: Option<&'p Rule>,
-    rule: &'p Rule,
-}
-
-impl Links<'_> {
-    fn slot(&self, is_new: bool, before: &str, inner: Text) -> Text {
-        let class = if is_new { "slot new" } else { "slot" };
-        let open = format!("<a class=\"{class}\" href=\"{}\">{before}", escaped(&self.href));
-        let close = format!("{}</a>", icon_html("chevron-down"));
-        text("{open}{inner}{close}").html("open", open).say("inner", inner).html("close", close)
-    }
-}
-
-impl Slots for Links<'_> {
-    fn region(&self, region: &Id<Region>) -> Text {
-        let is_new = self.was.is_some_and(|was| !was.regions.contains(region) && !was.except_regions.contains(region));
-        self.slot(is_new, &icon_html("map"), region_name(self.model, region))
-    }
-
-    fn pool(&self, pool: &Id<Pool>) -> Text {
-        let colour = self.states.get(pool).map_or(1, |shown| shown.colour);
-        let is_new = self.was.is_some_and(|was| moved(was, self.rule, pool));
-        self.slot(is_new, &format!("<span class=\"key k{colour}\"></span>"), plain(pool))
-    }
-
-    fn manner(&self, words: Text) -> Text {
-        // Within the words there may be a link already, which cannot hold another.
-        words
-    }
-}
-
-/// The pool was not in the rule, or, where all of them were, stood elsewhere.
-fn moved(was: &Rule, rule: &Rule, pool: &Id<Pool>) -> bool {
-    let old: Vec<&Id<Pool>> = was.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool).collect();
-    let new: Vec<&Id<Pool>> = rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool).collect();
-    let place = |of: &[&Id<Pool>]| of.iter().position(|known| *known == pool);
-    match new.iter().all(|known| old.contains(known)) {
-        true => place(&old) != place(&new),
-        false => !old.contains(&pool),
-    }
-}
-
-/// Names with their colour, where nothing can be edited.
-struct Keys<'p> {
-    model: &'p Model,
-    states: &'p PoolStates,
-}
-
-impl Slots for Keys<'_> {
-    fn region(&self, region: &Id<Region>) -> Text {
-        text("<b>{word}</b>").say("word", region_name(self.model, region))
-    }
-
-    fn pool(&self, pool: &Id<Pool>) -> Text {
-        let colour = self.states.get(pool).map_or(1, |shown| shown.colour);
-        text("<span class=\"nb\">{key} <b>{word}</b></span>")
-            .html("key", format!("<span class=\"key k{colour}\"></span>"))
-            .set("word", pool)
-    }
-
-    fn manner(&self, words: Text) -> Text {
-        words
     }
 }
 
@@ -296,7 +201,6 @@ pub async fn page(
         options: open.options,
         attach: open.attach,
         faults: open.faults,
-        seen: String::new(),
         editable,
         effect: None,
         low_ttl: false,
@@ -308,7 +212,6 @@ pub async fn page(
         let live = world.live.policies.get(id).map(|live| &**live);
         steering.fill(visit, world, model, policy, live.filter(|_| !shows_live));
         steering.attach.fill(policy, name);
-        steering.seen = seen(policy);
         steering.low_ttl = policy.ttl < 30;
         if steering.head.drafted && !shows_live {
             steering.effect = Some(effect(visit, world, name, id, policy, live).await);
@@ -446,267 +349,4 @@ fn tag(fate: &Fate, live: &Policy, after: &Rule, model: &Model) -> Option<Text> 
             sentence::pools(rule, &Plain(model))
         })),
     }
-}
-
-async fn effect(
-    visit: &Visit,
-    world: &World,
-    name: &Name,
-    id: &Id<Policy>,
-    policy: &Policy,
-    live: Option<&Policy>,
-) -> Effect {
-    let (passing, tests) = tabs::passing(visit, world, name).await;
-    let mut effect = Effect {
-        moving: 0.0,
-        moves: Vec::new(),
-        more_moves: 0,
-        changes: changes(world, policy, live),
-        warnings: Vec::new(),
-        fault: None,
-        without_answer: 0.0,
-        tests,
-        passing,
-    };
-    match visit.web.control.preview(world.draft.edits()).await {
-        Ok(preview) => effect.take(preview, id),
-        Err(Refusal::Invalid(errors)) => {
-            effect.fault = Some(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-        }
-        Err(_) => effect.fault = Some(String::new()),
-    }
-    effect
-}
-
-impl Effect {
-    fn take(&mut self, preview: Preview, id: &Id<Policy>) {
-        let mine: Vec<_> = preview.moves.into_iter().filter(|one| one.policy == id.as_str()).collect();
-        // Names of one policy are answered alike: the first stands for all.
-        let first = mine.first().map(|one| one.name.clone());
-        let moves: Vec<_> = mine.into_iter().filter(|one| Some(&one.name) == first.as_ref()).collect();
-        self.moving = sum(moves.iter().map(|one| one.share));
-        self.without_answer = sum(moves.iter().filter(|one| !one.to.contains('%')).map(|one| one.share));
-        self.more_moves = moves.len().saturating_sub(MAX_MOVES);
-        self.moves = moves.into_iter().take(MAX_MOVES).map(|one| (one.from, one.to, one.share)).collect();
-        let prefix = format!("policies/{id} ");
-        let own = preview.warnings.iter().filter(|warning| warning.at.starts_with(&prefix));
-        self.warnings = own.map(|warning| format!("{}; {}.", warning.problem, warning.remedy)).collect();
-    }
-}
-
-/// From a positive zero, which the sum of nothing is not.
-fn sum(shares: impl Iterator<Item = f64>) -> f64 {
-    shares.fold(0.0, |sum, share| sum + share)
-}
-
-/// Sentences that go and come.
-fn changes(world: &World, policy: &Policy, live: Option<&Policy>) -> Vec<(Option<Text>, Option<Text>)> {
-    let after = |at: usize| sentence::rule(policy, at, &Bold(&world.drafted));
-    let Some(live) = live else {
-        return (0..policy.rules.len()).map(|at| (None, Some(after(at)))).collect();
-    };
-    let before = |at: usize| sentence::rule(live, at, &Bold(&world.live));
-    let (fates, removed) = sentence::fates(live, policy);
-    let changed = fates.iter().enumerate().filter_map(|(at, fate)| match fate {
-        Fate::New => Some((None, Some(after(at)))),
-        Fate::Changed(old) => Some((Some(before(*old)), Some(after(at)))),
-        Fate::Same | Fate::Moved(_) => None,
-    });
-    changed.chain(removed.iter().map(|&at| (Some(before(at)), None))).collect()
-}
-
-/// Tells rules from others, so that a form that was opened before somebody changed them is noticed.
-pub fn seen(policy: &Policy) -> String {
-    let mut hasher = DefaultHasher::new();
-    serde_json::to_string(&policy.rules).unwrap_or_default().hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
-}
-
-/// Keeps the rule that a form holds, or rearranges the form.
-pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Result<Response, Problem> {
-    let world = World::of(&visit).await;
-    let name = world.name(&name)?;
-    let (id, policy) = edited(&world, &name)?;
-    let (at, button) = (form.text("at").to_owned(), form.text("do"));
-    let mut typed = RuleForm::of_form(&form);
-    let last = at == policy.rules.len().to_string();
-    let again = |typed: RuleForm, faults: Faults| Open {
-        edit: Some(RuleEdit::new(at.clone(), last, typed, faults, &world.drafted)),
-        ..Open::default()
-    };
-    if button != "keep" {
-        typed.rearrange(button);
-        return page(&visit, &world, &name, again(typed, Faults::default()), false, StatusCode::OK).await;
-    }
-    if form.text("seen") != seen(policy) {
-        let mut faults = Faults::default();
-        faults.push(FieldError::new(
-            "",
-            "the rules changed since this form was opened",
-            "look at them below and send it again",
-        ));
-        return page(&visit, &world, &name, again(typed, faults), false, StatusCode::CONFLICT).await;
-    }
-    let mut rules = rules_of(policy);
-    let index = match at.parse::<usize>() {
-        Ok(number) if (1..=rules.len()).contains(&number) => number - 1,
-        _ => rules.len().saturating_sub(1),
-    };
-    let mut value = typed.to_value();
-    if last {
-        value["enabled"] = true.into();
-    }
-    match at.as_str() {
-        "new" => rules.insert(index, value),
-        _ => rules[index] = value,
-    }
-    match keep_rules(&visit, &world, id, rules).await {
-        Ok(()) => {
-            let number = index + 1;
-            visit.say(text("Rule {n} kept in your draft.").set("n", number));
-            Ok(see(&format!("{}#r{number}", path(&name))))
-        }
-        Err(Refusal::Invalid(errors)) => {
-            // The nearest place first: the rule itself, then the policy.
-            let own = format!("policies/{id} rules[{index}]");
-            let errors = errors.into_iter().map(|error| match error.at.strip_prefix(&own) {
-                Some(field) => FieldError { at: field.trim_start_matches('.').to_owned(), ..error },
-                None => error,
-            });
-            let mut faults = Faults::new(errors.collect(), &format!("policies/{id} "));
-            unknown(&typed, &world.drafted, &mut faults);
-            page(&visit, &world, &name, again(typed, faults), false, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
-        Err(other) => Err(other.into()),
-    }
-}
-
-/// Names that nothing has. The model tells them only when all else is right, and people want to know at once.
-fn unknown(typed: &RuleForm, model: &Model, faults: &mut Faults) {
-    let mut say = |field: String, kind: &str, id: &str, known: bool| {
-        if !known && faults.of(&field).is_empty() {
-            faults.push(FieldError::new(field, format!("there is no {kind} {id:?}"), "choose one that is there"));
-        }
-    };
-    let region = |id: &str| id.parse().is_ok_and(|id| model.regions.contains_key(&id));
-    for (list, ids) in [("regions", &typed.regions), ("except_regions", &typed.except_regions)] {
-        ids.iter().enumerate().for_each(|(at, id)| say(format!("{list}[{at}]"), "region", id, region(id)));
-    }
-    for (at, step) in typed.steps.iter().enumerate() {
-        for (number, one) in step.pools.iter().enumerate() {
-            let known = one.pool.parse().is_ok_and(|id| model.pools.contains_key(&id));
-            say(format!("steps[{at}].pools[{number}].pool"), "pool", &one.pool, known);
-        }
-    }
-}
-
-/// Moves, copies, removes, turns on or off: one press of a button of a rule.
-pub async fn arrange(visit: Visit, Path(name): Path<String>, form: Form) -> Result<Response, Problem> {
-    let world = World::of(&visit).await;
-    let name = world.name(&name)?;
-    let (id, policy) = edited(&world, &name)?;
-    let mut rules = rules_of(policy);
-    let last = rules.len().saturating_sub(1);
-    let at = form.text("rule").parse::<usize>().ok().and_then(|number| number.checked_sub(1)).filter(|at| *at <= last);
-    let at = at.ok_or_else(|| Problem::not_found("There is no such rule; nothing was changed."))?;
-    if form.text("seen") != seen(policy) {
-        let mut open = Open::default();
-        open.faults.push(FieldError::new(
-            "",
-            "the rules changed since the page was opened",
-            "look at them and press again",
-        ));
-        return page(&visit, &world, &name, open, false, StatusCode::CONFLICT).await;
-    }
-    let mut now_at = at;
-    let said = match form.text("do") {
-        "up" if at > 0 && at < last => {
-            rules.swap(at - 1, at);
-            now_at = at - 1;
-            text("Rule {n} moved up, in your draft.")
-        }
-        "down" if at + 1 < last => {
-            rules.swap(at, at + 1);
-            now_at = at + 1;
-            text("Rule {n} moved down, in your draft.")
-        }
-        "copy" => {
-            let mut copy = rules[at].clone();
-            copy["enabled"] = false.into();
-            if at == last {
-                return Ok(see(&format!("{}?edit=new#new", path(&name))));
-            }
-            rules.insert(at + 1, copy);
-            now_at = at + 1;
-            text(
-                "Rule {n} copied below itself and turned off, in your draft. Give it its own regions, then turn it on.",
-            )
-        }
-        "remove" if at < last => {
-            drop(rules.remove(at));
-            text("Rule {n} removed in your draft.")
-        }
-        "switch" if at < last => {
-            let on = rules[at]["enabled"] == true;
-            rules[at]["enabled"] = (!on).into();
-            if on { text("Rule {n} turned off in your draft.") } else { text("Rule {n} turned on in your draft.") }
-        }
-        _ => return Err(Problem::not_found("This rule cannot be changed so; nothing was changed.")),
-    };
-    match keep_rules(&visit, &world, id, rules).await {
-        Ok(()) => {
-            visit.say(said.set("n", at + 1));
-            Ok(see(&format!("{}#r{}", path(&name), now_at + 1)))
-        }
-        Err(Refusal::Invalid(errors)) => {
-            let open = Open { faults: Faults::new(errors, &format!("policies/{id} ")), ..Open::default() };
-            page(&visit, &world, &name, open, false, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
-        Err(other) => Err(other.into()),
-    }
-}
-
-/// Takes this policy out of the draft.
-pub async fn discard(visit: Visit, Path(name): Path<String>, _form: Form) -> Result<Response, Problem> {
-    let world = World::of(&visit).await;
-    let name = world.name(&name)?;
-    let found = world.policy_of(&name).or_else(|| policy_of(&world.live, &name)).map(|(id, _)| id.clone());
-    let Some(id) = found else { return Ok(see(&path(&name))) };
-    let user = &visit.user().id;
-    visit.web.control.discard_draft(user, Some((Kind::Policies, id.as_str()))).await?;
-    // A name that became steered in the draft gave its records up for that: they come back with it.
-    if policy_of(&world.live, &name).is_none() {
-        let draft = visit.draft().await;
-        let given_up = draft.edits.iter().filter(|edit| edit.kind == Kind::Records && edit.value.is_none());
-        let at_name = |edit: &&Drafted| edit.before.as_ref().is_some_and(|record| is_at(record, &name, &world.live));
-        for record in given_up.filter(at_name) {
-            visit.web.control.discard_draft(user, Some((Kind::Records, &record.id))).await?;
-        }
-    }
-    visit.say(text("Your draft of {name} is discarded.").set("name", super::shown(&name)));
-    let there = policy_of(&visit.model(), &name).is_some() || super::is_plain(&visit.model(), &name);
-    Ok(see(&if there { path(&name) } else { "/names".into() }))
-}
-
-/// True for a record set, as JSON, whose owner is `name`.
-fn is_at(record: &Value, name: &Name, model: &Model) -> bool {
-    let field = |field| record.get(field).and_then(Value::as_str);
-    let zone = field("zone").and_then(|zone| model.zones.get(&zone.parse().ok()?));
-    let owner = field("name").and_then(|owner| Name::parse(owner, zone.map(|zone| &zone.fqdn)).ok());
-    owner.as_ref() == Some(name)
-}
-
-fn rules_of(policy: &Policy) -> Vec<Value> {
-    json!(policy.rules).as_array().cloned().unwrap_or_default()
-}
-
-async fn keep_rules(visit: &Visit, world: &World, id: &Id<Policy>, rules: Vec<Value>) -> Result<(), Refusal> {
-    let mut value = world.drafted.entity(Kind::Policies, id.as_str()).unwrap_or_default();
-    value["rules"] = rules.into();
-    keep_policy(visit, id, value).await
-}
-
-pub async fn keep_policy(visit: &Visit, id: &Id<Policy>, value: Value) -> Result<(), Refusal> {
-    let edit = Edit { kind: Kind::Policies, id: id.to_string(), value: Some(value) };
-    visit.web.control.edit_draft(&visit.user().id, vec![edit]).await.map(drop)
 }

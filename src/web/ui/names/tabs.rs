@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::chart::{Chart, Line, Mark, Shape};
+use super::super::clash::{Kept, keep};
 use super::super::dock::Dock;
 use super::super::filters;
 use super::super::form::{Faults, Form};
@@ -21,7 +22,6 @@ use super::page::{Head, head};
 use super::steering::Choices;
 use super::{World, path, shown};
 use crate::answer::{Verdict, rehearse};
-use crate::control::Refusal;
 use crate::control::series::Span;
 use crate::control::simulate::At;
 use crate::health::{Event, EventKind};
@@ -243,16 +243,20 @@ pub async fn keep_test(visit: Visit, Path(name): Path<String>, form: Form) -> Re
     };
     let deletes = value.is_none();
     let edit = Edit { kind: Kind::Tests, id: id.clone(), value };
-    match visit.web.control.edit_draft(&visit.user().id, vec![edit]).await {
-        Ok(_) => {
+    let back = match deletes {
+        true => there.clone(),
+        false => format!("{there}&test={id}#keep"),
+    };
+    match keep(&visit, vec![edit], &back).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             visit.say(text(if deletes { "Test deleted in your draft." } else { "Test kept in your draft." }));
             Ok(see(&there))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let faults = Faults::new(errors, &format!("tests/{id} "));
             tests_page(&visit, &world, &name, typed, faults, StatusCode::UNPROCESSABLE_ENTITY).await
         }
-        Err(other) => Err(other.into()),
     }
 }
 

@@ -6,13 +6,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
+use super::super::clash::Kept;
 use super::super::form::{Faults, Form};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
 use super::page::edited;
-use super::steering::{Open, keep_policy, page, seen};
+use super::rules::keep_policy;
+use super::steering::{Open, page};
 use super::{World, path, shown};
-use crate::control::Refusal;
 use crate::model::{FieldError, Id, Kind, Model, Policy};
 use crate::web::Problem;
 
@@ -107,34 +108,22 @@ fn line(typed: &str, path: &str) -> usize {
 pub async fn keep(visit: Visit, Path(name): Path<String>, form: Form) -> Result<Response, Problem> {
     let world = World::of(&visit).await;
     let name = world.name(&name)?;
-    let (id, policy) = edited(&world, &name)?;
+    let (id, _) = edited(&world, &name)?;
     let typed = form.0.iter().find(|(field, _)| field == "text").map(|(_, text)| text.replace("\r\n", "\n"));
     let typed = typed.unwrap_or_default();
-    let again = |typed: String, faults: Vec<TextFault>, status: StatusCode| {
-        let open = Open { text: Some(TextEdit::new(typed, faults)), ..Open::default() };
-        (open, status)
+    let faults = match of_toml(&typed) {
+        Err(fault) => vec![fault],
+        Ok(value) => match keep_policy(&visit, id, value, &format!("{}?edit=text#text", path(&name))).await? {
+            Kept::Clash(page) => return Ok(page),
+            Kept::Drafted => {
+                visit.say(text("Text of {name} kept in your draft.").set("name", shown(&name)));
+                return Ok(see(&after(&visit, &name).await));
+            }
+            Kept::Wrong(errors) => errors.into_iter().map(|error| placed(&typed, id, error)).collect(),
+        },
     };
-    let (open, status) = if form.text("seen") != seen(policy) {
-        let said =
-            "The rules changed since you opened this text. Open it again in another tab and take over what is new.";
-        again(typed, vec![TextFault { line: 0, field: String::new(), said: said.into() }], StatusCode::CONFLICT)
-    } else {
-        match of_toml(&typed) {
-            Err(fault) => again(typed, vec![fault], StatusCode::UNPROCESSABLE_ENTITY),
-            Ok(value) => match keep_policy(&visit, id, value).await {
-                Ok(()) => {
-                    visit.say(text("Text of {name} kept in your draft.").set("name", shown(&name)));
-                    return Ok(see(&after(&visit, &name).await));
-                }
-                Err(Refusal::Invalid(errors)) => {
-                    let faults = errors.into_iter().map(|error| placed(&typed, id, error)).collect();
-                    again(typed, faults, StatusCode::UNPROCESSABLE_ENTITY)
-                }
-                Err(other) => return Err(other.into()),
-            },
-        }
-    };
-    page(&visit, &world, &name, open, false, status).await
+    let open = Open { text: Some(TextEdit::new(typed, faults)), ..Open::default() };
+    page(&visit, &world, &name, open, false, StatusCode::UNPROCESSABLE_ENTITY).await
 }
 
 /// The text may have taken the name out of the policy.

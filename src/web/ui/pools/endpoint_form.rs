@@ -8,15 +8,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::clash::{self, Kept};
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::{Text, plain, text};
 use super::super::values::{Values, number, put, words};
 use super::super::visit::{Visit, see};
+use super::Scene;
 use super::settings::{MonitorChoice, monitor_choices, monitors_of};
-use super::{Scene, draft};
-use crate::control::Refusal;
 use crate::health::{self, Report};
 use crate::model::{Check, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, MonitorUse, Name, Pool, RecordType};
 use crate::web::Problem;
@@ -203,16 +203,20 @@ async fn take(visit: &Visit, scene: Scene, endpoint: Option<Id<Endpoint>>, form:
         doubts = tried(visit, &scene.drafted, &scene.pool, &read).await;
     }
     if faults.is_empty() && doubts.is_empty() {
-        match draft(visit, read.edits.clone()).await {
-            Ok(_) => {
+        let back = match &endpoint {
+            Some(endpoint) => format!("{}/endpoints/{endpoint}/edit", scene.path()),
+            None => format!("{}/endpoints/new", scene.path()),
+        };
+        match clash::keep(visit, read.edits.clone(), &back).await? {
+            Kept::Drafted => {
                 visit.say(text("{endpoint} is kept in your draft.").set("endpoint", &read.id));
                 return Ok(see(&scene.path()));
             }
-            Err(Refusal::Invalid(errors)) => {
+            Kept::Wrong(errors) => {
                 let errors = Faults::new(errors, &format!("endpoints/{} ", read.id));
                 faults = errors.renamed(|at| member_field(at, scene.id.as_str()));
             }
-            Err(refusal) => return Err(refusal.into()),
+            Kept::Clash(page) => return Ok(page),
         }
     }
     let uses: Vec<MonitorUse> = serde_json::from_value(monitors_of(&form)).unwrap_or_default();
@@ -426,8 +430,8 @@ pub async fn remove(visit: Visit, Path((id, endpoint)): Path<(String, String)>, 
     if !others.into_iter().any(|(_, pool)| pool.members.iter().any(|member| member.endpoint == endpoint)) {
         edits.push(Edit { kind: Kind::Endpoints, id: endpoint.to_string(), value: None });
     }
-    match draft(&visit, edits).await {
-        Ok(_) => {
+    match clash::keep(&visit, edits, &scene.path()).await? {
+        Kept::Drafted => {
             visit.say(
                 text("{endpoint} leaves {pool} when your draft is applied.")
                     .set("endpoint", &endpoint)
@@ -435,7 +439,7 @@ pub async fn remove(visit: Visit, Path((id, endpoint)): Path<(String, String)>, 
             );
             Ok(see(&scene.path()))
         }
-        Err(Refusal::Invalid(_)) if scene.pool.members.len() == 1 => {
+        Kept::Wrong(_) if scene.pool.members.len() == 1 => {
             let uses = super::uses(&scene.drafted);
             let names =
                 super::names(&super::policies(&scene.drafted, uses.get(&scene.id).map_or(&[][..], Vec::as_slice)));
@@ -445,7 +449,8 @@ pub async fn remove(visit: Visit, Path((id, endpoint)): Path<(String, String)>, 
             );
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
         }
-        Err(refusal) => Err(refusal.into()),
+        Kept::Wrong(errors) => Err(Problem::fields(errors)),
+        Kept::Clash(page) => Ok(page),
     }
 }
 

@@ -21,12 +21,11 @@ use serde_json::Value;
 use super::Page;
 use super::live::Fragment;
 use super::visit::Visit;
-use crate::control::Refusal;
 use crate::control::draft::Draft;
 use crate::control::token::Role;
 use crate::health::HealthTable;
 use crate::model::field::nearest;
-use crate::model::{Edit, Id, Kind, LastResort, Model, Policy, Pool};
+use crate::model::{Id, Kind, LastResort, Model, Policy, Pool};
 use crate::web::Problem;
 
 pub use tabs::check_sentence;
@@ -124,10 +123,6 @@ pub fn missing<'c>(kind: &str, id: &str, known: impl Iterator<Item = &'c str>) -
         Some(near) => Problem::not_found(format!("No {kind} named {id}. Did you mean {near}?")),
         None => Problem::not_found(format!("No {kind} named {id}.")),
     }
-}
-
-pub async fn draft(visit: &Visit, edits: Vec<Edit>) -> Result<Arc<Draft>, Refusal> {
-    visit.web.control.edit_draft(&visit.user().id, edits).await
 }
 
 /// Where a policy uses a pool.

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::clash::{Kept, keep};
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
@@ -15,8 +16,7 @@ use super::super::values::{Values, number, put, words};
 use super::super::visit::{Visit, see};
 use super::endpoint_form::{Address, address};
 use super::head::{Head, Tab};
-use super::{Scene, draft, models};
-use crate::control::Refusal;
+use super::{Scene, models};
 use crate::model::{Edit, FieldError, Id, Kind, Model, Monitor, MonitorUse, Pool, Role};
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -171,28 +171,28 @@ pub async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Re
     let mut value = scene.value();
     put_all(&mut value, &form);
     let edit = Edit { kind: Kind::Pools, id: scene.id.to_string(), value: Some(value) };
-    match draft(&visit, vec![edit]).await {
-        Ok(_) => {
+    match keep(&visit, vec![edit], &format!("{}/settings", scene.path())).await? {
+        Kept::Drafted => {
             visit.say(text("The settings of {pool} are kept in your draft.").set("pool", &scene.id));
             Ok(see(&format!("{}/settings", scene.path())))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let faults = Faults::new(errors, &format!("pools/{} ", scene.id));
             page(&visit, &scene, Values::typed(&form), typed_choices(&scene.drafted, &form), faults).await
         }
-        Err(refusal) => Err(refusal.into()),
+        Kept::Clash(page) => Ok(page),
     }
 }
 
 pub async fn delete(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
     let edit = Edit { kind: Kind::Pools, id: scene.id.to_string(), value: None };
-    match draft(&visit, vec![edit]).await {
-        Ok(_) => {
+    match keep(&visit, vec![edit], &format!("{}/settings", scene.path())).await? {
+        Kept::Drafted => {
             visit.say(text("The end of {pool} is kept in your draft.").set("pool", &scene.id));
             Ok(see("/pools"))
         }
-        Err(Refusal::Invalid(errors)) => {
+        Kept::Wrong(errors) => {
             let mut faults = Faults::default();
             match users(&scene) {
                 Some(users) => faults.push(FieldError::new("", users, "take it out of these rules first")),
@@ -201,7 +201,7 @@ pub async fn delete(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Res
             let monitors = monitor_choices(&scene.drafted, &scene.pool.monitors);
             page(&visit, &scene, values_of(&scene.value()), monitors, faults).await
         }
-        Err(refusal) => Err(refusal.into()),
+        Kept::Clash(page) => Ok(page),
     }
 }
 
@@ -266,13 +266,13 @@ pub async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
     put_all(&mut value, &form);
     edits.push(Edit { kind: Kind::Pools, id: id.to_owned(), value: Some(value) });
     if faults.is_empty() {
-        match draft(&visit, edits).await {
-            Ok(_) => {
+        match keep(&visit, edits, "/pools/new").await? {
+            Kept::Drafted => {
                 visit.say(text("{pool} is kept in your draft. Nobody is answered from it before it is applied and a name uses it.").set("pool", id));
                 return Ok(see(&format!("/pools/{id}")));
             }
-            Err(Refusal::Invalid(errors)) => faults = Faults::new(errors, &format!("pools/{id} ")),
-            Err(refusal) => return Err(refusal.into()),
+            Kept::Wrong(errors) => faults = Faults::new(errors, &format!("pools/{id} ")),
+            Kept::Clash(page) => return Ok(page),
         }
     }
     new_page(&visit, Values::typed(&form), typed_choices(&model, &form), faults).await

@@ -2,6 +2,7 @@
 //! change that is drafted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::beat::{self, Beat};
 use super::super::filters::{self, Markup, percent_text};
-use super::super::form::Faults;
+use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::live::Fragment;
 use super::super::state::{StateWord, endpoint_state, family_state, family_word};
@@ -20,6 +21,7 @@ use super::Scene;
 use super::chart::Chart;
 use super::head::{Caches, Head, Tab};
 use super::tabs::{self, Said};
+use super::weights;
 use crate::answer::{Share, shares};
 use crate::control::outcomes::Seen;
 use crate::health::Address;
@@ -103,7 +105,11 @@ struct CachesPart<'c> {
 
 pub async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
-    page(&visit, &scene, Faults::default(), &BTreeMap::new(), undo(&asked.undo)).await
+    // While somebody types, the script asks for the page as it would be with these weights.
+    let query = Form::parse(visit.here.split_once('?').map_or("", |(_, query)| query).as_bytes())?;
+    let is_typed = query.0.iter().any(|(field, _)| field.starts_with("weight-"));
+    let typed = if is_typed { weights::typed(&scene.pool, &query) } else { BTreeMap::new() };
+    page(&visit, &scene, Faults::default(), &typed, undo(&asked.undo)).await
 }
 
 fn undo(word: &str) -> Option<&'static str> {
@@ -182,7 +188,7 @@ fn part(visit: &Visit, scene: &Scene, faults: Faults, typed: &BTreeMap<String, S
     Part {
         pool: scene.id.to_string(),
         may_edit: visit.may(crate::control::token::Role::Editor),
-        any_change: rows.iter().any(|row| row.was.is_some() || row.is_new || row.is_removed),
+        any_change: rows.iter().any(|row| row.was.is_some() || row.is_new || row.is_removed || row.now != row.after),
         every: monitors.map(|monitor| monitor.interval).min(),
         rows,
         faults,
@@ -193,7 +199,10 @@ fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> Vec<R
     let live = scene.live_pool();
     let now = live.map(|pool| shares(&scene.live, &scene.health, &scene.id, pool)).unwrap_or_default();
     let after = match scene.drafted.pools.get(&scene.id) {
-        Some(pool) => shares(&scene.drafted, &scene.health, &scene.id, pool),
+        Some(pool) => {
+            let pool = Arc::new(weights::with_typed(pool, typed));
+            shares(&scene.drafted, &scene.health, &scene.id, &pool)
+        }
         None => Vec::new(),
     };
     let of_live = |id: &Id<Endpoint>| live.and_then(|pool| pool.members.iter().find(|member| member.endpoint == *id));

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::response::Response;
 use serde_json::Value;
 
+use super::super::clash::{Kept, keep};
 use super::super::form::{Faults, Form};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
-use super::{Scene, draft, show};
-use crate::control::Refusal;
+use super::{Scene, show};
 use crate::model::{Edit, FieldError, Kind, Pool};
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -18,17 +18,20 @@ pub async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Re
     let scene = Scene::of(&visit, &id).await?;
     let (typed, mut faults) = (typed(&scene.pool, &form), Faults::default());
     let weights = read(&typed, &mut faults);
+    if form.has("show") {
+        return show::page(&visit, &scene, faults, &typed, None).await;
+    }
     if faults.is_empty() {
         let mut value = scene.value();
         put(&mut value, &weights);
         let edit = Edit { kind: Kind::Pools, id: scene.id.to_string(), value: Some(value) };
-        match draft(&visit, vec![edit]).await {
-            Ok(_) => {
+        match keep(&visit, vec![edit], &scene.path()).await? {
+            Kept::Drafted => {
                 visit.say(text("The weights of {pool} are kept in your draft.").set("pool", &scene.id));
                 return Ok(see(&scene.path()));
             }
-            Err(Refusal::Invalid(errors)) => faults = Faults::new(errors, &format!("pools/{} ", scene.id)),
-            Err(refusal) => return Err(refusal.into()),
+            Kept::Wrong(errors) => faults = Faults::new(errors, &format!("pools/{} ", scene.id)),
+            Kept::Clash(page) => return Ok(page),
         }
     }
     show::page(&visit, &scene, faults, &typed, None).await
@@ -54,7 +57,7 @@ pub async fn discard(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Re
 }
 
 /// What stands in the fields, with the buttons beside them pressed.
-fn typed(pool: &Pool, form: &Form) -> BTreeMap<String, String> {
+pub fn typed(pool: &Pool, form: &Form) -> BTreeMap<String, String> {
     let mut typed = BTreeMap::new();
     for member in &pool.members {
         let id = member.endpoint.to_string();
@@ -69,6 +72,16 @@ fn typed(pool: &Pool, form: &Form) -> BTreeMap<String, String> {
         }
     }
     typed
+}
+
+/// The pool as it would be with the weights that are right; those that are wrong stay as they were.
+pub fn with_typed(pool: &Pool, typed: &BTreeMap<String, String>) -> Pool {
+    let weights = read(typed, &mut Faults::default());
+    let mut pool = pool.clone();
+    for member in &mut pool.members {
+        member.weight = weights.get(member.endpoint.as_str()).copied().unwrap_or(member.weight);
+    }
+    pool
 }
 
 fn read(typed: &BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<String, u16> {
@@ -133,6 +146,23 @@ mod tests {
         for field in ["weight-a", "weight-b"] {
             assert_eq!(faults.of(field), ["Weight is a whole number from 0 to 1000. 0 drains the endpoint."]);
         }
+    }
+
+    #[test]
+    fn shares_follow_what_is_typed_by_the_code_that_answers() {
+        use crate::answer::shares;
+        use crate::health::HealthTable;
+        let model = model();
+        let (id, pool) = (id("p"), &model.pools[&id("p")]);
+        let after = |fields: &[(&str, &str)]| {
+            let pool = std::sync::Arc::new(with_typed(pool, &typed(pool, &form(fields))));
+            let shares = shares(&model, &HealthTable::default(), &id, &pool);
+            shares.into_iter().map(|share| (share.share * 100.0).round() as u32).collect::<Vec<_>>()
+        };
+        assert_eq!(after(&[]), [29, 71]);
+        assert_eq!(after(&[("weight-a", "300")]), [75, 25]);
+        assert_eq!(after(&[("weight-a", "300"), ("weight-b", "0")]), [100, 0]);
+        assert_eq!(after(&[("weight-a", "a lot"), ("weight-b", "40")]), [50, 50], "what is wrong changes nothing");
     }
 
     #[test]

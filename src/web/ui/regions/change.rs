@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use super::lines::{self, Kind as Lines, LineFault, MAX_FAULTS};
 use super::{KIND, Sight, known};
-use crate::control::Refusal;
 use crate::control::token::Role;
 use crate::model::{Change, Edit, FieldError, Model, Region, Token, builtin, sentences};
 use crate::web::Problem;
 use crate::web::extract::Path;
 use crate::web::ui::Page;
+use crate::web::ui::clash::{Kept, keep};
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
@@ -378,13 +378,14 @@ async fn save(visit: &Visit, form: &Form, mut typed: Typed, is_new: bool) -> Res
     }
     if faults.is_empty() && listed.is_empty() {
         let edit = Edit { kind: KIND, id: typed.id.clone(), value: Some(value) };
-        match visit.web.control.edit_draft(&visit.user().id, vec![edit]).await {
-            Ok(_) => {
+        let back = if is_new { "/regions/new".to_owned() } else { format!("/regions/{}/edit", typed.id) };
+        match keep(visit, vec![edit], &back).await? {
+            Kept::Drafted => {
                 visit.say(text("Region {region} is kept in your draft.").set("region", &typed.id));
                 return Ok(see(&format!("/regions/{}", typed.id)));
             }
-            Err(Refusal::Invalid(errors)) => faults = Faults::new(errors, &format!("regions/{} ", typed.id)),
-            Err(refusal) => return Err(refusal.into()),
+            Kept::Wrong(errors) => faults = Faults::new(errors, &format!("regions/{} ", typed.id)),
+            Kept::Clash(page) => return Ok(page),
         }
     }
     let page = editor(visit, typed, is_new, faults, listed).await;
@@ -429,13 +430,13 @@ async fn ask_delete(visit: Visit, Path(id): Path<String>) -> Result<Response, Pr
 async fn delete(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Response, Problem> {
     let (mut page, edits) = deletion(&visit, &id).await?;
     if page.errors.is_empty() {
-        match visit.web.control.edit_draft(&visit.user().id, edits).await {
-            Ok(_) => {
+        match keep(&visit, edits, &format!("/regions/{}", page.id)).await? {
+            Kept::Drafted => {
                 visit.say(text("Region {region} is deleted in your draft.").set("region", &page.id));
                 return Ok(see("/regions"));
             }
-            Err(Refusal::Invalid(errors)) => page.errors = errors,
-            Err(refusal) => return Err(refusal.into()),
+            Kept::Wrong(errors) => page.errors = errors,
+            Kept::Clash(page) => return Ok(page),
         }
     }
     Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))

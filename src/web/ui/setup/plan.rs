@@ -327,7 +327,7 @@ mod tests {
     fn kept(plan: &Plan) -> (Draft, Model) {
         let edits = plan.edits(&Plan::default());
         let checked = Model::default().check(&edits).unwrap_or_else(|errors| panic!("{errors:#?}"));
-        let drafted = |Edit { kind, id, value }| Drafted { kind, id, value, before: None };
+        let drafted = |Edit { kind, id, value }| Drafted { kind, id, value, before: None, touched: None };
         (
             Draft { author: "a".into(), edits: edits.into_iter().map(drafted).collect(), ..Draft::default() },
             checked.model,

@@ -9,12 +9,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use parking_lot::Mutex;
 
+use super::super::clash::{Kept, keep as keep_edits};
 use super::super::filters;
 use super::super::form::{Form, Upload};
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
-use super::{drafted, keep as keep_edits, without_dot};
+use super::{drafted, without_dot};
 use crate::control::draft::MAX_EDITS;
 use crate::control::{Expect, Publication, Refusal, Tests};
 use crate::model::zonefile::{self, Changes};
@@ -240,13 +241,14 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
         .set("added", changes.added)
         .set("changed", changes.changed)
         .set("removed", changes.removed);
-    match keep_edits(&visit, changes.edits).await? {
-        Ok(()) => {
+    match keep_edits(&visit, changes.edits, &format!("/zones/import?zone={id}")).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             done(number);
             visit.say(said);
             Ok(see(&format!("/zones/{id}")))
         }
-        Err(errors) => {
+        Kept::Wrong(errors) => {
             let page = page(&visit, "", "", errors, None).await;
             Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }

@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use super::clash::{Kept, keep};
 use super::export;
 use super::filters;
 use super::form::{Faults, Form};
@@ -25,7 +26,6 @@ use super::frame::{Frame, Place};
 use super::text::text;
 use super::visit::{Visit, see};
 use super::{MAX_BODY, Page};
-use crate::control::Refusal;
 use crate::control::draft::Draft;
 use crate::control::token::Role;
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
@@ -145,15 +145,6 @@ pub async fn drafted(visit: &Visit) -> Result<(Arc<Model>, Arc<Draft>), Problem>
     let draft = visit.draft().await;
     let model = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| visit.model());
     Ok((model, draft))
-}
-
-/// Keeps edits in the draft, or says what is wrong with them.
-pub async fn keep(visit: &Visit, edits: Vec<Edit>) -> Result<Result<(), Vec<FieldError>>, Problem> {
-    match visit.web.control.edit_draft(&visit.user().id, edits).await {
-        Ok(_) => Ok(Ok(())),
-        Err(Refusal::Invalid(errors)) => Ok(Err(errors)),
-        Err(refusal) => Err(refusal.into()),
-    }
 }
 
 /// How many record sets each zone has live, counted once a revision.
@@ -297,12 +288,13 @@ async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     let id = new_id(&model, &apex);
     let value = json!({ "fqdn": apex.to_string(), "ns": words(&ns) });
     let edit = Edit { kind: Kind::Zones, id: id.to_string(), value: Some(value) };
-    match keep(&visit, vec![edit]).await? {
-        Ok(()) => {
+    match keep(&visit, vec![edit], "/zones/new").await? {
+        Kept::Drafted => {
             visit.say(text("{zone} is kept in your draft.").set("zone", without_dot(&apex)));
             Ok(see(&format!("/zones/{id}")))
         }
-        Err(errors) => {
+        Kept::Clash(page) => Ok(page),
+        Kept::Wrong(errors) => {
             let page = new_page(&visit, failed(errors, &format!("zones/{id} ")), &fqdn, &ns).await;
             Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }

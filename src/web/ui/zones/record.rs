@@ -7,13 +7,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
+use super::super::clash::{Kept, keep as keep_edits};
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
 use super::records::TYPES;
-use super::{Shown, Tab, Tabs, fielded, keep as keep_edits, without_dot};
+use super::{Shown, Tab, Tabs, fielded, without_dot};
 use crate::model::{Edit, FieldError, Kind, Name, RecordKey, RecordType, rdata};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
@@ -190,13 +191,18 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
             return Ok(again(typed, faults, false).await);
         }
     };
-    match keep_edits(&visit, edits).await? {
-        Ok(()) => {
+    let back = match typed.old.as_str() {
+        "" => format!("/zones/{}/record", shown.id),
+        old => record_path(&shown, old),
+    };
+    match keep_edits(&visit, edits, &back).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             let said = text("{name} {type} is kept in your draft.");
             visit.say(said.set("name", without_dot(&key.name)).set("type", key.rtype));
             Ok(see(&format!("/zones/{}", shown.id)))
         }
-        Err(errors) => {
+        Kept::Wrong(errors) => {
             let faults = fielded(errors, &format!("records/{id} "), &FIELDS);
             Ok(again(typed, faults, false).await)
         }
@@ -230,14 +236,24 @@ fn edits(shown: &Shown, typed: &Typed, id: &str, place: &str) -> Result<Vec<Edit
     Ok(edits)
 }
 
+/// The form of `name/TYPE`.
+fn record_path(shown: &Shown, old: &str) -> String {
+    let (name, rtype) = old.rsplit_once('/').unwrap_or((old, ""));
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("name", name).append_pair("type", rtype).finish();
+    format!("/zones/{}/record?{query}", shown.id)
+}
+
 pub async fn delete(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<Response, Problem> {
     let shown = Shown::find(&visit, &zone).await?;
     let id = format!("{}/{}", shown.id, form.text("old"));
-    match keep_edits(&visit, vec![Edit { kind: Kind::Records, id, value: None }]).await? {
-        Ok(()) => {
+    let back = record_path(&shown, form.text("old"));
+    match keep_edits(&visit, vec![Edit { kind: Kind::Records, id, value: None }], &back).await? {
+        Kept::Drafted => {
             visit.say(text("{what} is deleted in your draft.").set("what", form.text("old").replace('/', " ")));
             Ok(see(&format!("/zones/{}", shown.id)))
         }
-        Err(errors) => Err(Problem::fields(errors)),
+        Kept::Wrong(errors) => Err(Problem::fields(errors)),
+        Kept::Clash(page) => Ok(page),
     }
 }

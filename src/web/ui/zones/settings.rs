@@ -5,12 +5,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
+use super::super::clash::{Kept, keep as keep_edits};
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
-use super::{Shown, Tab, Tabs, count, fielded, keep as keep_edits, words};
+use super::{Shown, Tab, Tabs, count, fielded, words};
 use crate::control::draft::MAX_EDITS;
 use crate::model::{FieldError, Kind};
 use crate::web::Problem;
@@ -81,12 +82,14 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
         value["soa"][end(name)] = number(name);
     }
     let edit = crate::model::Edit { kind: Kind::Zones, id: shown.id.to_string(), value: Some(value) };
-    match keep_edits(&visit, vec![edit]).await? {
-        Ok(()) => {
+    let path = format!("/zones/{}/settings", shown.id);
+    match keep_edits(&visit, vec![edit], &path).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             visit.say(text("The settings of {zone} are kept in your draft.").set("zone", shown.apex()));
-            Ok(see(&format!("/zones/{}/settings", shown.id)))
+            Ok(see(&path))
         }
-        Err(errors) => {
+        Kept::Wrong(errors) => {
             let faults = fielded(errors, &format!("zones/{} ", shown.id), &FIELDS);
             let page = page(&visit, &shown, Some(&form), faults).await;
             Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
@@ -150,14 +153,15 @@ pub async fn delete(visit: Visit, Path(zone): Path<String>, form: Form) -> Resul
         errors.push(FieldError::new("confirm", "that is not the zone's name", format!("type {}", shown.apex())));
     } else {
         let edits = shown.model.deletion(Kind::Zones, shown.id.as_str());
-        match keep_edits(&visit, edits).await? {
-            Ok(()) => {
+        match keep_edits(&visit, edits, &format!("/zones/{}/delete", shown.id)).await? {
+            Kept::Clash(page) => return Ok(page),
+            Kept::Drafted => {
                 visit.say(
                     text("{zone} is deleted in your draft, with all that refers to it.").set("zone", shown.apex()),
                 );
                 return Ok(see("/zones"));
             }
-            Err(refused) => errors = refused,
+            Kept::Wrong(refused) => errors = refused,
         }
     }
     let page = asked(&visit, &shown, fielded(errors, "", &["confirm"])).await;

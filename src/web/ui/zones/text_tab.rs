@@ -4,12 +4,13 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::super::clash::{Kept, keep as keep_edits};
 use super::super::filters;
 use super::super::form::Form;
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
-use super::{Shown, Tab, Tabs, count, keep as keep_edits};
+use super::{Shown, Tab, Tabs, count};
 use crate::control::token::Role;
 use crate::model::{FieldError, zonefile};
 use crate::web::Problem;
@@ -85,12 +86,14 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
         .set("added", changes.added)
         .set("changed", changes.changed)
         .set("removed", changes.removed);
-    match keep_edits(&visit, changes.edits).await? {
-        Ok(()) => {
+    let path = format!("/zones/{}/text", shown.id);
+    match keep_edits(&visit, changes.edits, &path).await? {
+        Kept::Clash(page) => Ok(page),
+        Kept::Drafted => {
             visit.say(said);
-            Ok(see(&format!("/zones/{}/text", shown.id)))
+            Ok(see(&path))
         }
-        Err(errors) => again(&visit, &shown, typed, errors).await,
+        Kept::Wrong(errors) => again(&visit, &shown, typed, errors).await,
     }
 }
 
