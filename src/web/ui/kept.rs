@@ -1,5 +1,5 @@
-//! What somebody had typed when their session ended: it goes with them through the sign-in, and is offered to be
-//! sent again. Nothing secret is kept, and nothing is sent without a click.
+//! What somebody had typed when their session ended, or when the page was too old to be taken: it is offered to be
+//! sent again, after the sign-in where one is due. Nothing secret is kept, and nothing is sent without a click.
 
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -11,8 +11,8 @@ use askama::Template;
 use super::filters;
 use super::form::{Form, TOKEN_FIELD};
 use super::login::local;
-use super::text::Language;
-use super::visit::{here, language, render, theme};
+use super::text::{Language, Text, text};
+use super::visit::{Visit, here, language, render, theme};
 use crate::control::now;
 use crate::web::{DEADLINE, Problem};
 
@@ -86,13 +86,36 @@ struct SendAgain {
     theme: &'static str,
     form_token: String,
     kept: Kept,
+    /// Why it was not carried out.
+    why: Text,
 }
 
 /// The page after the sign-in: here is what you had typed.
 pub fn page(headers: &HeaderMap, form_token: String, kept: Kept) -> Result<Response, Problem> {
     let (language, theme) = (language(headers), theme(headers));
-    let html = render(&SendAgain { language, theme, form_token, kept }, language, now())?;
+    let why = text(
+        "You are signed in again. What you sent when your session had ended was not carried out. Here it is, without \
+         passwords.",
+    );
+    let html = render(&SendAgain { language, theme, form_token, kept, why }, language, now())?;
     Ok((StatusCode::OK, Html(html)).into_response())
+}
+
+/// The page for a form whose token is not the session's: it may come from a page that was open for long, or from
+/// somebody else. Only a look and a click can tell.
+pub fn not_taken(visit: &Visit, form: Form) -> Result<Response, Problem> {
+    let fields = form.0.into_iter().filter(|(name, _)| !is_secret(name)).collect();
+    let page = SendAgain {
+        language: visit.language,
+        theme: visit.theme,
+        form_token: visit.session.form_token.clone(),
+        kept: Kept { path: visit.here.clone(), fields },
+        why: text(
+            "The page was open for too long, or this did not come from it. Nothing was carried out. Here is what was \
+             sent, without passwords; send it again only if it is yours.",
+        ),
+    };
+    Ok(visit.page_with(StatusCode::FORBIDDEN, &page))
 }
 
 fn is_secret(name: &str) -> bool {

@@ -42,7 +42,9 @@ fn sentences(text: &str) -> Vec<&str> {
 
 /// With the place before it, where one stands there: `pools/eu: is missing`.
 fn sentence(english: &str) -> Option<String> {
-    let whole = patterns().iter().find_map(|pattern| pattern.say(english));
+    // `is empty` may stand beside its field as `This is empty`.
+    let bare = english.strip_prefix("This ").unwrap_or(english);
+    let whole = [english, bare].iter().find_map(|said| patterns().iter().find_map(|pattern| pattern.say(said)));
     let said = whole.or_else(|| {
         let (place, problem) = english.split_once(": ")?;
         let said = |text| patterns().iter().find_map(|pattern| pattern.say(text));
@@ -132,6 +134,7 @@ mod tests {
                 "line 3: 1 is already in eu; give each address once",
                 "3번째 줄: eu 풀에 이미 있습니다: 1. 주소는 한 번씩만 쓰십시오.",
             ),
+            ("This is missing.", "값이 없습니다."),
             ("pools/eu weight: Is missing.", "pools/eu weight: 값이 없습니다."),
             (
                 "No pool named eu-wset. Did you mean eu-west?",
