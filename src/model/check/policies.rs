@@ -168,7 +168,8 @@ fn steers_aliases(policy: &Policy) -> bool {
 fn ttl(draft: &mut Draft, at: &str, policy: &Policy) {
     if policy.ttl < LOW_TTL {
         let problem = format!("{} s is short", policy.ttl);
-        let remedy = format!("below {LOW_TTL} s resolvers ask much more often and may limit you; 60 s suits most names");
+        let remedy =
+            format!("below {LOW_TTL} s resolvers ask much more often and may limit you; 60 s suits most names");
         draft.warn(format!("{at} ttl"), problem, remedy);
     }
     let pools = policy.rules.iter().flat_map(|rule| &rule.steps).flat_map(|step| &step.pools);

@@ -492,7 +492,10 @@ fn what_deserves_a_look_is_warned_of() {
             ],
         ),
         (
-            vec![edit(Kind::Monitors, "web", json!({"type": "tcp", "port": 443, "interval": 1, "timeout": 0.5})), shop(json!({"ttl": 60}))],
+            vec![
+                edit(Kind::Monitors, "web", json!({"type": "tcp", "port": 443, "interval": 1, "timeout": 0.5})),
+                shop(json!({"ttl": 60})),
+            ],
             &[],
         ),
         (

@@ -27,6 +27,8 @@ use crate::control::token::Role;
 use crate::model::{Id, Kind, Model, Name, Policy, RecordType};
 use crate::web::Problem;
 
+pub use options::{outside, zone_of};
+
 pub(super) fn pages() -> Vec<Page> {
     vec![
         Page::new("/names", Role::Viewer, get(list::show)),

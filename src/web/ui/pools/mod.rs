@@ -28,6 +28,7 @@ use crate::model::field::nearest;
 use crate::model::{Id, Kind, LastResort, Model, Policy, Pool};
 use crate::web::Problem;
 
+pub use endpoint_form::{Address, address, is_private};
 pub use tabs::check_sentence;
 
 pub(super) fn pages() -> Vec<Page> {

@@ -53,7 +53,7 @@ pub async fn show(visit: Visit, Path(zone): Path<String>) -> Result<Response, Pr
             lines.push_str(&format!("{}. IN {rtype} {address}\n", server.name));
         }
     }
-    let tabs = shown.tabs(Tab::Delegation);
+    let tabs = shown.tabs(&visit.model(), Tab::Delegation);
     let live = visit.model();
     let small = count(&live, &Default::default(), &shown.id) <= MAX_HASHED && live.zones.contains_key(&shown.id);
     let hashes = match small {

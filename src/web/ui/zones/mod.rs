@@ -32,6 +32,8 @@ use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
 use crate::web::api::zones::new_id;
 use crate::web::{MAX_DOCUMENT, Problem};
 
+/// RFC 2606 section 2.
+const STAND_IN: &str = "stand-in.invalid.";
 /// Steered names of a zone that a page lists.
 const MAX_STEERED: usize = 50;
 
@@ -90,9 +92,10 @@ impl Shown {
         visit.frame(Place::Zones, super::text::plain(self.apex())).await.under(text("Zones"), "/zones")
     }
 
-    pub fn tabs(&self, tab: Tab) -> Tabs {
+    /// `live` says which serial the world sees; a zone that is only drafted has none yet.
+    pub fn tabs(&self, live: &Model, tab: Tab) -> Tabs {
         let changed = self.draft.edits.iter().filter(|edit| concerns(edit.kind, &edit.id, self.id.as_str())).count();
-        Tabs { id: self.id.to_string(), apex: self.apex(), serial: self.zone.serial, tab, changed }
+        Tabs { id: self.id.to_string(), apex: self.apex(), serial: serial(live, &self.id), tab, changed }
     }
 }
 
@@ -116,7 +119,7 @@ pub enum Tab {
 pub struct Tabs {
     pub id: String,
     pub apex: String,
-    pub serial: u32,
+    pub serial: Option<u32>,
     pub tab: Tab,
     /// Edits in the draft.
     pub changed: usize,
@@ -133,6 +136,11 @@ impl Tabs {
             link("/delegation", "Delegation and export", Tab::Delegation),
         ]
     }
+}
+
+/// What secondaries and resolvers see today.
+fn serial(live: &Model, id: &Id<Zone>) -> Option<u32> {
+    live.zones.get(id).map(|zone| zone.serial)
 }
 
 pub fn without_dot(name: &Name) -> String {
@@ -197,7 +205,7 @@ struct List {
 struct Row {
     id: String,
     apex: String,
-    serial: u32,
+    serial: Option<u32>,
     records: usize,
     steered: usize,
     servers: String,
@@ -220,7 +228,7 @@ async fn rows(visit: &Visit) -> Result<Vec<Row>, Problem> {
     let row = |(id, zone): (&Id<Zone>, &Arc<Zone>)| Row {
         id: id.to_string(),
         apex: without_dot(&zone.fqdn),
-        serial: zone.serial,
+        serial: serial(&live, id),
         records: count(&live, &draft, id),
         steered: steered.get(id).copied().unwrap_or(0),
         servers: zone.ns.iter().map(without_dot).collect::<Vec<_>>().join(", "),
@@ -238,7 +246,14 @@ async fn list(visit: Visit) -> Result<Response, Problem> {
 
 async fn list_csv(visit: Visit) -> Result<Response, Problem> {
     let rows = rows(&visit).await?.into_iter().map(|row| {
-        vec![row.id, row.apex, row.serial.to_string(), row.records.to_string(), row.steered.to_string(), row.servers]
+        vec![
+            row.id,
+            row.apex,
+            row.serial.map(|serial| serial.to_string()).unwrap_or_default(),
+            row.records.to_string(),
+            row.steered.to_string(),
+            row.servers,
+        ]
     });
     export::csv("zones", &["id", "zone", "serial", "record_sets", "steered_names", "name_servers"], rows)
 }
@@ -277,18 +292,20 @@ async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     let (fqdn, ns) = (form.text("fqdn").to_owned(), form.text("ns").to_owned());
     let (model, _) = drafted(&visit).await?;
     let failed = |errors: Vec<FieldError>, prefix: &str| fielded(errors, prefix, &["fqdn", "ns"]);
-    let apex: Name = match fqdn.parse() {
-        Ok(apex) => apex,
-        Err(error) => {
-            let faults = failed(vec![FieldError::told("fqdn", &error)], "");
-            let page = new_page(&visit, faults, &fqdn, &ns).await;
-            return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
-        }
-    };
+    let parsed = fqdn.parse::<Name>().map_err(|error| FieldError::told("fqdn", &error));
+    // One that is no name of anybody's stands in for a wrong one, so that everything else is checked with it.
+    let apex = parsed.clone().or_else(|_| STAND_IN.parse()).map_err(|_| Problem::not_found(STAND_IN))?;
     let id = new_id(&model, &apex);
     let value = json!({ "fqdn": apex.to_string(), "ns": words(&ns) });
     let edit = Edit { kind: Kind::Zones, id: id.to_string(), value: Some(value) };
-    match keep(&visit, vec![edit], "/zones/new").await? {
+    let kept = match parsed {
+        Ok(_) => keep(&visit, vec![edit], "/zones/new").await?,
+        Err(error) => {
+            let others = model.check(&[edit]).err().unwrap_or_default();
+            Kept::Wrong(std::iter::once(error).chain(others).collect())
+        }
+    };
+    match kept {
         Kept::Drafted => {
             visit.say(text("{zone} is kept in your draft.").set("zone", without_dot(&apex)));
             Ok(see(&format!("/zones/{id}")))

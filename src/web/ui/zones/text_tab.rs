@@ -46,7 +46,7 @@ async fn page(visit: &Visit, shown: &Shown, text: Option<String>, errors: Vec<Fi
     };
     Page {
         frame: shown.frame(visit).await,
-        tabs: shown.tabs(Tab::Text),
+        tabs: shown.tabs(&visit.model(), Tab::Text),
         rows: text.lines().count().clamp(12, 40),
         text,
         more_errors: errors.len().saturating_sub(MAX_LISTED),
