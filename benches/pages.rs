@@ -1,5 +1,5 @@
-//! How long pages take and how large they are, in a world of 1,000 pools with 5 endpoints each and 2,000 names,
-//! and how long a published change takes to reach the wire. The real binary, over loopback:
+//! How long pages take and how large they are, in a world of 1,000 pools with 5 endpoints each, 2,000 names and
+//! 200,000 events, and how long a published change takes to reach the wire. The real binary, over loopback:
 //! `cargo bench --bench pages`.
 
 #[path = "../tests/e2e/server.rs"]
@@ -8,6 +8,8 @@ mod server;
 
 use std::time::{Duration, Instant};
 
+use northing::health::{Event, EventKind};
+use northing::store::Store;
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
@@ -16,6 +18,7 @@ use server::Server;
 const POOLS: usize = 1_000;
 const ENDPOINTS_EACH: usize = 5;
 const NAMES: usize = 2_000;
+const EVENTS: usize = 200_000;
 const ROUNDS: usize = 31;
 /// What the pages may take, in milliseconds and in compressed bytes.
 const PAGE_BUDGET: (f64, usize) = (20.0, 150_000);
@@ -30,6 +33,15 @@ const PAGES: &[&str] = &[
     "/regions",
     "/explain?name=name-1000.example.com&client=81.2.69.160",
     "/history",
+    "/history?period=7d",
+    "/history?period=30d",
+    "/history?period=30d&pool=pool-500",
+    "/history?period=30d&cause=http&kind=automatic&page=20",
+    "/history.csv?period=24h",
+    "/history.csv?period=30d",
+    "/history/events.csv?period=24h",
+    "/names/name-1000.example.com?tab=history",
+    "/pools/pool-500/history",
     "/zones",
     "/zones/example",
     "/audit",
@@ -66,6 +78,63 @@ fn world() -> Value {
     json!({ "zones": zones, "endpoints": endpoints, "pools": pools, "policies": policies })
 }
 
+/// Thirty days in which endpoints went down and came back, every tenth time with their pool.
+fn remember(dir: &std::path::Path) {
+    let mut store = Store::open(dir).expect("the store opens").store;
+    let now = jiff::Timestamp::now();
+    let step = jiff::SignedDuration::from_hours(30 * 24) / EVENTS as i32;
+    let names: Vec<String> = (0..20).map(|name| format!("name-{name}.example.com.")).collect();
+    let event = |number: usize| {
+        let (turn, is_end) = (number / 2, number % 2 == 1);
+        let (is_pool, id) = (turn % 10 == 0, turn * 7 % POOLS);
+        let kind = if is_pool { EventKind::Pool } else { EventKind::Endpoint };
+        let (up, subject) =
+            if is_pool { ("ok", format!("pools/pool-{id}")) } else { ("up", format!("endpoints/e-{id}-0 ipv4")) };
+        let (from, to) = if is_end { ("down", up) } else { (up, "down") };
+        Event {
+            from: from.into(),
+            to: to.into(),
+            cause: "check web of 192.0.2.10: HTTP 503, expected 200-299, 3 times in a row".into(),
+            names: names.clone(),
+            query_share: Some(0.25),
+            incident: is_pool.then_some(turn as u64 / 10 + 1),
+            instead: if is_pool { vec!["pool-1".into()] } else { Vec::new() },
+            ttl: Some(60),
+            ..Event::at(now - step * (EVENTS - number) as i32, kind, subject)
+        }
+    };
+    for from in (0..EVENTS).step_by(1_000) {
+        let mut events: Vec<Event> = (from..from + 1_000).map(event).collect();
+        store.append_events(&mut events).expect("stored");
+    }
+}
+
+/// Prints how long a page takes and how large it is.
+async fn measure(server: &Server, client: &reqwest::Client, cookie: &str, page: &str) {
+    let url = format!("http://{}{page}", server.http);
+    let mut times = Vec::new();
+    let (mut plain, mut gzip) = (0, 0);
+    for round in 0..=ROUNDS {
+        let request = client.get(&url).header("cookie", cookie);
+        // The time is that of a plain page; the size that of a compressed one.
+        let request = if round == 0 { request.header("accept-encoding", "gzip") } else { request };
+        let begin = Instant::now();
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{page}");
+        let bytes = response.bytes().await.expect("a body").len();
+        match round {
+            0 => gzip = bytes,
+            _ => {
+                plain = bytes;
+                times.push(begin.elapsed());
+            }
+        }
+    }
+    let time = median(times);
+    let over = if time > PAGE_BUDGET.0 || gzip > PAGE_BUDGET.1 { "  over budget" } else { "" };
+    println!("{page:<58} {time:>10.1} {plain:>12} {gzip:>12}{over}");
+}
+
 /// Makes the first admin with the code that the server printed; returns the session's cookie.
 async fn sign_in(server: &Server, client: &reqwest::Client) -> String {
     let (_, code) = server.greeting.split_once("/setup and enter the code ").expect("a code for the first admin");
@@ -97,32 +166,17 @@ async fn main() {
 
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client");
     let cookie = sign_in(&server, &client).await;
-    println!("{POOLS} pools with {ENDPOINTS_EACH} endpoints each, {NAMES} names, {ROUNDS} rounds");
+    assert!(server.stop(), "stopped");
+    remember(dir.path());
+    let server = Server::start(dir.path(), &[]);
+    println!("{POOLS} pools with {ENDPOINTS_EACH} endpoints each, {NAMES} names, {EVENTS} events, {ROUNDS} rounds");
     println!("{:<58} {:>10} {:>12} {:>12}", "page", "median ms", "bytes", "gzip bytes");
     for page in PAGES {
-        let url = format!("http://{}{page}", server.http);
-        let mut times = Vec::new();
-        let (mut plain, mut gzip) = (0, 0);
-        for round in 0..=ROUNDS {
-            let request = client.get(&url).header("cookie", &cookie);
-            // The time is that of a plain page; the size that of a compressed one.
-            let request = if round == 0 { request.header("accept-encoding", "gzip") } else { request };
-            let begin = Instant::now();
-            let response = request.send().await.expect("an answer");
-            assert_eq!(response.status(), 200, "{page}");
-            let bytes = response.bytes().await.expect("a body").len();
-            match round {
-                0 => gzip = bytes,
-                _ => {
-                    plain = bytes;
-                    times.push(begin.elapsed());
-                }
-            }
-        }
-        let time = median(times);
-        let over = if time > PAGE_BUDGET.0 || gzip > PAGE_BUDGET.1 { "  over budget" } else { "" };
-        println!("{page:<58} {time:>10.1} {plain:>12} {gzip:>12}{over}");
+        measure(&server, &client, &cookie, page).await;
     }
+    // Three days that are long over, of which the store is asked, not the memory.
+    let day = |ago: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * ago)).strftime("%Y-%m-%d");
+    measure(&server, &client, &cookie, &format!("/history?period=dates&from={}&to={}", day(20), day(18))).await;
 
     let mut times = Vec::new();
     for round in 0..ROUNDS {

@@ -38,6 +38,7 @@ pub use explain::{
     ChoiceTrace, ClientSource, ClientTrace, PoolTrace, RecordTrace, RuleTrace, RuleVerdict, ServerTrace, SteeringTrace,
     StepTrace, Trace, explain,
 };
+pub use plan::Audience;
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
 pub use rehearse::{Verdict, rehearse, subnet_of};
 pub use respond::answer;
@@ -126,14 +127,14 @@ pub struct Answer<'s> {
     pub scope: u8,
     /// Extended DNS error (RFC 8914), e.g. 20 Not Authoritative.
     pub extended_error: Option<u16>,
-    /// Which policy and pool answered, for the counters.
+    /// Whom which pool answered, for the counters.
     pub credit: Option<Credit>,
 }
 
-/// Indices into the snapshot's policies and pools.
+/// Indices into the snapshot's audiences and pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credit {
-    pub policy: u32,
+    pub audience: u32,
     /// `None` when the policy had nothing to say.
     pub pool: Option<u32>,
     /// The pool was held and nothing else was left: its hold is over now.

@@ -15,8 +15,9 @@ use crate::model::{
 /// counters kept by number stay true from snapshot to snapshot.
 #[derive(Debug)]
 pub struct Plans {
-    pub policy_ids: Numbers<Policy>,
-    pub pool_ids: Numbers<Pool>,
+    pub policy_ids: Numbers<Id<Policy>>,
+    pub pool_ids: Numbers<Id<Pool>>,
+    pub audiences: Numbers<Audience>,
     /// By number; `None` for a policy that is gone or disabled.
     plans: Vec<Option<Plan>>,
     maps: BTreeMap<SplitKey, Arc<SplitMap>>,
@@ -24,9 +25,17 @@ pub struct Plans {
 
 /// Numbers for ids, given once and never again to another.
 #[derive(Debug, Clone)]
-pub struct Numbers<T> {
-    ids: Vec<Id<T>>,
-    numbers: BTreeMap<Id<T>, u32>,
+pub struct Numbers<K> {
+    ids: Vec<K>,
+    numbers: BTreeMap<K, u32>,
+}
+
+/// For whom an answer is counted: the clients of a policy that its rules for these regions admit. No region stands
+/// for everyone else. Rules alike in both are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Audience {
+    pub policy: Id<Policy>,
+    pub regions: Vec<Id<Region>>,
 }
 
 /// Whether the maps of the previous plans may be used again.
@@ -46,12 +55,15 @@ pub struct Plan {
     pub private: PrivateNetworks,
     /// The enabled rules, as a split map numbers them.
     pub rules: Vec<RulePlan>,
+    /// The audience that no rule admits.
+    pub everyone: u32,
 }
 
 #[derive(Debug)]
 pub struct RulePlan {
     /// Index into the policy's rules.
     pub number: usize,
+    pub audience: u32,
     pub steps: Vec<StepPlan>,
     pub last_resort: Resort,
 }
@@ -80,25 +92,25 @@ pub enum Resort {
     Refuse,
 }
 
-impl<T> Default for Numbers<T> {
+impl<K> Default for Numbers<K> {
     fn default() -> Self {
         Numbers { ids: Vec::new(), numbers: BTreeMap::new() }
     }
 }
 
-impl<T> Numbers<T> {
-    fn add(&mut self, id: &Id<T>) -> u32 {
+impl<K: Ord + Clone> Numbers<K> {
+    fn add(&mut self, id: &K) -> u32 {
         *self.numbers.entry(id.clone()).or_insert_with(|| {
             self.ids.push(id.clone());
             self.ids.len() as u32 - 1
         })
     }
 
-    pub fn ids(&self) -> &[Id<T>] {
+    pub fn ids(&self) -> &[K] {
         &self.ids
     }
 
-    pub fn number(&self, id: &Id<T>) -> Option<u32> {
+    pub fn number(&self, id: &K) -> Option<u32> {
         self.numbers.get(id).copied()
     }
 }
@@ -108,6 +120,7 @@ impl Plans {
         let mut plans = Plans {
             policy_ids: previous.map_or_else(Numbers::default, |plans| plans.policy_ids.clone()),
             pool_ids: previous.map_or_else(Numbers::default, |plans| plans.pool_ids.clone()),
+            audiences: previous.map_or_else(Numbers::default, |plans| plans.audiences.clone()),
             plans: Vec::new(),
             maps: BTreeMap::new(),
         };
@@ -119,11 +132,12 @@ impl Plans {
             let split = split(policy, &model.pools);
             let map = (!is_trivial(&split)).then(|| plans.share_map(split, model, geo, previous));
             let private = private_networks(policy, &model.regions);
-            let rules = plans.rules(policy);
+            let rules = plans.rules(id, policy);
+            let everyone = plans.audiences.add(&Audience { policy: id.clone(), regions: Vec::new() });
             let named = policy.attach.iter().any(|attach| attach.types.contains(&RecordType::CNAME));
             let kind = if named { Kind::Names } else { Kind::Addresses };
             let number = plans.policy_ids.add(id) as usize;
-            plans.plans[number] = Some(Plan { policy: policy.clone(), kind, map, private, rules });
+            plans.plans[number] = Some(Plan { policy: policy.clone(), kind, map, private, rules, everyone });
         }
         plans
     }
@@ -157,12 +171,16 @@ impl Plans {
         self.maps.entry(key).or_insert_with(|| known().unwrap_or_else(compile)).clone()
     }
 
-    fn rules(&mut self, policy: &Policy) -> Vec<RulePlan> {
+    fn rules(&mut self, id: &Id<Policy>, policy: &Policy) -> Vec<RulePlan> {
         let enabled = policy.rules.iter().enumerate().filter(|(_, rule)| rule.enabled);
-        enabled.map(|(number, rule)| self.rule(number, rule)).collect()
+        enabled.map(|(number, rule)| self.rule(id, number, rule)).collect()
     }
 
-    fn rule(&mut self, number: usize, rule: &Rule) -> RulePlan {
+    fn rule(&mut self, id: &Id<Policy>, number: usize, rule: &Rule) -> RulePlan {
+        let mut regions = rule.regions.clone();
+        regions.sort();
+        regions.dedup();
+        let audience = self.audiences.add(&Audience { policy: id.clone(), regions });
         let mut orders = 0..;
         let steps = rule.steps.iter().map(|step| StepPlan {
             choose: step.choose,
@@ -181,7 +199,7 @@ impl Plans {
             LastResort::NoAnswer => Resort::NoAnswer,
             LastResort::Refuse => Resort::Refuse,
         };
-        RulePlan { number, steps, last_resort }
+        RulePlan { number, audience, steps, last_resort }
     }
 }
 

@@ -35,9 +35,11 @@ pub fn serve<'s>(
     let located = locate(moment.client, policy.locate, plan.private);
     tracer.steered(number, &located);
     let (rule, decision, leaf) = find_rule(plan, &located);
-    answer.credit = Some(Credit { policy: number, pool: None, releases_hold: false });
     tracer.ruled(rule, decision);
-    let Some(rule) = plan.rules.get(rule) else { return Some(policy.failure_ttl) };
+    let rule = plan.rules.get(rule);
+    let audience = rule.map_or(plan.everyone, |rule| rule.audience);
+    answer.credit = Some(Credit { audience, pool: None, releases_hold: false });
+    let Some(rule) = rule else { return Some(policy.failure_ttl) };
 
     let mut chance = match policy.sticky {
         Sticky::None => Chance::Random(entropy),
@@ -54,7 +56,7 @@ pub fn serve<'s>(
         }
     };
     let releases_hold = pass == Pass::Held && pool.state == PoolState::Held;
-    answer.credit = Some(Credit { policy: number, pool: Some(pool_number), releases_hold });
+    answer.credit = Some(Credit { audience, pool: Some(pool_number), releases_hold });
 
     let choices = pool.choices(rtype);
     let from = match pass {

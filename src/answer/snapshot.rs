@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::live::LivePool;
 use super::names::{HashIndex, Suffixes};
-use super::plan::{Maps, Plans};
+use super::plan::{Audience, Maps, Plans};
 use super::steer::Pools;
 use super::zone::{Steered, ZoneSource, ZoneTable};
 use crate::geo;
@@ -102,13 +102,18 @@ impl Snapshot {
         self.zones.tables.iter().map(|table| table.names()).sum()
     }
 
-    /// Policies by the number that a `Credit` names. A number keeps its meaning from snapshot to snapshot, also
+    /// Audiences by the number that a `Credit` names. A number keeps its meaning from snapshot to snapshot, also
     /// after its policy is gone.
+    pub fn audiences(&self) -> &[Audience] {
+        self.plans.audiences.ids()
+    }
+
+    /// Policies by number, as `audiences`.
     pub fn policy_ids(&self) -> &[Id<Policy>] {
         self.plans.policy_ids.ids()
     }
 
-    /// Pools by number, as `policy_ids`.
+    /// Pools by number, as `audiences`.
     pub fn pool_ids(&self) -> &[Id<Pool>] {
         self.plans.pool_ids.ids()
     }

@@ -99,16 +99,19 @@ struct Totals {
 
 /// What was said since the look that saw `before`, which becomes what there is now.
 fn look(edge: &Edge<Snapshot>, before: &mut Totals) -> Slice {
-    let (mut policies, mut pools, mut now) = (BTreeMap::new(), BTreeMap::new(), Totals::default());
+    let (mut policies, mut regions, mut pools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut now = Totals::default();
     for counters in edge.counters() {
         now.replies += counters.replies().map(|(_, _, count)| count).sum::<u64>();
         now.subnets += counters.subnets.load(Relaxed);
         counters.times().for_each(|(time, count)| *now.times.entry(time).or_default() += count);
         counters.take_credits(|credits: &dns::Credits<Snapshot>| {
             let snapshot = credits.newest.load();
-            let (policy_ids, pool_ids) = (snapshot.policy_ids(), snapshot.pool_ids());
-            for (index, count) in credits.take_policies() {
-                policy_ids.get(index).into_iter().for_each(|id| *policies.entry(id.clone()).or_default() += count);
+            let (audiences, pool_ids) = (snapshot.audiences(), snapshot.pool_ids());
+            for (index, count) in credits.take_audiences() {
+                let Some(audience) = audiences.get(index) else { continue };
+                *policies.entry(audience.policy.clone()).or_default() += count;
+                *regions.entry(audience.regions.clone()).or_default() += count;
             }
             for (index, count) in credits.take_pools() {
                 pool_ids.get(index).into_iter().for_each(|id| *pools.entry(id.clone()).or_default() += count);
@@ -122,6 +125,7 @@ fn look(edge: &Edge<Snapshot>, before: &mut Totals) -> Slice {
         replies: now.replies.saturating_sub(before.replies),
         subnets: now.subnets.saturating_sub(before.subnets),
         policies,
+        regions,
         pools,
         times: times.filter(|(_, count)| *count > 0).collect(),
     };

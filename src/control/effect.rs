@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::answer::{PlanState, Snapshot, outlook, policy_state, switched};
+use crate::answer::{PlanState, Snapshot, outlook, outlook_class, policy_state, switched};
 use crate::health::{HealthTable, PoolState};
-use crate::model::{Id, LastResort, Policy, Pool};
+use crate::model::{Id, LastResort, Model, Policy, Pool};
 
 /// Policies whose shares are worked out; the rest are counted.
 const MAX_POLICIES: usize = 200;
@@ -50,14 +50,7 @@ pub fn effect(
     let after = snapshot.with_health(&after);
     let named: BTreeSet<&Id<Pool>> = states.iter().map(|(pool, _)| pool).collect();
     let model = snapshot.model();
-    let uses = |policy: &Policy| {
-        policy.rules.iter().filter(|rule| rule.enabled).any(|rule| {
-            let resort = matches!(&rule.last_resort, LastResort::Pool(pool) if named.contains(pool));
-            resort || rule.steps.iter().flat_map(|step| &step.pools).any(|used| named.contains(&used.pool))
-        })
-    };
-    let touched: Vec<(&Id<Policy>, &Policy)> =
-        model.policies.iter().filter(|(_, policy)| policy.enabled && uses(policy)).map(|(id, p)| (id, &**p)).collect();
+    let touched = users(model, &named);
     let mut effect = Effect {
         names: touched.iter().map(|(_, policy)| policy.attach.len()).sum(),
         ttl: touched.iter().map(|(_, policy)| policy.ttl).max().unwrap_or_default(),
@@ -65,15 +58,42 @@ pub fn effect(
         ..Effect::default()
     };
     effect.stranded = touched.iter().flat_map(|(_, policy)| stranded(snapshot, &after, policy)).collect();
-    let clients: Vec<(IpAddr, f64)> = snapshot
-        .geo()
-        .samples(1)
-        .iter()
-        .filter_map(|sample| Some(((*sample.addresses.first()?).into(), sample.share)))
-        .collect();
     let compared = &touched[..touched.len().min(MAX_POLICIES)];
-    share_out(&mut effect, snapshot, &after, compared, &clients, answers);
+    share_out(&mut effect, snapshot, &after, compared, &clients(snapshot), answers);
     effect
+}
+
+/// Which share of the clients of its names a pool gets now, and which it would get if nothing were down; `None` for
+/// a pool that no name uses.
+pub fn planned(snapshot: &Snapshot, pool: &Id<Pool>, answers: &BTreeMap<Id<Policy>, u64>) -> Option<(f64, f64)> {
+    let mut touched = users(snapshot.model(), &BTreeSet::from([pool]));
+    touched.truncate(MAX_POLICIES);
+    if touched.is_empty() {
+        return None;
+    }
+    let well = snapshot.with_health(&HealthTable::default());
+    let mut effect = Effect::default();
+    share_out(&mut effect, snapshot, &well, &touched, &clients(snapshot), answers);
+    let own = effect.pools.iter().find(|(id, ..)| id == pool);
+    Some(own.map_or((0.0, 0.0), |(_, now, planned)| (*now, *planned)))
+}
+
+/// The enabled policies that can answer with one of these pools.
+fn users<'m>(model: &'m Model, pools: &BTreeSet<&Id<Pool>>) -> Vec<(&'m Id<Policy>, &'m Policy)> {
+    let uses = |policy: &Policy| {
+        policy.rules.iter().filter(|rule| rule.enabled).any(|rule| {
+            let resort = matches!(&rule.last_resort, LastResort::Pool(pool) if pools.contains(pool));
+            resort || rule.steps.iter().flat_map(|step| &step.pools).any(|used| pools.contains(&used.pool))
+        })
+    };
+    let used = model.policies.iter().filter(|(_, policy)| policy.enabled && uses(policy));
+    used.map(|(id, policy)| (id, &**policy)).collect()
+}
+
+/// One client of every country, with its share of the known addresses.
+fn clients(snapshot: &Snapshot) -> Vec<(IpAddr, f64)> {
+    let samples = snapshot.geo().samples(1);
+    samples.iter().filter_map(|sample| Some(((*sample.addresses.first()?).into(), sample.share))).collect()
 }
 
 fn share_out(
@@ -93,7 +113,7 @@ fn share_out(
     }
     let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
     for (id, _) in policies {
-        for (address, share) in clients {
+        for (address, share) in &classes(before, id, clients) {
             let part = weight(id) * share / total;
             if let Some(found) = outlook(before, id, *address) {
                 found.pools.into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().0 += odds * part);
@@ -107,6 +127,16 @@ fn share_out(
     }
     effect.pools = pools.into_iter().map(|(pool, (now, then))| (pool, now, then)).collect();
     effect.pools.sort_by(|a, b| b.1.max(b.2).total_cmp(&a.1.max(a.2)));
+}
+
+/// One client of each kind that a policy tells apart, with the share of all that are like it.
+fn classes(snapshot: &Snapshot, policy: &Id<Policy>, clients: &[(IpAddr, f64)]) -> Vec<(IpAddr, f64)> {
+    let mut classes: BTreeMap<Option<u64>, (IpAddr, f64)> = BTreeMap::new();
+    for (address, share) in clients {
+        let class = outlook_class(snapshot, policy, *address);
+        classes.entry(class).or_insert((*address, 0.0)).1 += share;
+    }
+    classes.into_values().collect()
 }
 
 fn stranded(before: &Snapshot, after: &Snapshot, policy: &Policy) -> Vec<Stranded> {
@@ -144,6 +174,21 @@ mod tests {
                 "rules": [{ "name": "Everyone else", "last_resort": "no_answer", "steps": [step("eu")] }] },
         });
         snapshot(&document, &HealthTable::default())
+    }
+
+    #[test]
+    fn the_planned_share_is_that_without_any_failure() {
+        let snapshot = world();
+        let [eu, us]: [Id<Pool>; 2] = ["eu", "us"].map(|id| id.parse().unwrap());
+        let down = snapshot.with_health(&switched(&HealthTable::default(), &eu, PoolState::Down));
+        let answers = BTreeMap::from([("app".parse().unwrap(), 2)]);
+        let of = |snapshot: &Snapshot, pool: &Id<Pool>| {
+            let percent = |share: f64| (share * 100.0).round() as i32;
+            planned(snapshot, pool, &answers).map(|(now, planned)| (percent(now), percent(planned)))
+        };
+        assert_eq!((of(&snapshot, &eu), of(&snapshot, &us)), (Some((100, 100)), Some((0, 0))));
+        assert_eq!((of(&down, &eu), of(&down, &us)), (Some((0, 100)), Some((100, 0))));
+        assert_eq!(of(&snapshot, &"gone".parse().unwrap()), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod lockout;
 pub mod outcomes;
 mod passage;
 pub mod preview;
+pub mod recent;
 pub mod rehearsal;
 mod retired;
 pub mod series;
@@ -147,6 +148,8 @@ pub struct Shared {
     pub drafts: draft::Drafts,
     /// Every event as it happens, before it is stored.
     pub live: broadcast::Sender<Arc<Event>>,
+    /// The newest of those that are stored.
+    pub recent: recent::Recent,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
     pub started: Timestamp,

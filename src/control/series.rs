@@ -1,12 +1,12 @@
 //! How many queries there were: for each minute of the last day and for each ten minutes of the last week, in
-//! all and of each pool and policy. Reads no clock and no file; the newest, unfinished span is never shown.
+//! all, of each pool and policy, and of the clients in each region. Reads no clock and no file; the newest, unfinished span is never shown.
 //!
 //! A count is kept in 16 bits with 11 significant ones, so an entity that was asked for costs 4.9 kB: a
 //! thousand pools and two thousand policies are 15 MB, in memory and on the disk.
 
 use std::collections::BTreeMap;
 
-use crate::model::{Id, Policy, Pool};
+use crate::model::{Id, Policy, Pool, Region};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MINUTES: usize = 24 * 60;
@@ -15,7 +15,12 @@ const WEEK_TENS: usize = 7 * 24 * 6 + 2;
 /// What is counted for itself; more is only in the totals.
 const MAX_COLUMNS: usize = 8192;
 /// Begins the file; another version begins anew.
-const MAGIC: &[u8] = b"northing series 1\n";
+const MAGIC: &[u8] = b"northing series 2\n";
+/// Midnight of the year 2500: no clock that counted is beyond it, and no sum of times overflows before it.
+const END_OF_TIME_MS: u64 = 16_725_225_600_000;
+
+/// The regions that a rule names, in order; those of everyone else are none.
+pub type Regions = Vec<Id<Region>>;
 
 /// What is counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +30,7 @@ enum Key {
     Subnet,
     Pool(Id<Pool>),
     Policy(Id<Policy>),
+    Regions(Regions),
 }
 
 /// A length of time that charts show.
@@ -75,6 +81,7 @@ pub struct Counted<'c> {
     pub subnet: u64,
     pub pools: Option<&'c BTreeMap<Id<Pool>, u64>>,
     pub policies: Option<&'c BTreeMap<Id<Policy>, u64>>,
+    pub regions: Option<&'c BTreeMap<Regions, u64>>,
 }
 
 #[derive(Debug)]
@@ -95,6 +102,9 @@ impl Series {
             ring.advance(at_ms);
             ring.count(Key::All, counted.all);
             ring.count(Key::Subnet, counted.subnet);
+            for (regions, count) in counted.regions.into_iter().flatten() {
+                ring.count(Key::Regions(regions.clone()), *count);
+            }
             for (pool, count) in counted.pools.into_iter().flatten() {
                 ring.count(Key::Pool(pool.clone()), *count);
             }
@@ -118,13 +128,20 @@ impl Series {
 
     /// Every pool that was answered within `span`, the busiest first.
     pub fn pools(&self, span: Span) -> Vec<(Id<Pool>, Curve)> {
-        let known = self.ring(span).columns.keys().filter_map(|key| match key {
-            Key::Pool(pool) => Some((pool.clone(), self.curve(key, span))),
-            _ => None,
-        });
-        let mut pools: Vec<(Id<Pool>, Curve)> = known.filter(|(_, curve)| curve.sum() > 0.0).collect();
-        pools.sort_by(|(a, of_a), (b, of_b)| of_b.sum().total_cmp(&of_a.sum()).then_with(|| a.cmp(b)));
-        pools
+        self.busiest(span, |key| if let Key::Pool(pool) = key { Some(pool) } else { None })
+    }
+
+    /// The clients of steered names within `span` by the regions of the rule that admitted them, the most first.
+    pub fn regions(&self, span: Span) -> Vec<(Regions, Curve)> {
+        self.busiest(span, |key| if let Key::Regions(regions) = key { Some(regions) } else { None })
+    }
+
+    fn busiest<T: Clone + Ord>(&self, span: Span, wanted: impl Fn(&Key) -> Option<&T>) -> Vec<(T, Curve)> {
+        let known = self.ring(span).columns.keys();
+        let curves = known.filter_map(|key| Some((wanted(key)?.clone(), self.curve(key, span))));
+        let mut curves: Vec<(T, Curve)> = curves.filter(|(_, curve)| curve.sum() > 0.0).collect();
+        curves.sort_by(|(a, of_a), (b, of_b)| of_b.sum().total_cmp(&of_a.sum()).then_with(|| a.cmp(b)));
+        curves
     }
 
     /// Queries per second in the last ten minutes that are over, and in the same ten minutes a week before.
@@ -153,8 +170,8 @@ impl Series {
         let column = ring.columns.get(key);
         let point = |at: usize| {
             let back = (count - 1 - at) * cells;
-            let sum: u64 = column.map_or(0, |column| (back..back + cells).map(|back| ring.cell(column, back)).sum());
-            sum as f64 / seconds
+            let cells = |column| (back..back + cells).map(|back| ring.cell(column, back) as f64).sum::<f64>();
+            column.map_or(0.0, |column: &Box<[u16]>| cells(column)) / seconds
         };
         let end_ms = ring.head * ring.step_ms;
         let start_ms = end_ms.saturating_sub(step_ms * count as u64);
@@ -225,6 +242,13 @@ impl Ring {
         let at = self.at();
         self.columns.values_mut().for_each(|column| column[at] = 0);
         for (key, count) in std::mem::take(&mut self.open) {
+            self.fill(key, at, count);
+        }
+    }
+
+    /// A column beyond the limit is not begun.
+    fn fill(&mut self, key: Key, at: usize, count: u64) {
+        if self.columns.len() < MAX_COLUMNS || self.columns.contains_key(&key) {
             self.columns.entry(key).or_insert_with(|| vec![0; self.cells].into())[at] = packed(count);
         }
     }
@@ -237,7 +261,8 @@ impl Ring {
     fn count(&mut self, key: Key, count: u64) {
         let known = |ring: &Ring| ring.columns.contains_key(&key) || ring.open.contains_key(&key);
         if count > 0 && (self.columns.len().max(self.open.len()) < MAX_COLUMNS || known(self)) {
-            *self.open.entry(key).or_default() += count;
+            let open = self.open.entry(key).or_default();
+            *open = open.saturating_add(count);
         }
     }
 
@@ -257,14 +282,14 @@ impl Ring {
     /// The open cell is written as far as it is filled, and goes on to be filled after a restart.
     fn write(&mut self, out: &mut Vec<u8>) {
         let at = self.at();
-        for (key, count) in &self.open {
-            self.columns.entry(key.clone()).or_insert_with(|| vec![0; self.cells].into())[at] = packed(*count);
+        for (key, count) in self.open.clone() {
+            self.fill(key, at, count);
         }
         out.extend(self.head.to_le_bytes());
         out.extend((self.columns.len() as u32).to_le_bytes());
         for (key, column) in &self.columns {
             let name = key.name();
-            out.push(name.len() as u8);
+            out.extend((name.len() as u32).to_le_bytes());
             out.extend(name.as_bytes());
             column.iter().for_each(|cell| out.extend(cell.to_le_bytes()));
         }
@@ -275,12 +300,12 @@ impl Ring {
         let (count, mut rest) = rest.split_first_chunk()?;
         self.head = u64::from_le_bytes(*head);
         let count = u32::from_le_bytes(*count) as usize;
-        if count > MAX_COLUMNS {
+        if count > MAX_COLUMNS || self.head > END_OF_TIME_MS / self.step_ms {
             return None;
         }
         for _ in 0..count {
-            let (length, after) = rest.split_first()?;
-            let (name, after) = after.split_at_checked(usize::from(*length))?;
+            let (length, after) = rest.split_first_chunk()?;
+            let (name, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
             let (cells, after) = after.split_at_checked(self.cells * 2)?;
             let key = Key::of_name(std::str::from_utf8(name).ok()?)?;
             let column: Box<[u16]> = cells.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
@@ -293,13 +318,16 @@ impl Ring {
 }
 
 impl Key {
-    /// Ids have at most 63 letters, so the length fits in a byte.
+    /// No id has a plus sign in it.
     fn name(&self) -> String {
         match self {
             Key::All => "all".into(),
             Key::Subnet => "subnet".into(),
             Key::Pool(id) => format!("pools/{id}"),
             Key::Policy(id) => format!("policies/{id}"),
+            Key::Regions(ids) => {
+                format!("regions/{}", ids.iter().map(Id::as_str).collect::<Vec<_>>().join("+"))
+            }
         }
     }
 
@@ -307,6 +335,10 @@ impl Key {
         match name.split_once('/') {
             Some(("pools", id)) => id.parse().ok().map(Key::Pool),
             Some(("policies", id)) => id.parse().ok().map(Key::Policy),
+            Some(("regions", "")) => Some(Key::Regions(Vec::new())),
+            Some(("regions", ids)) => {
+                ids.split('+').map(|id| id.parse().ok()).collect::<Option<Regions>>().map(Key::Regions)
+            }
             _ if name == "all" => Some(Key::All),
             _ => (name == "subnet").then_some(Key::Subnet),
         }
@@ -353,7 +385,10 @@ mod tests {
     fn run(series: &mut Series, from_ms: u64, minutes: u64, all: u64) -> u64 {
         for look in 0..minutes * 12 {
             let pools = BTreeMap::from([(pool("eu"), all / 2)]);
-            let counted = Counted { all, subnet: all / 4, pools: Some(&pools), policies: None };
+            let both = ["eu", "uk"].map(|id| id.parse().unwrap()).to_vec();
+            let regions = BTreeMap::from([(both, all / 2), (Vec::new(), all / 4)]);
+            let counted =
+                Counted { all, subnet: all / 4, pools: Some(&pools), policies: None, regions: Some(&regions) };
             series.add(from_ms + look * 5_000, &counted);
         }
         from_ms + minutes * MINUTE_MS
@@ -410,10 +445,68 @@ mod tests {
         let bytes = series.to_bytes();
         let read = Series::from_bytes(&bytes).unwrap();
         assert_eq!(read.pools(Span::Day), series.pools(Span::Day));
+        let regions = read.regions(Span::Day);
+        assert_eq!(regions, series.regions(Span::Day));
+        assert_eq!(regions.iter().map(|(ids, _)| ids.len()).collect::<Vec<_>>(), [2, 0]);
         assert_eq!((&read.minutes.open, &read.tens.open), (&series.minutes.open, &series.tens.open));
         for length in [0, 5, MAGIC.len() + 3, bytes.len() - 1] {
             assert!(Series::from_bytes(&bytes[..length]).is_none(), "{length}");
         }
+    }
+
+    /// Every look of a chart at a series.
+    fn look(series: &Series) {
+        for span in Span::ALL {
+            assert!(series.total(span).end_ms() >= series.total(span).start_ms);
+            series.pools(span);
+            series.regions(span);
+        }
+        series.week_on_week();
+        series.subnet_share();
+    }
+
+    #[test]
+    fn a_damaged_head_or_cell_neither_overflows_nor_takes_memory() {
+        let mut series = Series::default();
+        run(&mut series, START_MS, 35, 8);
+        let whole = series.to_bytes();
+        let at = MAGIC.len();
+        for head in [u64::MAX, u64::MAX / MINUTE_MS, u64::MAX / MINUTE_MS + 1, END_OF_TIME_MS / MINUTE_MS + 1] {
+            let mut bytes = whole.clone();
+            bytes[at..at + 8].copy_from_slice(&head.to_le_bytes());
+            assert!(Series::from_bytes(&bytes).is_none(), "{head}");
+        }
+        for (from, to, is_read) in
+            [(at + 8, at + 12, false), (at + 12, at + 16, false), (bytes_of_cells(at), at + 600, true)]
+        {
+            let mut bytes = whole.clone();
+            bytes[from..to].fill(0xff);
+            let mut read = Series::from_bytes(&bytes);
+            assert_eq!(read.is_some(), is_read, "{from}");
+            if let Some(series) = &mut read {
+                look(series);
+                run(series, START_MS + 35 * MINUTE_MS, 2, u64::MAX / 100);
+                look(series);
+            }
+        }
+    }
+
+    /// Where the cells of the first column, that of all queries, begin.
+    fn bytes_of_cells(at: usize) -> usize {
+        at + 8 + 4 + 4 + "all".len()
+    }
+
+    #[test]
+    fn columns_beyond_the_limit_are_left_out_and_the_file_can_be_read() {
+        let mut series = Series::default();
+        for batch in 0..2 {
+            let pools = (0..MAX_COLUMNS * 3 / 4).map(|n| (pool(&format!("p{batch}-{n}")), 1)).collect();
+            let counted = Counted { all: 1, pools: Some(&pools), ..Counted::default() };
+            series.add(START_MS + batch * MINUTE_MS, &counted);
+        }
+        series.add(START_MS + 2 * MINUTE_MS, &Counted::default());
+        assert_eq!(series.minutes.columns.len(), MAX_COLUMNS);
+        assert!(Series::from_bytes(&series.to_bytes()).is_some());
     }
 
     proptest! {
@@ -427,7 +520,7 @@ mod tests {
         fn no_bytes_break_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut file = MAGIC.to_vec();
             file.extend(bytes);
-            let _ = Series::from_bytes(&file);
+            Series::from_bytes(&file).iter().for_each(look);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! How many answers each policy and pool gave: totals for the metrics, and the last five minutes for
 //! rates and the share of queries that an outage touches. Reads no clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::series::{Counted, Series};
-use crate::model::{Id, Model, Policy, Pool};
+use super::series::{Counted, Regions, Series};
+use crate::model::{Id, Model, Name, Policy, Pool};
 
 /// The window of shares.
 const WINDOW_MS: u64 = 5 * 60 * 1000;
@@ -34,6 +34,8 @@ pub struct Slice {
     /// Of them, to queries with a client subnet.
     pub subnets: u64,
     pub policies: BTreeMap<Id<Policy>, u64>,
+    /// Of steered names, by the regions of the rule that admitted the client.
+    pub regions: BTreeMap<Regions, u64>,
     pub pools: BTreeMap<Id<Pool>, u64>,
     /// How many of a sample of answers took up to so long.
     pub times: Vec<(Duration, u64)>,
@@ -53,6 +55,7 @@ impl Traffic {
             subnet: slice.subnets,
             pools: Some(&slice.pools),
             policies: Some(&slice.policies),
+            regions: Some(&slice.regions),
         };
         self.series.add(slice.at_ms, &counted);
         let (newest, oldest) = (slice.at_ms, slice.at_ms.saturating_sub(WINDOW_MS));
@@ -77,6 +80,13 @@ impl Traffic {
     /// The same of answers that came from one pool.
     pub fn pool_rate(&self, pool: &Id<Pool>) -> f64 {
         self.rate_of(|slice| slice.pools.get(pool).copied().unwrap_or_default())
+    }
+
+    /// The same of steered names, by the regions of the rule that admitted the client.
+    pub fn region_rates(&self) -> BTreeMap<Regions, f64> {
+        let known: BTreeSet<&Regions> = self.recent.iter().flat_map(|slice| slice.regions.keys()).collect();
+        let rate = |regions| self.rate_of(|slice| slice.regions.get(regions).copied().unwrap_or_default());
+        known.into_iter().map(|regions| (regions.clone(), rate(regions))).filter(|(_, rate)| *rate > 0.0).collect()
     }
 
     /// A slice counts from the one before it, so the first only marks the begin.
@@ -108,17 +118,45 @@ impl Traffic {
         if total < MIN_TIMED { None } else { counts.iter().find_map(reaches) }
     }
 
+    /// Who got what part of the recent replies: made once for all events of a burst.
+    pub fn shares<'t>(&'t self, model: &'t Model) -> Shares<'t> {
+        let mut of_name: HashMap<&Name, Vec<&Id<Policy>>> = HashMap::new();
+        for (id, policy) in &model.policies {
+            for attach in &policy.attach {
+                of_name.entry(&attach.name).or_default().push(id);
+            }
+        }
+        let total = self.recent.iter().map(|slice| slice.replies).sum();
+        Shares { traffic: self, of_name, total, known: HashMap::new() }
+    }
+
+    fn recent_of(&self, policy: &Id<Policy>) -> u64 {
+        self.recent.iter().filter_map(|slice| slice.policies.get(policy)).sum()
+    }
+}
+
+/// The policies of each name, and what was counted of those that were asked for.
+pub struct Shares<'t> {
+    traffic: &'t Traffic,
+    of_name: HashMap<&'t Name, Vec<&'t Id<Policy>>>,
+    total: u64,
+    known: HashMap<&'t Id<Policy>, u64>,
+}
+
+impl Shares<'_> {
     /// The part of recent replies that went to the policies of these names; `None` without traffic.
-    pub fn share(&self, model: &Model, names: &[String]) -> Option<f64> {
-        let total: u64 = self.recent.iter().map(|slice| slice.replies).sum();
-        if total == 0 || names.is_empty() {
+    pub fn of(&mut self, names: &[String]) -> Option<f64> {
+        if self.total == 0 || names.is_empty() {
             return None;
         }
-        let touched = |policy: &Policy| policy.attach.iter().any(|attach| names.contains(&attach.name.to_string()));
-        let policies = model.policies.iter().filter(|(_, policy)| touched(policy)).map(|(id, _)| id);
-        let hits: u64 =
-            policies.map(|id| self.recent.iter().filter_map(|slice| slice.policies.get(id)).sum::<u64>()).sum();
-        Some(hits as f64 / total as f64)
+        let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
+        let policies: BTreeSet<&Id<Policy>> =
+            names.filter_map(|name| self.of_name.get(&name)).flatten().copied().collect();
+        let mut hits = 0;
+        for policy in policies {
+            hits += *self.known.entry(policy).or_insert_with(|| self.traffic.recent_of(policy));
+        }
+        Some(hits as f64 / self.total as f64)
     }
 }
 
@@ -150,11 +188,15 @@ mod tests {
         let model = Model::empty().check(&edits).unwrap().model;
         let names = ["app.z.test.".to_owned()];
         let mut traffic = Traffic::default();
-        assert_eq!(traffic.share(&model, &names), None);
+        assert_eq!(traffic.shares(&model).of(&names), None);
         traffic.add(slice(0, 100, 100));
         traffic.add(slice(301_000, 100, 20));
         traffic.add(slice(302_000, 100, 30));
-        assert_eq!(traffic.share(&model, &names), Some(0.25));
+        let mut shares = traffic.shares(&model);
+        assert_eq!(shares.of(&names), Some(0.25));
+        let twice = ["app.z.test.".to_owned(), "app.z.test.".to_owned(), "gone.z.test.".to_owned()];
+        assert_eq!(shares.of(&twice), Some(0.25), "a policy counts once, and an unknown name not at all");
+        assert_eq!(shares.of(&[]), None);
         assert_eq!(traffic.policies.values().sum::<u64>(), 150);
     }
 
@@ -167,6 +209,19 @@ mod tests {
             traffic.add(slice(look * 5_000, if look <= 18 { 5_000 } else { 50 }, 10));
         }
         assert_eq!((traffic.rate(), traffic.policy_rate(&"app".parse().unwrap())), (10.0, 2.0));
+    }
+
+    #[test]
+    fn rates_by_region_keep_the_regions_of_a_rule_together() {
+        let regions = |ids: &[&str]| -> Regions { ids.iter().map(|id| id.parse().unwrap()).collect() };
+        let mut traffic = Traffic::default();
+        for look in 0..=12 {
+            let regions =
+                BTreeMap::from([(regions(&["eu", "uk"]), 20), (regions(&[]), if look < 12 { 0 } else { 60 })]);
+            traffic.add(Slice { at_ms: look * 5_000, replies: 100, regions, ..Slice::default() });
+        }
+        let rates = BTreeMap::from([(regions(&["eu", "uk"]), 4.0), (regions(&[]), 1.0)]);
+        assert_eq!(traffic.region_rates(), rates);
     }
 
     #[test]

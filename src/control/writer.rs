@@ -19,9 +19,10 @@ use crate::store::Loaded;
 
 use super::accounts::Admitted;
 use super::draft::Drafts;
-use super::keeper::lost;
+use super::keeper::{Kept, lost};
 use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
+use super::recent::Recent;
 use super::retired;
 use super::{
     Act, CheckRequest, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
@@ -97,6 +98,7 @@ impl Writer {
             outcomes: Outcomes::default(),
             drafts: Drafts::load(loaded.drafts),
             live: broadcast::Sender::new(LIVE_EVENTS),
+            recent: Recent::default(),
             events_lost: AtomicU64::new(0),
             started,
         });
@@ -182,9 +184,9 @@ impl Writer {
         if events.is_empty() {
             return;
         }
-        for event in &mut events {
-            event.query_share = self.shared.traffic.lock().share(&self.model, &event.names);
-            let Event { kind, subject, from, to, cause, .. } = &*event;
+        self.tell_shares(&mut events);
+        for event in &events {
+            let Event { kind, subject, from, to, cause, .. } = event;
             // The first verdict after a start is no news.
             if from == "unknown" {
                 tracing::debug!("{subject}: {from} → {to}: {cause}");
@@ -197,9 +199,27 @@ impl Writer {
         }
         self.save_health();
         let count = events.len() as u64;
-        if !self.keeper.post(move |kept| kept.store.append_events(&mut events)) {
+        let shared = self.shared.clone();
+        let append = move |kept: &mut Kept| {
+            kept.store.append_events(&mut events)?;
+            shared.recent.push(events);
+            Ok(())
+        };
+        if !self.keeper.post(append) {
             self.shared.events_lost.fetch_add(count, Ordering::Relaxed);
             tracing::error!("{count} events could not be recorded: the disk is too slow; answers go on");
+        }
+    }
+
+    /// Says of each event what part of the queries it touches.
+    fn tell_shares(&self, events: &mut [Event]) {
+        if events.iter().all(|event| event.names.is_empty()) {
+            return;
+        }
+        let traffic = self.shared.traffic.lock();
+        let mut shares = traffic.shares(&self.model);
+        for event in events {
+            event.query_share = shares.of(&event.names);
         }
     }
 

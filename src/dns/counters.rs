@@ -85,7 +85,7 @@ pub struct Counters<E> {
 pub struct Credits<E> {
     /// The newest in which the indices mean the same.
     pub newest: ArcSwap<E>,
-    policies: Box<[AtomicU64]>,
+    audiences: Box<[AtomicU64]>,
     pools: Box<[AtomicU64]>,
 }
 
@@ -140,12 +140,12 @@ impl<E: Engine> Counters<E> {
         self.times.iter().enumerate().map(|(step, count)| (time_bound(step), count.load(Relaxed)))
     }
 
-    /// Begins to credit another snapshot's policies and pools.
+    /// Begins to credit another snapshot's audiences and pools.
     pub fn credit_to(&self, snapshot: &Arc<E>) -> Arc<Credits<E>> {
         let zeroes = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         let credits = Arc::new(Credits {
             newest: ArcSwap::new(snapshot.clone()),
-            policies: zeroes(snapshot.policies()),
+            audiences: zeroes(snapshot.audiences()),
             pools: zeroes(snapshot.pools()),
         });
         let mut unread = self.credits.lock();
@@ -191,15 +191,15 @@ impl<E> Credits<E> {
                 cell.fetch_add(1, Relaxed);
             }
         };
-        cell(&self.policies, credit.policy);
+        cell(&self.audiences, credit.audience);
         if let Some(pool) = credit.pool {
             cell(&self.pools, pool);
         }
     }
 
-    /// Answers of each policy since the last call, by its index.
-    pub fn take_policies(&self) -> impl Iterator<Item = (usize, u64)> {
-        take(&self.policies)
+    /// Answers of each audience since the last call, by its index.
+    pub fn take_audiences(&self) -> impl Iterator<Item = (usize, u64)> {
+        take(&self.audiences)
     }
 
     /// Answers of each pool since the last call, by its index.
@@ -233,12 +233,12 @@ mod tests {
     fn credits_are_taken_once_and_outlive_their_snapshot_until_then() {
         let counters = Counters::new("udp");
         let credits = counters.credit_to(&Arc::new(World::new()));
-        credits.count(&Credit { policy: 0, pool: Some(1), releases_hold: false });
-        credits.count(&Credit { policy: 9, pool: Some(9), releases_hold: false });
+        credits.count(&Credit { audience: 0, pool: Some(1), releases_hold: false });
+        credits.count(&Credit { audience: 9, pool: Some(9), releases_hold: false });
         drop(credits);
         let mut taken = Vec::new();
         counters
-            .take_credits(|credits| taken.push((credits.take_policies().collect(), credits.take_pools().collect())));
+            .take_credits(|credits| taken.push((credits.take_audiences().collect(), credits.take_pools().collect())));
         assert_eq!(taken, [(vec![(0, 1)], vec![(1, 1)])] as [(Vec<_>, Vec<_>); 1]);
         counters.take_credits(|_| panic!("dropped"));
     }

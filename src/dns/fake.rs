@@ -155,11 +155,11 @@ impl Engine for World {
             ("www", RecordType::A) => {
                 answer.answer.push(self.addresses(Owner::Question, 2));
                 answer.scope = if client.subnet.is_some() { 20 } else { 0 };
-                answer.credit = Some(Credit { policy: 0, pool: Some(1), releases_hold: false });
+                answer.credit = Some(Credit { audience: 0, pool: Some(1), releases_hold: false });
             }
             ("held", RecordType::A) => {
                 answer.answer.push(self.addresses(Owner::Question, 1));
-                answer.credit = Some(Credit { policy: 0, pool: Some(1), releases_hold: true });
+                answer.credit = Some(Credit { audience: 0, pool: Some(1), releases_hold: true });
             }
             ("many", RecordType::A) => answer.answer.push(self.addresses(Owner::Question, 100)),
             ("extra", RecordType::A) => {
@@ -175,7 +175,7 @@ impl Engine for World {
         answer
     }
 
-    fn policies(&self) -> usize {
+    fn audiences(&self) -> usize {
         1
     }
 

@@ -15,8 +15,8 @@ use crate::model::RecordType;
 pub trait Engine: Send + Sync + 'static {
     fn answer<'s>(&'s self, question: &Question, client: &Client, now_ms: u64, entropy: &mut Entropy) -> Answer<'s>;
 
-    /// How many policies there are for an answer to credit.
-    fn policies(&self) -> usize;
+    /// How many audiences there are for an answer to credit.
+    fn audiences(&self) -> usize;
 
     /// How many pools there are for an answer to credit.
     fn pools(&self) -> usize;
@@ -30,8 +30,8 @@ impl Engine for Snapshot {
         answer::answer(self, question, client, now_ms, entropy)
     }
 
-    fn policies(&self) -> usize {
-        self.policy_ids().len()
+    fn audiences(&self) -> usize {
+        Snapshot::audiences(self).len()
     }
 
     fn pools(&self) -> usize {
@@ -40,7 +40,8 @@ impl Engine for Snapshot {
 
     fn same_indices(&self, other: &Self) -> bool {
         // Numbers are given once and never again, so that more of them is all that can differ.
-        (self.policies(), self.pools()) == (other.policies(), other.pools())
+        let numbers = |snapshot: &Snapshot| (Engine::audiences(snapshot), Engine::pools(snapshot));
+        numbers(self) == numbers(other)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The states of pools through a period, from the changes in it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::story::subject_id;
 use super::{EndpointState, Event, EventKind, HealthTable, PoolState};
-use crate::model::{Id, Model, Pool};
+use crate::model::{Endpoint, Id, Model, Pool};
 
 /// A pool at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,38 +38,31 @@ struct PoolThen {
 
 type Addresses = BTreeMap<String, bool>;
 
-/// Every pool's spans from `from` to `to`, without gaps. `events` are those of the period, the oldest first; where
-/// there is none about a thing, it was all the time as it is now.
+/// Every pool's spans from `from` to `to`, without gaps. `events` are those of the period, the oldest first, and
+/// `after` those that followed it. Where there is none about a thing in the period, it was all the time as the next
+/// one found it; without any at all, as it is now.
 pub fn lanes(
-    events: &[Event],
+    events: &[Arc<Event>],
+    after: &[Arc<Event>],
     model: &Model,
     health: &HealthTable,
     from: Timestamp,
     to: Timestamp,
 ) -> BTreeMap<Id<Pool>, Vec<Span>> {
-    let mut of_subject: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
-    for event in events {
-        let own = matches!(event.kind, EventKind::Endpoint | EventKind::Pool | EventKind::Switch);
-        for kind in ["pools", "endpoints"] {
-            if let Some(id) = subject_id(event, kind).filter(|_| own && !event.subject.contains(" check ")) {
-                of_subject.entry((kind, id)).or_default().push(event);
-            }
-        }
-    }
-    let of = |kind: &'static str, id: &str| -> Vec<&Event> {
-        let known = of_subject.get(&(kind, id));
-        known.cloned().unwrap_or_default()
-    };
+    let (of_subject, later) = (by_subject(events), by_subject(after));
     model
         .pools
         .iter()
         .map(|(id, pool)| {
-            let own = of("pools", id.as_str());
-            let mut then = PoolThen { state: state_then(&own, health, id, to), members: BTreeMap::new() };
-            let mut moves = own;
+            let own = about(&of_subject, "pools", id.as_str());
+            let next = own.first().or(about(&later, "pools", id.as_str()).first()).copied();
+            let mut then = PoolThen { state: state_then(next, health, id, to), members: BTreeMap::new() };
+            let mut moves = own.to_vec();
             for member in pool.members.iter().filter(|member| member.enabled && member.weight > 0) {
-                let changes = of("endpoints", member.endpoint.as_str());
-                then.members.insert(member.endpoint.to_string(), addresses_then(&changes, health, &member.endpoint));
+                let id = member.endpoint.as_str();
+                let (changes, later) = (about(&of_subject, "endpoints", id), about(&later, "endpoints", id));
+                let all = changes.iter().chain(later).copied();
+                then.members.insert(id.to_owned(), addresses_then(all, health, &member.endpoint));
                 moves.extend(changes);
             }
             moves.sort_by_key(|event| event.at);
@@ -77,19 +71,44 @@ pub fn lanes(
         .collect()
 }
 
-fn state_then(own: &[&Event], health: &HealthTable, id: &Id<Pool>, to: Timestamp) -> PoolState {
-    if let Some(first) = own.first() {
-        return pool_state(&first.from);
+/// The events about each pool and endpoint, by kind and id.
+type BySubject<'e> = HashMap<(&'e str, &'e str), Vec<&'e Event>>;
+
+fn about<'e>(of_subject: &'e BySubject<'e>, kind: &'e str, id: &'e str) -> &'e [&'e Event] {
+    of_subject.get(&(kind, id)).map_or(&[], Vec::as_slice)
+}
+
+fn by_subject(events: &[Arc<Event>]) -> BySubject<'_> {
+    let mut of_subject = BySubject::new();
+    for event in events {
+        let own = matches!(event.kind, EventKind::Endpoint | EventKind::Pool | EventKind::Switch);
+        for kind in ["pools", "endpoints"] {
+            if let Some(id) = subject_id(event, kind).filter(|_| own && !event.subject.contains(" check ")) {
+                of_subject.entry((kind, id)).or_default().push(event);
+            }
+        }
+    }
+    of_subject
+}
+
+/// `next` is the first event about it since the period began.
+fn state_then(next: Option<&Event>, health: &HealthTable, id: &Id<Pool>, to: Timestamp) -> PoolState {
+    if let Some(next) = next {
+        return pool_state(&next.from);
     }
     let to_ms = u64::try_from(to.as_millisecond()).unwrap_or(0);
     health.pools.get(id).filter(|known| known.since_ms < to_ms).map_or(PoolState::Ok, |known| known.state)
 }
 
-fn addresses_then(changes: &[&Event], health: &HealthTable, id: &Id<crate::model::Endpoint>) -> Addresses {
+fn addresses_then<'e>(
+    changes: impl DoubleEndedIterator<Item = &'e Event>,
+    health: &HealthTable,
+    id: &Id<Endpoint>,
+) -> Addresses {
     let known = health.endpoints.get(id).into_iter().flat_map(|endpoint| &endpoint.families);
     let now = known.map(|(family, known)| (format!("endpoints/{id} {family}"), known.state == EndpointState::Down));
     let mut addresses: Addresses = now.collect();
-    for event in changes.iter().rev() {
+    for event in changes.rev() {
         addresses.insert(event.subject.clone(), is_down(&event.from));
     }
     addresses
@@ -185,7 +204,7 @@ mod tests {
             event(Endpoint, 40, "endpoints/b ipv4", "down", "up"),
             event(Switch, 50, "pools/us", "drain", "ok"),
         ];
-        let lanes = lanes(&events, &model(), &HealthTable::default(), at(0), at(60));
+        let lanes = lanes(&events.map(Arc::new), &[], &model(), &HealthTable::default(), at(0), at(60));
         let told = |id: &str| -> Vec<(Lane, i64)> {
             let minutes = |span: &Span| span.to.duration_since(span.from).as_mins();
             lanes[&id.parse().unwrap()].iter().map(|span| (span.lane, minutes(span))).collect()
@@ -197,11 +216,34 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_only_after_the_period_was_as_that_change_found_it() {
+        use EventKind::{Endpoint, Pool, Switch};
+        let half = Lane::Degraded { up: 1, of: 2 };
+        for (after, eu) in [
+            (vec![], Lane::Up),
+            (vec![event(Pool, 90, "pools/eu", "down", "ok")], Lane::Down),
+            (vec![event(Pool, 90, "pools/eu", "held", "ok"), event(Pool, 95, "pools/eu", "ok", "down")], Lane::Held),
+            (vec![event(Switch, 90, "pools/eu", "drain", "ok")], Lane::Drained),
+            (vec![event(Endpoint, 90, "endpoints/a ipv4", "down", "up")], half),
+            (vec![event(Pool, 90, "pools/eu", "ok", "down")], Lane::Up),
+        ] {
+            // By now it has been up since long after the period.
+            let mut health = HealthTable::default();
+            let up = super::super::PoolHealth { since_ms: 2_000_000_000_000, ..Default::default() };
+            health.pools.insert("eu".parse().unwrap(), std::sync::Arc::new(up));
+            let after: Vec<Arc<Event>> = after.into_iter().map(Arc::new).collect();
+            let lanes = lanes(&[], &after, &model(), &health, at(0), at(60));
+            let span = Span { lane: eu, from: at(0), to: at(60) };
+            assert_eq!(lanes[&"eu".parse().unwrap()], [span], "{after:?}");
+        }
+    }
+
+    #[test]
     fn a_pool_without_events_was_as_it_is() {
         let mut health = HealthTable::default();
         let down = super::super::PoolHealth { state: PoolState::Down, ..Default::default() };
         health.pools.insert("eu".parse().unwrap(), std::sync::Arc::new(down));
-        let lanes = lanes(&[], &model(), &health, at(0), at(60));
+        let lanes = lanes(&[], &[], &model(), &health, at(0), at(60));
         let eu = Span { lane: Lane::Down, from: at(0), to: at(60) };
         assert_eq!(lanes[&"eu".parse().unwrap()], [eu]);
     }

@@ -2,14 +2,16 @@
 //! of pools through time. Pure; reads events and what is known now.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::event::moment;
 use super::{Event, EventKind, HealthTable, PoolState};
-use crate::model::{Endpoint, Id, Model};
+use crate::model::{Endpoint, Id, Model, Pool};
 
 /// Steps of one story that are kept; the rest is counted.
 pub const MAX_STEPS: usize = 200;
@@ -107,7 +109,7 @@ pub struct Story {
     /// False where a person began it.
     pub is_automatic: bool,
     pub is_open: bool,
-    /// Its beginning is not among the events.
+    /// It began before `starts`; the events do not tell when.
     pub began_earlier: bool,
     pub starts: Timestamp,
     /// `None` while it is open, or when its end is not among the events.
@@ -127,7 +129,7 @@ pub struct Story {
     pub reaction_ms: Option<u64>,
     /// When the last cached answer from before was gone.
     pub caches_end: Option<Timestamp>,
-    pub steps: Vec<Event>,
+    pub steps: Vec<Arc<Event>>,
     pub steps_left_out: usize,
 }
 
@@ -159,12 +161,16 @@ impl Story {
         }
     }
 
-    fn add(&mut self, event: &Event) {
+    fn add(&mut self, event: &Arc<Event>) {
         for (mine, more) in [
             (&mut self.names, &event.names),
             (&mut self.instead, &event.instead),
             (&mut self.unserved, &event.unserved),
         ] {
+            // What follows mostly touches the same.
+            if *mine == *more {
+                continue;
+            }
             let new: Vec<String> = more.iter().filter(|name| !mine.contains(name)).cloned().collect();
             mine.extend(new);
         }
@@ -228,18 +234,85 @@ struct Teller {
     switched: BTreeMap<String, Key>,
 }
 
-/// The stories of `events`, which come the oldest first: those still open first, then the newest first.
-pub fn stories(events: &[Event], model: &Model, health: &HealthTable) -> Vec<Story> {
+/// The stories of `events`, which come the oldest first, as do those `after` them: those still open first, then the
+/// newest first.
+pub fn stories(events: &[Arc<Event>], after: &[Arc<Event>], model: &Model, health: &HealthTable) -> Vec<Story> {
     let mut teller = Teller::default();
     for event in events {
         teller.hear(event);
     }
+    let outages = Outages::of(after, health);
     let mut stories: Vec<Story> = teller.stories.into_values().collect();
     for story in &mut stories {
+        outages.complete(story, model);
         story.is_open = story.ends.is_none() && is_open(story, model, health);
     }
-    stories.sort_by_key(|story| (!story.is_open, Reverse(story.starts), Reverse(story.key)));
+    sort(&mut stories);
     stories
+}
+
+/// Adds the outages that go on and of which none of the events that `stories` were made from tells.
+pub fn add_standing(stories: &mut Vec<Story>, health: &HealthTable) {
+    let told: BTreeSet<Key> = stories.iter().map(|story| story.key).collect();
+    for (id, pool) in &health.pools {
+        let Some(key) = pool.incident.map(Key::Incident).filter(|key| !told.contains(key)) else { continue };
+        let since = moment(pool.since_ms).unwrap_or(Timestamp::MIN);
+        let event = Event {
+            to: pool.state.to_string(),
+            cause: pool.reason.clone(),
+            ..Event::at(since, EventKind::Pool, format!("pools/{id}"))
+        };
+        let story = Story::new(key, Plot::Outage, id.to_string(), &event);
+        // A pool that is held was down before.
+        stories.push(Story { is_open: true, began_earlier: pool.state == PoolState::Held, ..story });
+    }
+    sort(stories);
+}
+
+fn sort(stories: &mut [Story]) {
+    stories.sort_by_key(|story| (!story.is_open, Reverse(story.starts), Reverse(story.key)));
+}
+
+/// What is known of outages beside the events of a period: the pool of each, and when it was over.
+struct Outages<'k> {
+    pools: BTreeMap<u64, &'k str>,
+    ends: BTreeMap<u64, Timestamp>,
+}
+
+impl<'k> Outages<'k> {
+    fn of(after: &'k [Arc<Event>], health: &'k HealthTable) -> Outages<'k> {
+        let open = health.pools.iter().filter_map(|(id, pool)| Some((pool.incident?, id.as_str())));
+        let later = || after.iter().filter_map(|event| Some((event.incident?, pool_id(event)?, event)));
+        let ended = later().filter(|(_, _, event)| event.to == "ok");
+        Outages {
+            pools: open.chain(later().map(|(number, pool, _)| (number, pool))).collect(),
+            ends: ended.map(|(number, _, event)| (number, event.at)).collect(),
+        }
+    }
+
+    /// An outage of which only endpoints told began before them: its pool is known from elsewhere, or there is one
+    /// pool only that it can be. Else it is told as what it is for certain, an endpoint that was down.
+    fn complete(&self, story: &mut Story, model: &Model) {
+        let Key::Incident(number) = story.key else { return };
+        if story.plot != Plot::Outage {
+            return;
+        }
+        if story.ends.is_none() {
+            story.ends = self.ends.get(&number).copied();
+        }
+        if !story.subject.is_empty() {
+            return;
+        }
+        story.began_earlier = true;
+        let endpoint = story.steps.iter().find_map(|event| endpoint_id(event)).unwrap_or_default().to_owned();
+        let has = |pool: &Pool| pool.members.iter().any(|member| member.endpoint.as_str() == endpoint);
+        let mut having = model.pools.iter().filter(|(_, pool)| has(pool)).map(|(id, _)| id.as_str());
+        let only = having.next().filter(|_| having.next().is_none());
+        match self.pools.get(&number).copied().or(only) {
+            Some(pool) => story.subject = pool.to_owned(),
+            None => (story.plot, story.subject) = (Plot::Endpoint, endpoint),
+        }
+    }
 }
 
 fn is_open(story: &Story, model: &Model, health: &HealthTable) -> bool {
@@ -259,7 +332,7 @@ fn is_open(story: &Story, model: &Model, health: &HealthTable) -> bool {
 }
 
 impl Teller {
-    fn hear(&mut self, event: &Event) {
+    fn hear(&mut self, event: &Arc<Event>) {
         if event.kind == EventKind::Note {
             return self.note(event);
         }
@@ -284,14 +357,14 @@ impl Teller {
     }
 
     /// What people wrote names the story in its subject.
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &Arc<Event>) {
         let key = subject_id(event, "history").and_then(|key| key.parse().ok());
         if let Some(story) = key.and_then(|key: Key| self.stories.get_mut(&key)) {
             story.add(event);
         }
     }
 
-    fn outage(&mut self, key: Key, pool: &str, event: &Event) {
+    fn outage(&mut self, key: Key, pool: &str, event: &Arc<Event>) {
         let begins = matches!(event.to.as_str(), "down" | "held") && !matches!(event.from.as_str(), "down" | "held");
         let known = self.stories.get(&key).is_some_and(|story| story.plot == Plot::Outage && !story.subject.is_empty());
         let story = self.stories.entry(key).or_insert_with(|| {
@@ -317,7 +390,7 @@ impl Teller {
     }
 
     /// A pool that somebody, or a revision, takes out or puts back.
-    fn switch(&mut self, pool: &str, event: &Event) {
+    fn switch(&mut self, pool: &str, event: &Arc<Event>) {
         if let Some(story) = self.switched.get(pool).and_then(|key| self.stories.get_mut(key)) {
             return story.add(event);
         }
@@ -346,7 +419,7 @@ impl Teller {
         }
     }
 
-    fn endpoint(&mut self, id: &str, incident: Option<Key>, event: &Event) {
+    fn endpoint(&mut self, id: &str, incident: Option<Key>, event: &Arc<Event>) {
         if matches!(event.from.as_str(), "unknown") && !is_down(&event.to) {
             // The first verdict after a start is no news.
             return;

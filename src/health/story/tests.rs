@@ -10,7 +10,7 @@ fn at(second: i64) -> Timestamp {
 /// Second, kind, subject, from, to, incident.
 type Row = (i64, EventKind, &'static str, &'static str, &'static str, Option<u64>);
 
-fn events(rows: &[Row]) -> Vec<Event> {
+fn events(rows: &[Row]) -> Vec<Arc<Event>> {
     let event = |(at_row, (second, kind, subject, from, to, incident)): (usize, &Row)| Event {
         sequence: at_row as u64 + 1,
         from: (*from).into(),
@@ -20,7 +20,7 @@ fn events(rows: &[Row]) -> Vec<Event> {
         incident: *incident,
         ..Event::at(at(*second), *kind, (*subject).into())
     };
-    rows.iter().enumerate().map(event).collect()
+    rows.iter().enumerate().map(event).map(Arc::new).collect()
 }
 
 /// `key plot subject from-to (steps)`.
@@ -36,7 +36,7 @@ fn told(rows: &[Row], health: &HealthTable) -> Vec<String> {
         let (key, subject, start) = (story.key, story.subject, since(story.starts));
         format!("{key} {} {subject} {start}-{end} ({})", plot.as_str().unwrap(), story.steps.len())
     };
-    stories(&events(rows), &Model::default(), health).into_iter().map(one).collect()
+    stories(&events(rows), &[], &Model::default(), health).into_iter().map(one).collect()
 }
 
 #[test]
@@ -97,18 +97,84 @@ fn what_health_still_has_is_open_and_first() {
     assert_eq!(told(rows, &health), ["1 outage eu 0-open (1)", "2 outage us 10-20 (2)"]);
 }
 
+/// Pool `eu` of endpoints a and b, `us` of b and c.
+fn model() -> Model {
+    let member = |id: &str| serde_json::json!({ "endpoint": id });
+    let document = serde_json::json!({
+        "endpoints": { "a": { "ipv4": "192.0.2.1" }, "b": { "ipv4": "192.0.2.2" }, "c": { "ipv4": "192.0.2.3" } },
+        "pools": { "eu": { "members": [member("a"), member("b")] }, "us": { "members": [member("b"), member("c")] } },
+    });
+    let empty = Model::empty();
+    empty.check(&empty.edits_to(&document).unwrap()).unwrap().model
+}
+
+fn in_outage(pool: &str, number: u64) -> HealthTable {
+    let mut health = HealthTable::default();
+    let since_ms = at(-3_600).as_millisecond().unsigned_abs();
+    let down = super::super::PoolHealth {
+        state: PoolState::Down,
+        incident: Some(number),
+        since_ms,
+        reason: "0 of 2 up".into(),
+        ..Default::default()
+    };
+    health.pools.insert(pool.parse().unwrap(), std::sync::Arc::new(down));
+    health
+}
+
+#[test]
+fn an_outage_that_began_earlier_is_told_of_its_pool() {
+    let endpoint_of = |id: &'static str| -> Vec<Arc<Event>> { events(&[(0, E, id, "up", "down", Some(7))]) };
+    let later = |pool: &'static str, to: &'static str| events(&[(90, P, pool, "down", to, Some(7))]);
+    let none = HealthTable::default;
+    for (health, endpoint, after, plot, subject, is_open, ends) in [
+        (in_outage("us", 7), "endpoints/b ipv4", vec![], Plot::Outage, "us", true, None),
+        (in_outage("us", 8), "endpoints/b ipv4", vec![], Plot::Endpoint, "b", false, None),
+        (none(), "endpoints/c ipv4", vec![], Plot::Outage, "us", false, None),
+        (none(), "endpoints/b ipv4", later("pools/eu", "ok"), Plot::Outage, "eu", false, Some(at(90))),
+        (none(), "endpoints/b ipv4", later("pools/eu", "held"), Plot::Outage, "eu", false, None),
+        (none(), "endpoints/gone ipv4", vec![], Plot::Endpoint, "gone", false, None),
+    ] {
+        let told = stories(&endpoint_of(endpoint), &after, &model(), &health);
+        let story = &told[0];
+        let found = (story.plot, story.subject.as_str(), story.is_open, story.ends, story.began_earlier);
+        assert_eq!((told.len(), found), (1, (plot, subject, is_open, ends, true)), "{endpoint} {after:?}");
+    }
+}
+
+#[test]
+fn an_outage_ends_when_its_end_is_known_from_later() {
+    let rows: &[Row] = &[(0, P, "pools/eu", "ok", "down", Some(7))];
+    let after = events(&[(90, P, "pools/eu", "down", "ok", Some(7))]);
+    let story = stories(&events(rows), &after, &model(), &HealthTable::default()).remove(0);
+    assert_eq!((story.ends, story.began_earlier), (Some(at(90)), false));
+}
+
+#[test]
+fn an_outage_without_any_event_in_the_period_is_open_all_the_same() {
+    let health = in_outage("us", 7);
+    let mut told = stories(&events(&[(0, P, "pools/us", "ok", "down", Some(7))]), &[], &model(), &health);
+    add_standing(&mut told, &health);
+    assert_eq!(told.len(), 1, "it is told already");
+    let mut told = stories(&events(&[(5, Publish, "configuration", "", "", None)]), &[], &model(), &health);
+    add_standing(&mut told, &health);
+    let story = &told[0];
+    assert_eq!((told.len(), story.key, story.subject.as_str()), (2, Key::Incident(7), "us"));
+    assert_eq!((story.is_open, story.began_earlier, story.starts), (true, false, at(-3_600)));
+}
+
 #[test]
 fn the_reaction_counts_from_the_first_failed_check() {
     let outage = |number: u64, seconds: i64| {
         let rows: &[Row] = &[(0, P, "pools/eu", "ok", "down", None)];
-        let mut event = events(rows).remove(0);
+        let mut event = Arc::unwrap_or_clone(events(rows).remove(0));
         event.incident = Some(number);
         event.first_failed = Some(at(-seconds));
         event.ttl = Some(30);
         event
     };
-    let events = [outage(1, 21), outage(2, 4), outage(3, 60), outage(4, 23)];
-    let stories = stories(&events, &Model::default(), &HealthTable::default());
+    let events = [outage(1, 21), outage(2, 4), outage(3, 60), outage(4, 23)].map(Arc::new);
+    let stories = stories(&events, &[], &Model::default(), &HealthTable::default());
     assert_eq!(median_reaction_ms(&stories), Some(22_000));
     assert_eq!(median_reaction_ms(&[]), None);
     assert_eq!(stories[0].caches_end, Some(at(30)));

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::state::StateWord;
 use super::text::text;
 use super::visit::Visit;
-use super::{Page, frame, history, overview, pools};
+use super::{Page, frame, history, names, overview, pools};
 use crate::control::now;
 use crate::control::token::Role;
 use crate::health::{Event, EventKind};
@@ -70,14 +70,17 @@ type Render = for<'v> fn(&'v Visit, &'v str) -> Pin<Box<dyn Future<Output = Vec<
 
 /// What can be followed. What stands after the colon of `pool:eu-west` is the function's second argument.
 const TOPICS: &[(&str, Render)] = &[
+    ("endpoint", |visit, path| Box::pin(pools::live_endpoint(visit, path))),
     ("frame", |visit, _| Box::pin(async { frame::live(visit) })),
-    ("history", |visit, period| Box::pin(history::live(visit, period))),
+    ("history", |visit, query| Box::pin(history::live(visit, query))),
+    ("names", |visit, policies| Box::pin(names::live(visit, policies))),
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
     ("pool", |visit, id| Box::pin(pools::live(visit, id))),
+    ("pools", |visit, ids| Box::pin(pools::live_list(visit, ids))),
 ];
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![Page::new("/live", Role::Viewer, get(stream))]
+    vec![Page::new("/live", Role::Viewer, get(stream)).asked_by_pages()]
 }
 
 /// The streams that are open, and the end of all of them.
@@ -197,12 +200,20 @@ impl Follower {
         Some(())
     }
 
+    /// `None` when nobody reads any more, or the server stops: a browser that reads nothing must not hold it up.
     async fn send(&mut self, event: &str, data: &impl Serialize) -> Option<()> {
         // JSON has no line breaks of its own, so that one line is the whole of it.
         let data = serde_json::to_string(data).ok()?;
         let name = if event.is_empty() { String::new() } else { format!("event: {event}\n") };
         let message = format!("{name}data: {data}\n\n");
-        timeout(WAITING_TIME, self.out.write_all(message.as_bytes())).await.ok()?.ok()
+        write(&mut self.out, message.as_bytes(), &self.visit.web.streams.stop).await
+    }
+}
+
+async fn write(out: &mut DuplexStream, bytes: &[u8], stop: &CancellationToken) -> Option<()> {
+    tokio::select! {
+        () = stop.cancelled() => None,
+        written = timeout(WAITING_TIME, out.write_all(bytes)) => written.ok()?.ok(),
     }
 }
 
@@ -260,6 +271,19 @@ mod tests {
         assert_eq!(ids(sent.changed(parts("2", "1"), Instant::now())), ["a"]);
         tokio::time::advance(TICK).await;
         assert!(sent.changed(parts("2", "1"), Instant::now()).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browser_that_reads_nothing_does_not_hold_up_a_stop() {
+        let (mut out, _unread) = duplex(8);
+        let stop = CancellationToken::new();
+        let begin = Instant::now();
+        assert_eq!(write(&mut out, b"12345678", &stop).await, Some(()));
+        assert_eq!(write(&mut out, b"9", &stop).await, None);
+        assert!(begin.elapsed() >= WAITING_TIME);
+        let (begin, stopping) = (Instant::now(), stop.clone());
+        tokio::join!(async { assert_eq!(write(&mut out, b"9", &stop).await, None) }, async { stopping.cancel() });
+        assert_eq!(begin.elapsed(), Duration::ZERO);
     }
 
     #[test]

@@ -59,6 +59,7 @@ pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
 pub(super) use trouble::troubles;
+use visit::AskedBy;
 pub(super) use visit::is_own;
 
 /// A page: its path, the role it takes, and its handlers.
@@ -68,6 +69,7 @@ pub(super) struct Page {
     handler: MethodRouter<Web>,
     body_limit: usize,
     arrives: Arrives,
+    asked_by: AskedBy,
 }
 
 /// How a body comes to the handler.
@@ -81,7 +83,12 @@ enum Arrives {
 impl Page {
     /// `role` is for every method of the handler.
     pub fn new(path: &'static str, role: Role, handler: MethodRouter<Web>) -> Page {
-        Page { path, role, handler, body_limit: MAX_BODY, arrives: Arrives::Whole }
+        Page { path, role, handler, body_limit: MAX_BODY, arrives: Arrives::Whole, asked_by: AskedBy::Person }
+    }
+
+    /// For what open pages ask for by themselves.
+    pub fn asked_by_pages(self) -> Page {
+        Page { asked_by: AskedBy::Page, ..self }
     }
 
     /// For uploads, in bytes.
@@ -124,8 +131,8 @@ pub(super) fn routes(web: &Web) -> Router<Web> {
         .layer(middleware::from_fn(arrive))
         .layer(DefaultBodyLimit::max(MAX_BODY));
     let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
-    for Page { path, role, handler, body_limit, arrives } in pages() {
-        let needs = visit::Needs { web: web.clone(), role };
+    for Page { path, role, handler, body_limit, arrives, asked_by } in pages() {
+        let needs = visit::Needs { web: web.clone(), role, asked_by };
         let handler = match arrives {
             Arrives::Whole => handler.layer::<_, Infallible>(middleware::from_fn(arrive)),
             Arrives::Streaming => handler,

@@ -206,8 +206,21 @@ impl Sessions {
         (header, session)
     }
 
-    /// The session of a request, and whose it is by now.
+    /// The session of a request, and whose it is by now. The request counts as a use of it.
     pub fn find(&self, headers: &HeaderMap, account: impl Fn(&str) -> Option<Arc<Account>>, now: Timestamp) -> Found {
+        let found = self.look(headers, account, now);
+        if let Found::Session(session, _) = &found {
+            session.used.fetch_max(now.as_second(), Ordering::Relaxed);
+            let mut secrets = self.secrets.lock();
+            if now.duration_since(secrets.written) >= WRITE_USES {
+                self.keep(&mut secrets, now);
+            }
+        }
+        found
+    }
+
+    /// As `find`, for what a page asks for by itself: nobody need be at the desk for that.
+    pub fn look(&self, headers: &HeaderMap, account: impl Fn(&str) -> Option<Arc<Account>>, now: Timestamp) -> Found {
         let Some(hash) = sent(headers) else { return Found::Nothing };
         let mut secrets = self.secrets.lock();
         let Some(secret) = secrets.by_hash.get(&hash) else { return Found::Ended };
@@ -217,10 +230,6 @@ impl Sessions {
             self.keep(&mut secrets, now);
             return Found::Ended;
         };
-        session.used.fetch_max(now.as_second(), Ordering::Relaxed);
-        if now.duration_since(secrets.written) >= WRITE_USES {
-            self.keep(&mut secrets, now);
-        }
         Found::Session(session, User::of(&account))
     }
 
@@ -423,6 +432,21 @@ mod tests {
         let viewer = account(Role::Viewer);
         let (cookie, _) = sessions.open(&viewer, Browser::default(), at(0));
         assert!(lets_in(&sessions, &sends(&cookie), &viewer, at(11 * 60)));
+    }
+
+    #[test]
+    fn a_page_that_stays_open_does_not_keep_its_session() {
+        let ann = account(Role::Editor);
+        let all = Accounts::from([(ann.id.clone(), Arc::new(ann.clone()))]);
+        let sessions = Sessions::default();
+        let (cookie, session) = sessions.open(&ann, Browser::default(), at(0));
+        let sent = sends(&cookie);
+        for minute in 0..60 {
+            let found = sessions.look(&sent, |id| all.get(id).cloned(), at(minute));
+            assert!(matches!(found, Found::Session(..)), "{minute}");
+        }
+        assert_eq!(session.used(), at(0));
+        assert!(matches!(sessions.look(&sent, |id| all.get(id).cloned(), at(60)), Found::Ended));
     }
 
     #[test]

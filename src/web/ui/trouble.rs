@@ -55,7 +55,7 @@ pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> R
     let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
     let again = (method == Method::GET && problem.status >= 500).then(|| here(&looking));
     let said = said(&problem, again);
-    let mut page = match web.sessions.find(&headers, |id| web.control.account(id), now()) {
+    let mut page = match web.sessions.look(&headers, |id| web.control.account(id), now()) {
         Found::Session(session, user) => inside(&Visit::new(web, session, user, &looking), said, problem).await,
         _ => outside(&headers, said, problem),
     };

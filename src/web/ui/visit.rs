@@ -158,16 +158,30 @@ pub fn theme(headers: &HeaderMap) -> &'static str {
 pub struct Needs {
     pub web: Web,
     pub role: Role,
+    pub asked_by: AskedBy,
+}
+
+/// Who makes the browser send a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AskedBy {
+    Person,
+    /// An open page does so by itself, which is no use of the session.
+    Page,
 }
 
 /// Lets a signed-in request pass whose role suffices; sends others to sign in, or says which role it takes.
 /// Refuses what another site's page made the browser send.
-pub async fn guard(State(Needs { web, role }): State<Needs>, mut request: Request, next: Next) -> Response {
+pub async fn guard(State(Needs { web, role, asked_by }): State<Needs>, mut request: Request, next: Next) -> Response {
     if !is_own(request.method(), request.headers()) {
         let detail = "Another site's page sent this; nothing was changed. Open Northing itself and do it there.";
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
-    let (session, user) = match web.sessions.find(request.headers(), |id| web.control.account(id), now()) {
+    let account = |id: &str| web.control.account(id);
+    let found = match asked_by {
+        AskedBy::Person => web.sessions.find(request.headers(), account, now()),
+        AskedBy::Page => web.sessions.look(request.headers(), account, now()),
+    };
+    let (session, user) = match found {
         Found::Session(session, user) => (session, user),
         Found::Ended => return super::login::ask(&web, request, Why::Ended).await,
         Found::Nothing => return super::login::ask(&web, request, Why::New).await,

@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::text::{Text, text};
 use crate::health::story::{Plot, Reason, Story};
 use crate::model::{FieldError, Model};
-use crate::store::EventFilter;
 use crate::web::Problem;
 
 /// Pools and names to choose from; more are found by search.
@@ -176,9 +175,9 @@ impl Filters {
         Period::ALL.iter().find(|(period, ..)| *period == self.period).map_or("24h", |(_, word, _)| word)
     }
 
-    pub fn event_filter(&self) -> EventFilter {
-        let to = (!self.is_now).then_some(self.to);
-        EventFilter { from: Some(self.from), to, ..EventFilter::default() }
+    /// The end of a period that is over.
+    pub fn until(&self) -> Option<Timestamp> {
+        (!self.is_now).then_some(self.to)
     }
 
     pub fn admits(&self, story: &Story) -> bool {

@@ -1,5 +1,7 @@
 //! One event of the history with all its steps, and notes on it.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::response::Response;
 
@@ -8,8 +10,8 @@ use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
+use super::read;
 use super::row::Row;
-use super::{MAX_EVENTS, read};
 use crate::control::token::Role;
 use crate::health::story::{self, Key, Story};
 use crate::health::{Event, EventKind};
@@ -81,16 +83,16 @@ pub async fn find(visit: &Visit, key: &str) -> Result<Story, Problem> {
     let events = match key {
         Key::Incident(number) => {
             let filter = EventFilter { incident: Some(number), ..EventFilter::default() };
-            read(visit, filter, MAX_EVENTS).await?.0
+            read(visit, filter).await?
         }
         Key::Event(sequence) => since(visit, sequence).await?.ok_or_else(missing)?,
     };
-    let stories = story::stories(&events, &visit.model(), &visit.web.control.health());
+    let stories = story::stories(&events, &[], &visit.model(), &visit.web.control.health());
     stories.into_iter().find(|story| story.key == key).ok_or_else(missing)
 }
 
 /// An event, what happened to its subject since, and the notes on it.
-async fn since(visit: &Visit, sequence: u64) -> Result<Option<Vec<Event>>, Problem> {
+async fn since(visit: &Visit, sequence: u64) -> Result<Option<Vec<Arc<Event>>>, Problem> {
     let control = &visit.web.control;
     let first = control.events(EventFilter::default(), Some(sequence.saturating_add(1)), 1).await?;
     let Some(first) = first.into_iter().next().filter(|event| event.sequence == sequence) else { return Ok(None) };
@@ -99,13 +101,13 @@ async fn since(visit: &Visit, sequence: u64) -> Result<Option<Vec<Event>>, Probl
     if subject.contains('/') {
         for subject in [subject.clone(), format!("history/{}", Key::Event(sequence))] {
             let filter = EventFilter { subject: Some(subject), from: Some(first.at), ..EventFilter::default() };
-            events.extend(read(visit, filter, MAX_EVENTS).await?.0);
+            events.extend(read(visit, filter).await?);
         }
     } else {
-        events.push(first);
+        events.push(Arc::new(first));
     }
     // What begins like the subject may be about another one.
-    let same = |event: &Event| event.subject.split(' ').next() == Some(&subject) || event.kind == EventKind::Note;
+    let same = |event: &Arc<Event>| event.subject.split(' ').next() == Some(&subject) || event.kind == EventKind::Note;
     events.retain(|event| event.sequence >= sequence && same(event));
     events.sort_by_key(|event| event.sequence);
     Ok(Some(events))

@@ -8,6 +8,7 @@ mod report;
 mod row;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
@@ -21,6 +22,7 @@ use super::live::Fragment;
 use super::text::{Text, count, text};
 use super::visit::Visit;
 use crate::control::Refusal;
+use crate::control::recent::{MAX_EVENTS, Period};
 use crate::control::token::Role;
 use crate::health::story::{self, Story};
 use crate::health::{Event, lanes};
@@ -33,8 +35,10 @@ use row::Row;
 
 /// Rows on one page.
 const PAGE_ROWS: usize = 50;
-/// Events that one page is made from; of a longer period the newest.
-const MAX_EVENTS: usize = 20_000;
+/// How long after an event followed pages look at it again, in seconds: it is told once it is stored.
+const FRESH: i64 = 5;
+/// How often they look when nothing happened, for what moves with the time.
+const LOOK_EVERY: i64 = 15;
 /// Pools that are drawn.
 const MAX_LANES: usize = 50;
 
@@ -103,64 +107,79 @@ enum Empty {
 
 /// What a page of history is made from.
 struct Told {
-    events: Vec<Event>,
+    period: Period,
     stories: Vec<Story>,
-    cut: bool,
 }
 
 async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
     let filters = Filters::read(&asked, visit.now)?;
     let told = told(&visit, &filters).await?;
     let frame = visit.frame(Place::History, text("Failover history")).await;
-    let is_followed = filters.is_now && filters.is_plain() && !filters.is_dates();
-    let frame = if is_followed { frame.live(format!("history:{}", filters.period_word())) } else { frame };
+    let frame = if filters.is_now { frame.live(format!("history:{}", filters.query(&[]))) } else { frame };
     let part = |html: String| text("{part}").html("part", html);
+    let mut list = list(&visit, &told, &filters);
+    if let Some(first) = list.rows.first_mut().filter(|row| row.is_open) {
+        first.is_unfolded = true;
+    }
     let page = History {
         frame,
         head: head(&told.stories, &filters),
-        drawing: part(visit.render(&drawing(&visit, &told.events, &filters))?),
-        list: part(visit.render(&list(&visit, &told, &filters))?),
+        drawing: part(visit.render(&drawing(&visit, &told.period, &filters))?),
+        list: part(visit.render(&list)?),
         query: filters.query(&[]),
         filters: filters.with_choices(&visit.model()),
     };
     Ok(visit.page(&page))
 }
 
-/// The parts of the page that move. A page with other filters than the period is not followed.
-pub(super) async fn live(visit: &Visit, period: &str) -> Vec<Fragment> {
-    let asked = HashMap::from([("period".to_owned(), period.to_owned())]);
+/// The parts of the page that move; `query` is that of the page. What is read for it is much, so that it is looked at
+/// only while something happens, and now and then.
+pub(super) async fn live(visit: &Visit, query: &str) -> Vec<Fragment> {
+    let seconds = |at: jiff::Timestamp| visit.now.duration_since(at).as_secs();
+    let is_fresh = visit.web.control.shared().recent.newest().is_some_and(|newest| seconds(newest) <= FRESH);
+    if !is_fresh && visit.now.as_second() % LOOK_EVERY != 0 {
+        return Vec::new();
+    }
+    let asked: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let Ok(filters) = Filters::read(&asked, visit.now) else { return Vec::new() };
     let Ok(told) = told(visit, &filters).await else { return Vec::new() };
-    let drawn = visit.render(&drawing(visit, &told.events, &filters));
     let said = format!("<p id=\"history-head\">{}</p>", head(&told.stories, &filters).to_html(visit.language));
-    let drawn = drawn.map(|html| Fragment::new("history-lanes", html));
-    drawn.into_iter().chain([Fragment::new("history-head", said)]).collect()
+    let parts = [
+        ("history-head", Ok(said)),
+        ("history-lanes", visit.render(&drawing(visit, &told.period, &filters))),
+        ("history-list", visit.render(&list(visit, &told, &filters))),
+    ];
+    parts.into_iter().filter_map(|(id, html)| Some(Fragment::new(id, html.ok()?))).collect()
 }
 
 async fn told(visit: &Visit, filters: &Filters) -> Result<Told, Refusal> {
-    let (events, cut) = read(visit, filters.event_filter(), MAX_EVENTS).await?;
-    let stories = story::stories(&events, &visit.model(), &visit.web.control.health());
-    Ok(Told { events, stories, cut })
+    let control = &visit.web.control;
+    let period = control.period(filters.from, filters.until()).await?;
+    let health = control.health();
+    let mut stories = story::stories(&period.events, &period.after, &visit.model(), &health);
+    if filters.is_now {
+        story::add_standing(&mut stories, &health);
+    }
+    Ok(Told { period, stories })
 }
 
-/// The newest events that a filter admits, the oldest of them first, and whether there were more. Page by page, so
-/// that what has to be written meanwhile does not wait.
-async fn read(visit: &Visit, filter: EventFilter, most: usize) -> Result<(Vec<Event>, bool), Refusal> {
-    let mut events: Vec<Event> = Vec::new();
+/// The newest events that a filter admits, the oldest of them first. Page by page, so that what has to be written
+/// meanwhile does not wait.
+async fn read(visit: &Visit, filter: EventFilter) -> Result<Vec<Arc<Event>>, Refusal> {
+    let mut events: Vec<Arc<Event>> = Vec::new();
     let mut before = None;
-    while events.len() < most {
+    while events.len() < MAX_EVENTS {
         let page = visit.web.control.events(filter.clone(), before, MAX_PAGE).await?;
         let was_last = page.len() < MAX_PAGE;
         before = page.last().map(|event| event.sequence);
-        events.extend(page);
+        events.extend(page.into_iter().map(Arc::new));
         if was_last {
             break;
         }
     }
-    let cut = events.len() >= most;
-    events.truncate(most);
+    events.truncate(MAX_EVENTS);
     events.reverse();
-    Ok((events, cut))
+    Ok(events)
 }
 
 /// Is anything open, and were clients served?
@@ -190,9 +209,9 @@ fn head(stories: &[Story], filters: &Filters) -> Text {
     text("{open} {rest}").say("open", open).say("rest", rest)
 }
 
-fn drawing(visit: &Visit, events: &[Event], filters: &Filters) -> Drawing {
+fn drawing(visit: &Visit, period: &Period, filters: &Filters) -> Drawing {
     let (model, health) = (visit.model(), visit.web.control.health());
-    let all = lanes::lanes(events, &model, &health, filters.from, filters.to);
+    let all = lanes::lanes(&period.events, &period.after, &model, &health, filters.from, filters.to);
     let wanted = |id: &str| filters.pool.is_empty() || filters.pool == id;
     let mut pools: Vec<_> = all.into_iter().filter(|(id, _)| wanted(id.as_str())).collect();
     pools.sort_by_key(|(_, spans)| draw::rank(spans));
@@ -212,16 +231,12 @@ fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
     let wanted: Vec<&Story> = wanted.collect();
     let start = (filters.page - 1) * PAGE_ROWS;
     let shown = wanted.iter().skip(start).take(PAGE_ROWS);
-    let mut rows: Vec<Row> = shown.map(|story| Row::of(story, visit)).collect();
-    if let Some(first) = rows.first_mut().filter(|row| row.is_open) {
-        first.is_unfolded = true;
-    }
     let page = |page: usize| filters.path("/history", &[("page", page.to_string())]);
     List {
-        rows,
+        rows: shown.map(|story| Row::of(story, visit)).collect(),
         counted: text("{n} in {period}").set("n", wanted.len()).say("period", filters.period_length()),
         may_operate: visit.may(Role::Operator),
-        cut: told.cut,
+        cut: told.period.cut,
         newer: (filters.page > 1).then(|| page(filters.page - 1)),
         older: (wanted.len() > start + PAGE_ROWS).then(|| page(filters.page + 1)),
         empty,
@@ -288,7 +303,7 @@ async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
             "reason": story.reason, "started_by": story.actor, "names": story.names,
             "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
             "answered_instead_by": story.instead, "names_without_a_working_pool": story.unserved,
-            "steps": story.steps,
+            "steps": story.steps.iter().map(|event| &**event).collect::<Vec<&Event>>(),
         })
     };
     let rows: Vec<_> = told.stories.iter().filter(|story| filters.admits(story)).map(one).collect();
@@ -312,18 +327,18 @@ const EVENT_COLUMNS: [&str; 12] = [
 
 async fn events_csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
     let filters = Filters::read(&asked, visit.now)?;
-    let (events, _) = read(&visit, filters.event_filter(), MAX_EVENTS).await?;
+    let events = visit.web.control.period(filters.from, filters.until()).await?.events;
     let kind = |event: &Event| serde_json::json!(event.kind).as_str().unwrap_or_default().to_owned();
     let rows = events.into_iter().rev().map(|event| {
         vec![
             event.sequence.to_string(),
             event.at.to_string(),
             kind(&event),
-            event.subject,
-            event.from,
-            event.to,
-            event.cause,
-            event.actor,
+            event.subject.clone(),
+            event.from.clone(),
+            event.to.clone(),
+            event.cause.clone(),
+            event.actor.clone(),
             event.names.join(" "),
             event.query_share.map(|share| share.to_string()).unwrap_or_default(),
             event.incident.map(|number| number.to_string()).unwrap_or_default(),
@@ -335,7 +350,7 @@ async fn events_csv(visit: Visit, Query(asked): Asked) -> Result<Response, Probl
 
 async fn events_json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
     let filters = Filters::read(&asked, visit.now)?;
-    let (mut events, _) = read(&visit, filters.event_filter(), MAX_EVENTS).await?;
-    events.reverse();
-    Ok(export::json("events", events))
+    let events = visit.web.control.period(filters.from, filters.until()).await?.events;
+    let newest_first: Vec<&Event> = events.iter().rev().map(|event| &**event).collect();
+    Ok(export::json("events", newest_first))
 }

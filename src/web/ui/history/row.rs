@@ -70,6 +70,7 @@ impl Row {
             cause: story.cause.clone(),
             length: match (story.plot, story.seconds(now)) {
                 (Plot::Notice, _) => text(""),
+                (_, Some(seconds)) if story.began_earlier => text("over {time}").say("time", length(seconds)),
                 (_, Some(seconds)) => length(seconds),
                 _ => text("ended later"),
             },
@@ -90,8 +91,9 @@ impl Row {
 }
 
 fn link(story: &Story, model: &Model) -> Option<(String, String)> {
-    let first = story.steps.iter().find(|event| event.subject.contains('/') && event.kind != EventKind::Note)?;
-    let is_pool = story.plot == Plot::Outage || first.subject.starts_with("pools/");
+    let mut steps = story.steps.iter().filter(|event| event.kind != EventKind::Note);
+    let first = steps.find(|event| event.subject.contains('/'));
+    let is_pool = story.plot == Plot::Outage || first?.subject.starts_with("pools/");
     match story.plot {
         Plot::Notice => None,
         _ if is_pool => Some((format!("/pools/{}", story.subject), story.subject.clone())),
@@ -185,6 +187,12 @@ fn when(story: &Story, now: Timestamp) -> Text {
     let end = story.ends.filter(|_| story.plot != Plot::Notice);
     let from = if is_today { clock(starts) } else { dated(starts) };
     let pattern = match (story.is_open, end, is_today) {
+        (true, _, true) if story.began_earlier => "Today since before {from}",
+        (true, _, false) if story.began_earlier => "Since before {from}",
+        (_, Some(_), true) if story.began_earlier => "Today, from before {from} to {to}",
+        (_, Some(_), false) if story.began_earlier => "From before {from} to {to}",
+        (_, None, true) if story.began_earlier => "Today, from before {from}",
+        (_, None, false) if story.began_earlier => "From before {from}",
         (true, _, true) => "Today {from} to now",
         (true, _, false) => "{from} to now",
         (_, Some(_), true) => "Today {from} to {to}",

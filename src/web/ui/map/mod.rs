@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::chart::distinct;
 use super::filters::{Draw, percent_text};
 use super::state::{PoolShown, PoolStates, StateWord};
-use super::text::{Language, escaped, plain, text};
+use super::text::{Language, Text, escaped, plain, text};
 use crate::answer::{Snapshot, outlook};
 use crate::geo::{Base, Sample, atlas};
 use crate::health::{HealthTable, PoolHealth, PoolState};
@@ -25,11 +25,16 @@ use world::{HEIGHT, Shape, WIDTH};
 const KEPT: usize = 16;
 /// Pins with words; more cover each other.
 const MAX_LABELS: usize = 12;
+/// Pools that are named of a split.
+const MAX_NAMED: usize = 3;
 /// How wide a letter of a label is, and how high a label, in map units.
 const LETTER: f64 = 10.2;
 const LABEL: f64 = 20.0;
 /// The radius of a small country.
 const DOT: f64 = 2.2;
+
+/// Pools that answer, the one with the largest share first, with their shares in thousandths; none without an answer.
+pub type Mix = Vec<(Id<Pool>, u32)>;
 
 /// Where the clients of one policy are sent.
 #[derive(Debug, PartialEq)]
@@ -40,9 +45,9 @@ pub struct Lands(Vec<Land>);
 pub struct Land {
     /// `None` for clients that the geo database does not know.
     pub country: Option<Country>,
-    /// The pool with the largest share when everything is well; `None` without a pool.
-    pub planned: Option<Id<Pool>>,
-    pub now: Option<Id<Pool>>,
+    /// When everything is well.
+    pub planned: Mix,
+    pub now: Mix,
     /// Of all known IPv4 addresses, 0 to 1.
     pub share: f64,
 }
@@ -91,14 +96,18 @@ impl Maps {
 impl Lands {
     fn of(snapshot: &Snapshot, policy: &Id<Policy>, samples: &[Sample]) -> Lands {
         let well = snapshot.with_health(&as_configured(snapshot.model()));
-        let most = |snapshot: &Snapshot, sample: &Sample| {
-            let pools = outlook(snapshot, policy, (*sample.addresses.first()?).into())?.pools;
-            pools.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(pool, _)| pool)
+        let mix = |snapshot: &Snapshot, sample: &Sample| -> Mix {
+            let outlook = sample.addresses.first().and_then(|address| outlook(snapshot, policy, (*address).into()));
+            let pools = outlook.into_iter().flat_map(|outlook| outlook.pools);
+            // Between 0 and 1000: the share of a pool is a part of 1.
+            let mut mix: Mix = pools.map(|(pool, share)| (pool, (share * 1000.0).round() as u32)).collect();
+            mix.sort_by(|(one, a), (other, b)| b.cmp(a).then_with(|| one.cmp(other)));
+            mix
         };
         let land = |sample: &Sample| Land {
             country: sample.country,
-            planned: most(&well, sample),
-            now: most(snapshot, sample),
+            planned: mix(&well, sample),
+            now: mix(snapshot, sample),
             share: sample.share,
         };
         Lands(samples.iter().map(land).collect())
@@ -106,11 +115,10 @@ impl Lands {
 
     /// Countries that share their pools, the largest part of clients first.
     fn groups(&self) -> Vec<Group> {
-        type Key<'l> = (Option<&'l Id<Pool>>, Option<&'l Id<Pool>>);
-        let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
+        let mut groups: BTreeMap<(&Mix, &Mix), Group> = BTreeMap::new();
         for Land { country, planned, now, share } in &self.0 {
             let empty = || Group { planned: planned.clone(), now: now.clone(), ..Group::default() };
-            let group = groups.entry((planned.as_ref(), now.as_ref())).or_insert_with(empty);
+            let group = groups.entry((planned, now)).or_insert_with(empty);
             group.share += share;
             group.countries.extend(country);
             group.unknown |= country.is_none();
@@ -136,8 +144,8 @@ fn as_configured(model: &Model) -> HealthTable {
 
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Group {
-    planned: Option<Id<Pool>>,
-    now: Option<Id<Pool>>,
+    planned: Mix,
+    now: Mix,
     countries: Vec<Country>,
     /// Clients that the database does not know are among it.
     unknown: bool,
@@ -179,8 +187,9 @@ impl WorldMap {
         let groups = lands.groups();
         let mut shares: BTreeMap<&Id<Pool>, f64> = BTreeMap::new();
         for group in &groups {
-            group.planned.iter().for_each(|pool| *shares.entry(pool).or_default() += 0.0);
-            group.now.iter().for_each(|pool| *shares.entry(pool).or_default() += group.share);
+            group.planned.iter().for_each(|(pool, _)| *shares.entry(pool).or_default() += 0.0);
+            let part = |share: &u32| group.share * f64::from(*share) / 1000.0;
+            group.now.iter().for_each(|(pool, share)| *shares.entry(pool).or_default() += part(share));
         }
         let mut pins: Vec<Pin> = Vec::new();
         for (id, share) in shares {
@@ -194,7 +203,7 @@ impl WorldMap {
             }
             pins.push(Pin { pool: id.clone(), shown: shown.clone(), at: (x, y.clamp(12.0, HEIGHT - 12.0)), share });
         }
-        let mut planned: Vec<&Id<Pool>> = groups.iter().filter_map(|group| group.planned.as_ref()).collect();
+        let mut planned: Vec<&Id<Pool>> = groups.iter().filter_map(|group| Some(&group.planned.first()?.0)).collect();
         planned.sort();
         planned.dedup();
         let own = planned.iter().map(|pool| states.get(pool).map_or(1, |shown| shown.colour));
@@ -202,8 +211,9 @@ impl WorldMap {
         WorldMap { name, borders, groups, pins, colours }
     }
 
-    fn colour(&self, pool: Option<&Id<Pool>>) -> usize {
-        pool.and_then(|pool| self.colours.get(pool)).copied().unwrap_or(0)
+    /// Of the pool with the largest share.
+    fn colour(&self, mix: &Mix) -> usize {
+        mix.first().and_then(|(pool, _)| self.colours.get(pool)).copied().unwrap_or(0)
     }
 
     fn drawing(&self, language: Language) -> String {
@@ -252,7 +262,7 @@ impl WorldMap {
         }
         for (at, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
             let group = self.groups.get(at);
-            let colour = group.map_or(0, |group| self.colour(group.planned.as_ref()));
+            let colour = group.map_or(0, |group| self.colour(&group.planned));
             let _ = write!(out, "<path id=\"land{at}\" class=\"m{colour}\" d=\"{path}\"/>");
             if group.is_some_and(|group| !group.is_planned()) {
                 let _ = write!(out, "<use href=\"#land{at}\" class=\"over\" fill=\"url(#fo{colour})\"/>");
@@ -262,11 +272,13 @@ impl WorldMap {
 
     /// From a pool that does not answer its clients to the one that does.
     fn routes(&self, out: &mut String) {
-        let at = |pool: &Option<Id<Pool>>| {
-            let pool = pool.as_ref()?;
+        let at = |mix: &Mix| {
+            let (pool, _) = mix.first()?;
             self.pins.iter().find(|pin| pin.pool == *pool).map(|pin| pin.at)
         };
-        for group in self.groups.iter().filter(|group| !group.is_planned()) {
+        let moved =
+            |group: &&Group| group.planned.first().map(|(pool, _)| pool) != group.now.first().map(|(pool, _)| pool);
+        for group in self.groups.iter().filter(moved) {
             let (Some((x1, y1)), Some((x2, y2))) = (at(&group.planned), at(&group.now)) else { continue };
             let (x, y) = ((x1 + x2) / 2.0, (y1.min(y2) - (x1 - x2).abs() / 6.0).max(4.0));
             let _ = write!(out, "<path class=\"route\" d=\"M{x1:.1} {y1:.1}Q{x:.1} {y:.1} {x2:.1} {y2:.1}\"/>");
@@ -312,7 +324,6 @@ impl WorldMap {
 
     /// `us-east: 43 countries`, or `ap-northeast, now us-west: 12 countries`.
     fn group_text(&self, group: &Group, language: Language) -> String {
-        let pool = |pool: &Option<Id<Pool>>| pool.as_ref().map_or(text("no pool"), plain);
         let who = match (group.countries.len(), group.unknown) {
             (0, true) => text("clients of unknown place"),
             (1, false) => plain(country_name(group.countries[0], language)),
@@ -320,18 +331,18 @@ impl WorldMap {
             (n, false) => text("{n} countries").set("n", n),
             (n, true) => text("{n} countries, and clients of unknown place").set("n", n),
         };
-        let said = match (group.is_planned(), &group.now) {
+        let said = match (group.is_planned(), group.now.is_empty()) {
             (true, _) => text("{pool}: {who}"),
-            (false, Some(_)) => text("{pool}, now {now}: {who}"),
-            (false, None) => text("{pool}, now without an answer: {who}"),
+            (false, false) => text("{pool}, now {now}: {who}"),
+            (false, true) => text("{pool}, now without an answer: {who}"),
         };
-        said.say("pool", pool(&group.planned)).say("now", pool(&group.now)).say("who", who).to_html(language)
+        said.say("pool", mix_text(&group.planned)).say("now", mix_text(&group.now)).say("who", who).to_html(language)
     }
 
     fn legend(&self, out: &mut String, language: Language) {
         out.push_str("<ul class=\"legend\">");
         for group in &self.groups {
-            let colour = self.colour(group.planned.as_ref());
+            let colour = self.colour(&group.planned);
             let over = if group.is_planned() { "" } else { " over" };
             let said = self.group_text(group, language);
             let _ = write!(out, "<li><span class=\"key k{colour}{over}\"></span><span>{said}</span></li>");
@@ -352,9 +363,16 @@ impl WorldMap {
             say("Addresses")
         );
         for group in &self.groups {
-            let pool = |pool: &Option<Id<Pool>>| match pool {
-                Some(pool) => format!("<a class=\"name\" href=\"/pools/{pool}\">{pool}</a>"),
-                None => say("no pool"),
+            let link = |id: &Id<Pool>| format!("<a class=\"name\" href=\"/pools/{id}\">{id}</a>");
+            let pools = |mix: &Mix| match mix.as_slice() {
+                [] => say("no pool"),
+                [(id, _)] => link(id),
+                mix => {
+                    let part = |(id, share): &(Id<Pool>, u32)| {
+                        format!("{} {}", link(id), percent_text(f64::from(*share) / 1000.0))
+                    };
+                    mix.iter().map(part).collect::<Vec<_>>().join(", ")
+                }
             };
             let mut names: Vec<String> = group.countries.iter().map(|code| country_name(*code, language)).collect();
             names.sort();
@@ -364,8 +382,8 @@ impl WorldMap {
             let _ = write!(
                 out,
                 "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"num\">{}</td></tr>",
-                pool(&group.planned),
-                pool(&group.now),
+                pools(&group.planned),
+                pools(&group.now),
                 escaped(&names.join(", ")),
                 percent_text(group.share)
             );
@@ -381,6 +399,22 @@ impl Draw for WorldMap {
         self.legend(&mut out, language);
         self.list(&mut out, language);
         out
+    }
+}
+
+/// `demo-stable`, or `demo-stable 90%, demo-canary 10%`.
+fn mix_text(mix: &Mix) -> Text {
+    match mix.as_slice() {
+        [] => text("no pool"),
+        [(pool, _)] => plain(pool),
+        mix => {
+            let part = |(pool, share): &(Id<Pool>, u32)| format!("{pool} {}", percent_text(f64::from(*share) / 1000.0));
+            let shown = mix.iter().take(MAX_NAMED).map(part).collect::<Vec<_>>().join(", ");
+            match mix.len().saturating_sub(MAX_NAMED) {
+                0 => plain(shown),
+                more => text("{names} and {n} more").set("names", shown).set("n", more),
+            }
+        }
     }
 }
 
@@ -433,8 +467,7 @@ mod tests {
         let maps = Maps::default();
         let lands = maps.lands(&snapshot, &"app".parse().unwrap());
         let of = |code: &str| lands.0.iter().find(|land| land.country == code.parse().ok()).unwrap();
-        let pools =
-            |code: &str| (of(code).planned.clone().unwrap().to_string(), of(code).now.clone().unwrap().to_string());
+        let pools = |code: &str| (of(code).planned[0].0.to_string(), of(code).now[0].0.to_string());
         assert_eq!(pools("FR"), ("eu".into(), "us".into()));
         assert_eq!(pools("JP"), ("us".into(), "us".into()));
         assert!(Arc::ptr_eq(&lands, &maps.lands(&snapshot, &"app".parse().unwrap())), "asked once for a snapshot");

@@ -12,6 +12,7 @@ use super::super::export;
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
+use super::super::live::Fragment;
 use super::super::sentence::{self, Bold, Plain};
 use super::super::state::{PoolStates, StateWord};
 use super::super::text::{Language, Text, count, text};
@@ -85,14 +86,10 @@ fn rows<'w>(world: &'w World, filters: &Filters) -> Vec<Row<'w>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut steered: BTreeSet<&Name> = BTreeSet::new();
     for (id, policy) in &model.policies {
-        let state = match policy.enabled {
-            true => worst_state(&world.snapshot, policy).into(),
-            false => NameState::Off,
-        };
-        for Attach { zone, name, types } in &policy.attach {
-            steered.insert(name);
-            let policy = Some((id, &**policy));
-            rows.push(Row { name, zone, types: types.clone(), policy, state, ttl: policy_ttl(policy) });
+        let state = steered_state(world, policy);
+        for attach in &policy.attach {
+            steered.insert(&attach.name);
+            rows.push(steered_row(id, policy, attach, state));
         }
     }
     let mut plain: BTreeMap<&Name, Row> = BTreeMap::new();
@@ -114,8 +111,16 @@ fn rows<'w>(world: &'w World, filters: &Filters) -> Vec<Row<'w>> {
     rows
 }
 
-fn policy_ttl(policy: Option<(&Id<Policy>, &Policy)>) -> u32 {
-    policy.map_or(0, |(_, policy)| policy.ttl)
+fn steered_state(world: &World, policy: &Policy) -> NameState {
+    match policy.enabled {
+        true => worst_state(&world.snapshot, policy).into(),
+        false => NameState::Off,
+    }
+}
+
+fn steered_row<'m>(id: &'m Id<Policy>, policy: &'m Policy, attach: &'m Attach, state: NameState) -> Row<'m> {
+    let Attach { zone, name, types } = attach;
+    Row { name, zone, types: types.clone(), policy: Some((id, policy)), state, ttl: policy.ttl }
 }
 
 fn admits(filters: &Filters, row: &Row) -> bool {
@@ -137,6 +142,8 @@ fn pools(policy: &Policy) -> Vec<&Id<Pool>> {
 
 /// A name as the table shows it.
 struct Shown {
+    /// Its row on the page, from 0.
+    at: usize,
     name: String,
     path: String,
     types: String,
@@ -199,12 +206,14 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
     let total = rows.len();
     let pages = total.div_ceil(PAGE).max(1);
     let page = filters.page.min(pages);
-    let rates = rates(visit, rows.iter().skip((page - 1) * PAGE).take(PAGE));
+    let on_page = &rows[((page - 1) * PAGE).min(total)..(page * PAGE).min(total)];
+    let policies = on_page.iter().map(|row| row.policy.map_or("", |(id, _)| id.as_str()));
+    let frame = frame.live(format!("names:{}", policies.collect::<Vec<_>>().join("+")));
+    let rates = rates(visit, on_page.iter().filter_map(|row| row.policy).map(|(id, _)| id));
     let states = PoolStates::of(&world.drafted, &visit.web.control.health());
     let mut tests: BTreeMap<&Name, usize> = BTreeMap::new();
     world.drafted.tests.values().for_each(|test| *tests.entry(&test.qname).or_default() += 1);
-    let shown =
-        rows.iter().skip((page - 1) * PAGE).take(PAGE).map(|row| shown_row(row, &world, &states, &rates, &tests));
+    let shown = on_page.iter().enumerate().map(|(at, row)| shown_row(at, row, &world, &states, &rates, &tests));
     let everything = if filters.is_empty() { None } else { Some(self::rows(&world, &Filters::default())) };
     let summary = summary(everything.as_ref().unwrap_or(&rows));
     Names {
@@ -228,10 +237,54 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
     }
 }
 
-/// Queries per second of the policies of these rows.
-fn rates<'r>(visit: &Visit, rows: impl Iterator<Item = &'r Row<'r>>) -> BTreeMap<Id<Policy>, f64> {
+/// The cells of a row that move, each a template that the list includes.
+macro_rules! cells {
+    ($($cell:ident $path:literal $id:literal),+) => {
+        $(
+            #[derive(Template)]
+            #[template(path = $path)]
+            struct $cell<'r> {
+                row: &'r Shown,
+            }
+        )+
+
+        fn fragments(visit: &Visit, row: &Shown) -> Vec<Fragment> {
+            let cells = [$(($id, visit.render(&$cell { row }))),+];
+            let fragment = |(id, html): (&str, Result<String, Problem>)| Some(Fragment::new(format!("{id}-{}", row.at), html.ok()?));
+            cells.into_iter().filter_map(fragment).collect()
+        }
+    };
+}
+
+cells! {
+    StateCell "ui/names_row_state.html" "name-state",
+    ChipsCell "ui/names_row_chips.html" "name-chips",
+    RateCell "ui/names_row_rate.html" "name-rate"
+}
+
+/// `policies` are those of the page's rows as it was made, with plus signs between them and nothing for fixed
+/// records: whatever becomes of their order, what the reader has before the eyes moves.
+pub async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
+    let world = World::of(visit).await;
+    let said = summary(&rows(&world, &Filters::default())).to_html(visit.language);
+    let mut all = vec![Fragment::new("names-summary", format!("<p id=\"names-summary\">{said}</p>"))];
+    let known = policies.split('+').take(PAGE).enumerate().filter_map(|(at, id)| {
+        let (id, policy) = world.drafted.policies.get_key_value(&id.parse().ok()?)?;
+        Some((at, steered_row(id, policy, policy.attach.first()?, steered_state(&world, policy))))
+    });
+    let known: Vec<(usize, Row)> = known.collect();
+    let rates = rates(visit, known.iter().filter_map(|(_, row)| row.policy).map(|(id, _)| id));
+    let states = PoolStates::of(&world.drafted, &visit.web.control.health());
+    for (at, row) in &known {
+        all.extend(fragments(visit, &shown_row(*at, row, &world, &states, &rates, &BTreeMap::new())));
+    }
+    all
+}
+
+/// Queries per second of these policies.
+fn rates<'r>(visit: &Visit, policies: impl Iterator<Item = &'r Id<Policy>>) -> BTreeMap<Id<Policy>, f64> {
     let traffic = visit.web.control.shared().traffic.lock();
-    let policies: BTreeSet<&Id<Policy>> = rows.filter_map(|row| row.policy).map(|(id, _)| id).collect();
+    let policies: BTreeSet<&Id<Policy>> = policies.collect();
     policies.into_iter().map(|id| (id.clone(), traffic.policy_rate(id))).collect()
 }
 
@@ -257,6 +310,7 @@ fn summary(rows: &[Row]) -> Text {
 }
 
 fn shown_row(
+    at: usize,
     row: &Row,
     world: &World,
     states: &PoolStates,
@@ -277,6 +331,7 @@ fn shown_row(
         None => text("New"),
     });
     Shown {
+        at,
         name: shown(row.name),
         path: path(row.name),
         types: types_word(&row.types),
@@ -295,7 +350,7 @@ pub async fn csv(visit: Visit) -> Result<Response, Problem> {
     let columns = ["name", "types", "state", "policy", "rules", "pools", "queries_per_second", "ttl"];
     let world = World::of(&visit).await;
     let rows = rows(&world, &Filters::of(&visit));
-    let rates = rates(&visit, rows.iter());
+    let rates = rates(&visit, rows.iter().filter_map(|row| row.policy).map(|(id, _)| id));
     let records = rows.iter().map(|row| {
         let rate = row.policy.and_then(|(id, _)| rates.get(id)).map(|rate| format!("{rate:.3}"));
         let pools = row.policy.map(|(_, policy)| pools(policy)).unwrap_or_default();
@@ -316,7 +371,7 @@ pub async fn csv(visit: Visit) -> Result<Response, Problem> {
 pub async fn json(visit: Visit) -> Result<Response, Problem> {
     let world = World::of(&visit).await;
     let rows = rows(&world, &Filters::of(&visit));
-    let rates = rates(&visit, rows.iter());
+    let rates = rates(&visit, rows.iter().filter_map(|row| row.policy).map(|(id, _)| id));
     let records: Vec<_> = (rows.iter())
         .map(|row| {
             json!({

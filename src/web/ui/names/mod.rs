@@ -20,6 +20,7 @@ use std::sync::Arc;
 use axum::routing::{get, post};
 
 use super::Page;
+use super::live::Fragment;
 use super::visit::Visit;
 use crate::answer::Snapshot;
 use crate::control::draft::Draft;
@@ -50,6 +51,10 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/names/{name}/discard", Role::Editor, post(rules::discard)),
         Page::new("/names/{name}/delete", Role::Editor, get(remove::ask).post(remove::delete)),
     ]
+}
+
+pub(super) async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
+    list::live(visit, policies).await
 }
 
 /// What is live, and what the reader is about to make of it.

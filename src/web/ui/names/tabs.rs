@@ -2,6 +2,7 @@
 //! happened to its pools. They tell; only tests are edited here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::Path;
@@ -26,13 +27,10 @@ use crate::control::series::Span;
 use crate::control::simulate::At;
 use crate::health::{Event, EventKind};
 use crate::model::{Edit, Id, Kind, MAX_ID, Name, Policy, Test};
-use crate::store::EventFilter;
 use crate::web::Problem;
 
 /// Events that the history lists, and those of each pool that it is made of.
 const MAX_EVENTS: usize = 50;
-/// Pools whose events are looked for.
-const MAX_POOLS: usize = 12;
 
 async fn framed(visit: &Visit, world: &World, name: &Name, tab: &'static str) -> (Frame, Head) {
     let head = head(visit, world, name, tab, false);
@@ -305,7 +303,7 @@ pub async fn traffic(visit: &Visit, world: &World, name: &Name) -> Result<Respon
 
 async fn volume(visit: &Visit, id: &Id<Policy>, policy: &Policy, span: Span, name: &str) -> Result<Chart, Problem> {
     let curve = visit.web.control.shared().traffic.lock().series.policy(id, span);
-    let began = |event: &&Event| event.kind == EventKind::Pool && (event.to == "down" || event.to == "ok");
+    let began = |event: &&Arc<Event>| event.kind == EventKind::Pool && (event.to == "down" || event.to == "ok");
     let marks = events(visit, policy).await?;
     let marks = marks.iter().filter(began).filter_map(|event| {
         let at_ms = u64::try_from(event.at.as_millisecond()).ok()?;
@@ -353,12 +351,12 @@ pub async fn history(visit: &Visit, world: &World, name: &Name) -> Result<Respon
         Some(policy) => events(visit, policy).await?,
         None => Vec::new(),
     };
-    let events = events.iter().take(MAX_EVENTS).map(event_shown).collect();
+    let events = events.iter().map(|event| event_shown(event)).collect();
     Ok(visit.page(&History { frame, head, events }))
 }
 
 /// What happened to the pools of a policy, the newest first.
-async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Event>, Problem> {
+async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Arc<Event>>, Problem> {
     let pools: BTreeSet<String> = policy
         .rules
         .iter()
@@ -366,14 +364,8 @@ async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Event>, Problem> {
         .flat_map(|step| &step.pools)
         .map(|one| format!("pools/{}", one.pool))
         .collect();
-    let mut events = Vec::new();
-    for pool in pools.into_iter().take(MAX_POOLS) {
-        let filter = EventFilter { subject: Some(pool.clone()), ..EventFilter::default() };
-        let found = visit.web.control.events(filter, None, MAX_EVENTS).await?;
-        events.extend(found.into_iter().filter(|event| event.subject == pool));
-    }
-    events.sort_by_key(|event| std::cmp::Reverse(event.sequence));
-    Ok(events)
+    let about = |event: &Event| pools.contains(&event.subject);
+    Ok(visit.web.control.newest(about, MAX_EVENTS).await?)
 }
 
 fn event_shown(event: &Event) -> EventShown {

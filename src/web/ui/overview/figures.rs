@@ -4,7 +4,8 @@ use super::super::filters::{figure_text, percent_text};
 use super::super::state::{StateWord, endpoint_state};
 use super::super::text::{Text, plain, text};
 use super::head::{Head, listed};
-use crate::answer::Snapshot;
+use super::shown_name;
+use crate::answer::{PlanState, Snapshot, policy_state};
 use crate::control::Control;
 
 pub struct Figure {
@@ -55,7 +56,35 @@ pub fn figures(control: &Control, snapshot: &Snapshot, head: &Head) -> Vec<Figur
         }
         None => Figure::new("By client subnet", NONE, text(""), text("no queries in the last hour")),
     };
-    vec![queries, time, names(head), endpoints(control, snapshot), subnet, geo(snapshot, head)]
+    let mut figures = vec![queries, time, names(head), endpoints(control, snapshot), subnet, geo(snapshot, head)];
+    figures.extend(residency(snapshot));
+    figures
+}
+
+/// The rules whose clients must never leave a region. That no pool of theirs stands outside is checked with every
+/// change; what can happen is that none of their pools is left. `None` where there is no such rule.
+fn residency(snapshot: &Snapshot) -> Option<Figure> {
+    let (mut all, mut dead) = (0, Vec::new());
+    for policy in snapshot.model().policies.values().filter(|policy| policy.enabled) {
+        let locked = |number: usize| policy.rules.get(number).is_some_and(|rule| rule.residency_lock.is_some());
+        if !policy.rules.iter().any(|rule| rule.enabled && rule.residency_lock.is_some()) {
+            continue;
+        }
+        for rule in policy_state(snapshot, policy).rules.iter().filter(|rule| locked(rule.rule)) {
+            all += 1;
+            if rule.state <= PlanState::LastResort {
+                dead.extend(policy.attach.first().map(|attach| shown_name(&attach.name.to_string())));
+            }
+        }
+    }
+    dead.dedup();
+    let (below, state) = match dead.as_slice() {
+        [] => (text("each with a living pool inside its region"), StateWord::Up),
+        dead => (text("no living pool left for {names}").say("names", listed(dead)), StateWord::Down),
+    };
+    let unit = text("of {all}").set("all", all);
+    let kept = Figure::new("Residency rules kept", all.to_string(), unit, below);
+    (all > 0).then_some(Figure { state, ..kept })
 }
 
 fn week_on_week(now: f64, then: f64) -> Text {
@@ -111,8 +140,54 @@ fn geo(snapshot: &Snapshot, head: &Head) -> Figure {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::super::super::text::Language;
     use super::*;
+    use crate::answer::switched;
+    use crate::geo::Base;
+    use crate::health::{HealthTable, PoolState};
+    use crate::model::Model;
+
+    /// Rules of the zone's two names: `app` is locked to Europe, `www` is not.
+    fn locked(down: &[&str]) -> Option<(String, StateWord, String)> {
+        let rule = |pool: &str, lock: Option<&str>| {
+            let steps = [json!({ "pools": [{ "pool": pool }] })];
+            json!([{ "name": "Everyone else", "steps": steps, "last_resort": "no_answer", "residency_lock": lock }])
+        };
+        let policy = |name: &str, rules| json!({ "attach": [{ "zone": "z", "name": name }], "rules": rules });
+        let document = json!({
+            "zones": { "z": { "fqdn": "z.test.", "ns": ["a.other.test.", "b.other.test."] } },
+            "endpoints": { "one": { "ipv4": "192.0.2.1" }, "two": { "ipv4": "192.0.2.2" } },
+            "pools": { "de": { "country": "DE", "members": [{ "endpoint": "one" }] },
+                       "us": { "country": "US", "members": [{ "endpoint": "two" }] } },
+            "policies": { "app": policy("app.z.test.", rule("de", Some("europe"))),
+                          "www": policy("www.z.test.", rule("us", None)) },
+        });
+        let empty = Model::empty();
+        let model = Arc::new(empty.check(&empty.edits_to(&document).unwrap()).unwrap().model);
+        let health = down
+            .iter()
+            .fold(HealthTable::default(), |health, pool| switched(&health, &pool.parse().unwrap(), PoolState::Down));
+        let snapshot = Snapshot::compile(&model, &Arc::new(Base::empty()), &health, None);
+        let figure = residency(&snapshot)?;
+        let words = |text: &Text| text.to_html(Language::English);
+        Some((format!("{} {}", figure.value, words(&figure.unit)), figure.state, words(&figure.below)))
+    }
+
+    #[test]
+    fn residency_rules_are_counted_and_those_without_a_living_pool_are_named() {
+        let kept = "each with a living pool inside its region".to_owned();
+        assert_eq!(locked(&[]), Some(("1 of 1".into(), StateWord::Up, kept.clone())));
+        assert_eq!(locked(&["us"]), Some(("1 of 1".into(), StateWord::Up, kept)), "no rule of that pool is locked");
+        let dead = "no living pool left for app.z.test".to_owned();
+        assert_eq!(locked(&["de"]), Some(("1 of 1".into(), StateWord::Down, dead)));
+        let snapshot =
+            Snapshot::compile(&Arc::new(Model::empty()), &Arc::new(Base::empty()), &HealthTable::default(), None);
+        assert!(residency(&snapshot).is_none());
+    }
 
     #[test]
     fn a_week_ago_is_compared_in_whole_percent() {

@@ -1,5 +1,7 @@
 //! The sentence at the top: the worst there is. The next one always says whether clients get answers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 use super::super::filters::{figure_text, span};
@@ -15,6 +17,8 @@ const OLD_GEO_DAYS: u64 = 45;
 const OLD_BUNDLED_GEO_DAYS: u64 = 365;
 /// Pools and names that are named; the lists have the others.
 const NAMED: usize = 2;
+/// Policies whose causes are looked for; most failures are of few pools.
+const MAX_EXPLAINED: usize = 100;
 
 /// Where the geo data comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +35,8 @@ pub struct Head {
     /// Steered names, and those that are not answered as planned.
     pub names: usize,
     pub astray: Vec<String>,
+    /// The policies of those.
+    pub astray_policies: BTreeMap<Id<Policy>, PlanState>,
     pub is_bad: bool,
     /// Days since the geo database was made; `None` without one.
     pub geo_days: Option<u64>,
@@ -41,11 +47,12 @@ pub struct Head {
 /// What the sentence is made from.
 #[derive(Default)]
 struct Found<'m> {
+    /// Policies that do not answer as planned.
+    astray: BTreeMap<&'m Id<Policy>, PlanState>,
     names: usize,
     unanswered: Vec<String>,
     last_resort: Vec<String>,
     failover: Vec<String>,
-    worst: Option<&'m Policy>,
 }
 
 impl Head {
@@ -60,7 +67,8 @@ impl Head {
             GeoSource::Bundled => OLD_BUNDLED_GEO_DAYS,
         };
         let geo_is_old = geo_days.is_some_and(|days| days > old_days);
-        let Found { names, unanswered, last_resort, failover, worst } = &found;
+        let Found { names, unanswered, last_resort, failover, astray } = &found;
+        let is_well = astray.is_empty();
         let n_of = |list: &[String], one: &'static str, many: &'static str| match list {
             [name] => text(one).set("name", name),
             list => text(many).set("n", list.len()).set("all", names),
@@ -87,39 +95,36 @@ impl Head {
             _ => count(*names, "The one name answers as planned", "All {n} names answer as planned"),
         };
         let mut said = Vec::new();
-        if let Some(policy) = worst {
-            said.extend(causes(snapshot, policy, states, now));
-        }
+        said.extend(causes(snapshot, astray, states, now));
         said.push(match unanswered.len() {
             0 => text("Every name has an answer."),
             _ => text("Clients of {names} get no answer now.").say("names", listed(unanswered)),
         });
-        if geo_is_old && worst.is_none() {
+        if geo_is_old && is_well {
             said.push(text("Networks that moved since then are placed where they were."));
         }
-        if let Some((pool, shown)) = degraded.filter(|_| worst.is_some() || down.is_some()) {
+        if let Some((pool, shown)) = degraded.filter(|_| !is_well || down.is_some()) {
             let words = text("<b>{pool}</b> runs with {up} of {of} endpoints.");
             said.push(words.set("pool", pool).set("up", shown.up).set("of", shown.of));
         }
         let href = down.or(degraded).map(|(pool, _)| format!("/pools/{pool}"));
         let is_bad = !unanswered.is_empty();
+        let astray_policies = astray.iter().map(|(id, state)| ((*id).clone(), *state)).collect();
         let Found { names, unanswered, last_resort, failover, .. } = found;
         let astray = [unanswered, last_resort, failover].concat();
-        Head { sentence, said, names, astray, is_bad, geo_days, href }
+        Head { sentence, said, names, astray, astray_policies, is_bad, geo_days, href }
     }
 }
 
 fn look(snapshot: &Snapshot) -> Found<'_> {
     let mut found = Found::default();
-    let mut worst = PlanState::AsPlanned;
-    for policy in snapshot.model().policies.values().filter(|policy| policy.enabled) {
+    for (id, policy) in snapshot.model().policies.iter().filter(|(_, policy)| policy.enabled) {
         let mut names: Vec<String> = policy.attach.iter().map(|attach| shown_name(&attach.name.to_string())).collect();
         names.dedup();
         found.names += names.len();
         let state = worst_state(snapshot, policy);
-        if state < worst {
-            worst = state;
-            found.worst = Some(policy);
+        if state != PlanState::AsPlanned {
+            found.astray.insert(id, state);
         }
         match state {
             PlanState::NoAnswer => found.unanswered.extend(names),
@@ -131,20 +136,40 @@ fn look(snapshot: &Snapshot) -> Found<'_> {
     found
 }
 
-/// Which pools are missed, since when, and who answers for them.
-fn causes(snapshot: &Snapshot, policy: &Policy, states: &PoolStates, now: Timestamp) -> Vec<Text> {
-    let state = policy_state(snapshot, policy);
-    let Some(rule) = state.rules.iter().min_by_key(|rule| rule.state) else { return Vec::new() };
-    let mut said: Vec<Text> = rule.missing.iter().take(NAMED).filter_map(|pool| missing(states, pool, now)).collect();
-    if !rule.answering.is_empty() && !rule.missing.is_empty() {
-        let pools = rule.answering.iter().take(NAMED).map(|pool| format!("<b>{pool}</b>"));
-        // Ids are letters, digits and dashes: nothing in them to escape.
-        let pools = pools.collect::<Vec<_>>().join(", ");
-        let words = match rule.state {
-            PlanState::LastResort => text("No pool of it is up, so clients get {pools} all the same."),
-            _ => text("Its clients are answered from {pools}."),
-        };
-        said.push(words.html("pools", pools));
+/// Which pools are missed, since when, and who answers for them: a pool is named once, the worst first.
+fn causes(
+    snapshot: &Snapshot,
+    astray: &BTreeMap<&Id<Policy>, PlanState>,
+    states: &PoolStates,
+    now: Timestamp,
+) -> Vec<Text> {
+    let mut worst_first: Vec<(PlanState, &Id<Policy>)> = astray.iter().map(|(id, state)| (*state, *id)).collect();
+    worst_first.sort();
+    let mut named: BTreeSet<Id<Pool>> = BTreeSet::new();
+    let mut said = Vec::new();
+    for policy in worst_first.iter().take(MAX_EXPLAINED).filter_map(|(_, id)| snapshot.model().policies.get(*id)) {
+        let state = policy_state(snapshot, policy);
+        let Some(rule) = state.rules.iter().min_by_key(|rule| rule.state) else { continue };
+        let fresh: Vec<&Id<Pool>> = rule.missing.iter().filter(|pool| !named.contains(*pool)).collect();
+        if fresh.is_empty() {
+            continue;
+        }
+        if named.len() >= NAMED {
+            said.push(text("More pools are missed; the list of names tells of each."));
+            break;
+        }
+        said.extend(fresh.iter().take(NAMED).filter_map(|pool| missing(states, pool, now)));
+        named.extend(fresh.into_iter().cloned());
+        if !rule.answering.is_empty() {
+            let pools = rule.answering.iter().take(NAMED).map(|pool| format!("<b>{pool}</b>"));
+            // Ids are letters, digits and dashes: nothing in them to escape.
+            let pools = pools.collect::<Vec<_>>().join(", ");
+            let words = match rule.state {
+                PlanState::LastResort => text("No pool of it is up, so clients get {pools} all the same."),
+                _ => text("Its clients are answered from {pools}."),
+            };
+            said.push(words.html("pools", pools));
+        }
     }
     said
 }
@@ -176,7 +201,6 @@ pub fn listed(names: &[String]) -> Text {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use serde_json::json;
@@ -235,6 +259,9 @@ mod tests {
             (head.as_str(), rest.last().unwrap().as_str()),
             ("www.z.test has no answer", "Clients of www.z.test get no answer now.")
         );
+        let (_, rest) = said(&[("a", Down), ("b", PoolState::Drain)]);
+        let drained = "<b>b</b> is drained.".to_owned();
+        assert!(rest.contains(&cause[0].to_owned()) && rest.contains(&drained), "each cause is told: {rest:?}");
         let (head, rest) = said(&[("a", Down), ("b", Down)]);
         assert_eq!(head, "2 of 2 names have no answer");
         assert_eq!(rest.last().unwrap(), "Clients of app.z.test, www.z.test get no answer now.");

@@ -4,6 +4,7 @@
 mod figures;
 mod head;
 pub(super) mod latest;
+mod volume;
 
 use std::sync::Arc;
 
@@ -12,21 +13,21 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
+use super::Page;
 use super::beat::{self, Beat};
-use super::chart::{Chart, Line, Mark, Shape, distinct};
+use super::chart::{Chart, Mark};
 use super::filters;
 use super::frame::{Frame, Place};
 use super::live::Fragment;
 use super::map::{Borders, WorldMap};
 use super::state::{PoolShown, PoolStates, StateWord};
-use super::text::{plain, text};
+use super::text::text;
 use super::visit::Visit;
-use super::{Page, filters::figure_text};
+use crate::answer::PlanState;
 use crate::control::series::Span;
 use crate::control::token::Role;
-use crate::health::EventKind;
+use crate::health::{Event, EventKind};
 use crate::model::{Id, Model, Policy, Pool};
-use crate::store::EventFilter;
 use crate::web::Problem;
 use crate::web::extract::Query;
 
@@ -38,8 +39,6 @@ use latest::Latest;
 const MAX_POOLS: usize = 6;
 /// Names that the map can be switched to here; the page of any name leads to its own.
 const MAX_NAMES: usize = 100;
-/// Pools with a colour of their own in the chart.
-const MAX_LINES: usize = 8;
 /// Failures that the chart is marked with.
 const MAX_MARKS: usize = 40;
 
@@ -55,11 +54,18 @@ struct Asked {
     name: String,
     #[serde(default)]
     span: String,
+    /// What the chart tells apart: `region`, or pools.
+    #[serde(default)]
+    by: String,
     #[serde(default)]
     borders: String,
 }
 
 impl Asked {
+    fn is_by_region(&self) -> bool {
+        self.by == "region"
+    }
+
     fn span(&self) -> Span {
         match self.span.as_str() {
             "hour" => Span::Hour,
@@ -74,7 +80,8 @@ impl Asked {
 
     fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("name", &self.name), ("span", &self.span), ("borders", &self.borders)] {
+        let fields = [("name", &self.name), ("span", &self.span), ("by", &self.by), ("borders", &self.borders)];
+        for (name, value) in fields {
             if !value.is_empty() {
                 query.append_pair(name, value);
             }
@@ -101,7 +108,7 @@ struct Choice {
     chosen: bool,
 }
 
-/// A period of the chart.
+/// A choice of what the chart shows.
 struct Period {
     word: &'static str,
     href: String,
@@ -118,6 +125,8 @@ struct Board {
     borders_href: String,
     pools: Vec<Row>,
     pools_in_all: usize,
+    title: &'static str,
+    bys: Vec<Period>,
     periods: Vec<Period>,
     chart: Option<Chart>,
     events: Vec<Latest>,
@@ -180,6 +189,7 @@ pub(super) async fn live(visit: &Visit, query: &str) -> Vec<Fragment> {
         match &*name {
             "name" => asked.name = value.into_owned(),
             "span" => asked.span = value.into_owned(),
+            "by" => asked.by = value.into_owned(),
             "borders" => asked.borders = value.into_owned(),
             _ => {}
         }
@@ -192,10 +202,10 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
     let (snapshot, health) = (control.snapshot(), control.health());
     let model = snapshot.model().clone();
     let states = PoolStates::of(&model, &health);
-    let newest = control.events(EventFilter::default(), None, latest::SHOWN).await.unwrap_or_default();
-    let failures = EventFilter { kind: Some(EventKind::Pool), ..EventFilter::default() };
-    let failures = control.events(failures, None, MAX_MARKS).await.unwrap_or_default();
-    let marks = failures.iter().rev().filter(|event| event.to == "down").map(|event| Mark {
+    let newest = control.newest(|_| true, latest::SHOWN).await.unwrap_or_default();
+    let failed = |event: &Event| event.kind == EventKind::Pool && event.to == "down";
+    let failures = control.newest(failed, MAX_MARKS).await.unwrap_or_default();
+    let marks = failures.iter().rev().map(|event| Mark {
         at_ms: event.at.as_millisecond().unsigned_abs(),
         text: text("{pool} down").set("pool", event.subject.trim_start_matches("pools/")),
     });
@@ -205,7 +215,7 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
     };
     let head = Head::of(&snapshot, &states, geo, visit.now);
     let figures = figures::figures(control, &snapshot, &head);
-    let (choices, shown) = choices(visit, &model, &asked);
+    let (choices, shown) = choices(visit, &model, &head, &asked);
     let map = shown.map(|(policy, name)| {
         let lands = visit.web.maps.lands(&snapshot, &policy);
         WorldMap::new(&model, &states, name, &lands, asked.borders())
@@ -218,6 +228,15 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
         href: format!("/?{}", Asked { span: code.into(), ..asked.clone() }.query()),
         chosen: span == asked.span(),
     });
+    let bys = [("", "By pool"), ("region", "By region")].map(|(code, word)| Period {
+        word,
+        href: format!("/?{}", Asked { by: code.into(), ..asked.clone() }.query()),
+        chosen: (code == "region") == asked.is_by_region(),
+    });
+    let chart = match asked.is_by_region() {
+        true => volume::by_region(visit, &model, asked.span(), marks.collect()),
+        false => volume::by_pool(visit, &states, asked.span(), marks.collect()),
+    };
     Board {
         head,
         figures,
@@ -226,15 +245,17 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
         borders_href,
         pools: pools(visit, &model, &states),
         pools_in_all: model.pools.len(),
+        title: if asked.is_by_region() { "Queries by region" } else { "Queries by pool" },
+        bys: bys.into(),
         periods: periods.into(),
-        chart: by_pool(visit, &states, asked.span(), marks.collect()),
+        chart,
         events: newest.iter().map(|event| Latest::of(event, &model)).collect(),
         asked,
     }
 }
 
-/// Names by their policies, the busiest first, and the one that the map shows.
-fn choices(visit: &Visit, model: &Model, asked: &Asked) -> (Vec<Choice>, Option<(Id<Policy>, String)>) {
+/// Names by their policies, those in trouble first and then the busiest, and the one that the map shows.
+fn choices(visit: &Visit, model: &Model, head: &Head, asked: &Asked) -> (Vec<Choice>, Option<(Id<Policy>, String)>) {
     let mut rates: Vec<(f64, &Id<Policy>, &Arc<Policy>)> = {
         let traffic = visit.web.control.shared().traffic.lock();
         let used = model.policies.iter().filter(|(_, policy)| policy.enabled && !policy.attach.is_empty());
@@ -242,7 +263,11 @@ fn choices(visit: &Visit, model: &Model, asked: &Asked) -> (Vec<Choice>, Option<
         used.map(|(id, policy)| ((traffic.policy_rate(id) * 10.0).round(), id, policy)).collect()
     };
     // Without traffic the name with the most rules says the most.
-    rates.sort_by(|(a, _, of_a), (b, _, of_b)| b.total_cmp(a).then(of_b.rules.len().cmp(&of_a.rules.len())));
+    let state = |id: &Id<Policy>| head.astray_policies.get(id).copied().unwrap_or(PlanState::AsPlanned);
+    rates.sort_by(|(a, id_a, of_a), (b, id_b, of_b)| {
+        let by_state = state(id_a).cmp(&state(id_b));
+        by_state.then(b.total_cmp(a)).then(of_b.rules.len().cmp(&of_a.rules.len()))
+    });
     let name =
         |policy: &Policy| policy.attach.first().map(|attach| shown_name(&attach.name.to_string())).unwrap_or_default();
     let chosen = rates.iter().find(|(_, id, _)| id.as_str() == asked.name).or(rates.first());
@@ -280,38 +305,4 @@ fn pools(visit: &Visit, model: &Model, states: &PoolStates) -> Vec<Row> {
         beat,
     };
     all.into_iter().zip(beats.into_iter().map(Some).chain(std::iter::repeat_with(|| None))).map(row).collect()
-}
-
-/// Queries by pool over time; `None` without any.
-fn by_pool(visit: &Visit, states: &PoolStates, span: Span, marks: Vec<Mark>) -> Option<Chart> {
-    let (mut curves, now) = {
-        let traffic = visit.web.control.shared().traffic.lock();
-        (traffic.series.pools(span), traffic.rate())
-    };
-    let first = curves.first()?.1.clone();
-    let rest = curves.split_off(curves.len().min(MAX_LINES));
-    let colours = distinct(curves.iter().map(|(pool, _)| states.get(pool).map_or(1, |shown| shown.colour)));
-    let lines = curves.into_iter().zip(colours);
-    let mut lines: Vec<Line> =
-        lines.map(|((pool, curve), colour)| Line::new(plain(pool), colour, curve.points)).collect();
-    if !rest.is_empty() {
-        let mut points = vec![0.0; first.points.len()];
-        rest.iter().for_each(|(_, curve)| points.iter_mut().zip(&curve.points).for_each(|(sum, point)| *sum += point));
-        lines.push(Line::new(text("Other pools"), 0, points));
-    }
-    let title = match span {
-        Span::Hour => text("Queries per second by pool, last hour. Now {n} in all."),
-        Span::Day => text("Queries per second by pool, last 24 hours. Now {n} in all."),
-        Span::Week => text("Queries per second by pool, last 7 days. Now {n} in all."),
-    };
-    Some(Chart {
-        id: "vol",
-        title: title.set("n", figure_text(now)),
-        unit: text("per second"),
-        shape: Shape::Stacked,
-        start_ms: first.start_ms,
-        step_ms: first.step_ms,
-        lines,
-        marks,
-    })
 }

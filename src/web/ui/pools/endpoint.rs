@@ -12,6 +12,7 @@ use super::super::beat::{self, Beat};
 use super::super::filters;
 use super::super::form::Form;
 use super::super::frame::{Frame, Place};
+use super::super::live::Fragment;
 use super::super::state::{StateWord, endpoint_state, family_state, family_word};
 use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
@@ -26,6 +27,8 @@ use crate::web::extract::Path;
 const WAIT: Duration = Duration::from_secs(4);
 /// How often it looks for the outcome.
 const LOOK: Duration = Duration::from_millis(50);
+/// Events that the page shows.
+const MAX_CHANGES: usize = 20;
 /// Endpoints of a pool that are checked by one button.
 const MAX_AT_ONCE: usize = crate::model::MAX_MEMBERS;
 
@@ -56,14 +59,9 @@ struct Watched {
     certificate: Option<Timestamp>,
 }
 
-#[derive(Template)]
-#[template(path = "ui/pools/endpoint.html")]
-struct Page {
-    frame: Frame,
-    pool: String,
-    id: String,
+/// What the live stream brings again.
+struct Moving {
     addresses: Vec<(&'static str, StateWord, Option<&'static str>)>,
-    named: Vec<String>,
     badge: StateWord,
     reason: String,
     beat: Beat,
@@ -71,6 +69,41 @@ struct Page {
     checks: Vec<Check>,
     changes: Vec<tabs::Change>,
     forced: bool,
+}
+
+/// The parts that move, each a template that the page includes.
+macro_rules! parts {
+    ($($part:ident $path:literal $id:literal),+) => {
+        $(
+            #[derive(Template)]
+            #[template(path = $path)]
+            struct $part<'m> {
+                moving: &'m Moving,
+            }
+        )+
+
+        fn fragments(visit: &Visit, moving: &Moving) -> Vec<Fragment> {
+            let parts = [$(($id, visit.render(&$part { moving }))),+];
+            parts.into_iter().filter_map(|(id, html)| Some(Fragment::new(id, html.ok()?))).collect()
+        }
+    };
+}
+
+parts! {
+    StatePart "ui/pools/endpoint_state.html" "endpoint-state",
+    NowPart "ui/pools/endpoint_now.html" "endpoint-now",
+    HistoryPart "ui/pools/endpoint_history.html" "endpoint-history",
+    ChecksPart "ui/pools/endpoint_checks.html" "endpoint-checks"
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/endpoint.html")]
+struct Page {
+    frame: Frame,
+    pool: String,
+    id: String,
+    named: Vec<String>,
+    moving: Moving,
     serve: Option<Text>,
     depends_on: Vec<String>,
     max_reason: usize,
@@ -96,8 +129,38 @@ pub async fn show(visit: Visit, Path((id, endpoint)): Path<(String, String)>) ->
     let (scene, id) = of(&visit, &id, &endpoint).await?;
     let frame = visit.frame(Place::Pools, plain(&id)).await.under(text("Pools"), "/pools");
     let frame = frame.under(plain(&scene.id), scene.path());
+    let frame = frame.live(format!("endpoint:{}/{id}", scene.id));
     let configured = scene.live.endpoints.get(&id).or_else(|| scene.drafted.endpoints.get(&id));
-    let known = scene.health.endpoints.get(&id);
+    let page = Page {
+        pool: scene.id.to_string(),
+        named: configured.map(|endpoint| super::show::addresses(endpoint)).unwrap_or_default(),
+        moving: moving(&visit, &scene, &id).await?,
+        serve: configured.and_then(|endpoint| match endpoint.serve {
+            Serve::Auto => None,
+            Serve::Always => Some(text("It is set to be answered always, whatever its checks say.")),
+            Serve::Never => Some(text("It is set to be answered never.")),
+        }),
+        depends_on: configured.map(|e| e.depends_on.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        weight: scene.pool.members.iter().find(|member| member.endpoint == id).map_or(0, |member| member.weight),
+        id: id.to_string(),
+        frame,
+        max_reason: MAX_REASON,
+    };
+    Ok(visit.page(&page))
+}
+
+/// `path` is the pool, and after a slash the endpoint.
+pub async fn live(visit: &Visit, path: &str) -> Vec<Fragment> {
+    let (pool, endpoint) = path.split_once('/').unwrap_or((path, ""));
+    let Ok((scene, id)) = of(visit, pool, endpoint).await else { return Vec::new() };
+    match moving(visit, &scene, &id).await {
+        Ok(moving) => fragments(visit, &moving),
+        Err(_) => Vec::new(),
+    }
+}
+
+async fn moving(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Result<Moving, Problem> {
+    let known = scene.health.endpoints.get(id);
     let families = known.iter().flat_map(|known| &known.families);
     let addresses = families.map(|(family, health)| {
         let forced =
@@ -127,34 +190,20 @@ pub async fn show(visit: Visit, Path((id, endpoint)): Path<(String, String)>) ->
         certificate: check.certificate_ends,
     });
     let subjects = BTreeSet::from([format!("endpoints/{id}")]);
-    let mut changes = tabs::of_subjects(&visit, &subjects).await?;
-    changes.truncate(20);
-    let page = Page {
-        pool: scene.id.to_string(),
-        named: configured.map(|endpoint| super::show::addresses(endpoint)).unwrap_or_default(),
-        badge: endpoint_state(&scene.live, &scene.health, &id),
+    let changes = tabs::of_subjects(visit, &subjects, MAX_CHANGES).await?;
+    Ok(Moving {
+        badge: endpoint_state(&scene.live, &scene.health, id),
         reason: known
             .and_then(|known| known.families.values().find(|f| f.state == EndpointState::Down))
             .map(|f| f.reason.clone())
             .unwrap_or_default(),
-        beat: beat::of_endpoint(&visit.web.control.shared().outcomes, &scene.live, &scene.pool, &id),
+        beat: beat::of_endpoint(&visit.web.control.shared().outcomes, &scene.live, &scene.pool, id),
         watched: watched.collect(),
-        checks: rows(&visit, &id),
+        checks: rows(visit, id),
         changes,
         forced: addresses.iter().any(|(_, _, forced)| forced.is_some()),
         addresses,
-        serve: configured.and_then(|endpoint| match endpoint.serve {
-            Serve::Auto => None,
-            Serve::Always => Some(text("It is set to be answered always, whatever its checks say.")),
-            Serve::Never => Some(text("It is set to be answered never.")),
-        }),
-        depends_on: configured.map(|e| e.depends_on.iter().map(ToString::to_string).collect()).unwrap_or_default(),
-        weight: scene.pool.members.iter().find(|member| member.endpoint == id).map_or(0, |member| member.weight),
-        id: id.to_string(),
-        frame,
-        max_reason: MAX_REASON,
-    };
-    Ok(visit.page(&page))
+    })
 }
 
 /// When the next check is due, or the first.

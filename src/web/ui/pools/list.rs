@@ -8,6 +8,7 @@ use super::super::beat::{self, Beat};
 use super::super::export;
 use super::super::filters;
 use super::super::frame::{Frame, Place};
+use super::super::live::Fragment;
 use super::super::state::{PoolShown, PoolStates, StateWord};
 use super::super::text::text;
 use super::super::visit::Visit;
@@ -81,6 +82,46 @@ struct List {
     added: Vec<String>,
 }
 
+/// The cells of a row that move, each a template that the list includes.
+macro_rules! cells {
+    ($($cell:ident $path:literal $id:literal),+) => {
+        $(
+            #[derive(Template)]
+            #[template(path = $path)]
+            struct $cell<'r> {
+                row: &'r Row,
+            }
+        )+
+
+        fn fragments(visit: &Visit, row: &Row) -> Vec<Fragment> {
+            let cells = [$(($id, visit.render(&$cell { row }))),+];
+            let fragment = |(id, html): (&str, Result<String, Problem>)| Some(Fragment::new(format!("{id}-{}", row.id), html.ok()?));
+            cells.into_iter().filter_map(fragment).collect()
+        }
+    };
+}
+
+cells! {
+    StateCell "ui/pools/list_state.html" "pool-state",
+    BeatCell "ui/pools/list_beat.html" "pool-beat",
+    ShareCell "ui/pools/list_share.html" "pool-share",
+    ProbeCell "ui/pools/list_probe.html" "pool-probe"
+}
+
+/// `ids` are the pools of the page as it was made, with plus signs between them: whatever becomes of their order,
+/// what the reader has before the eyes moves.
+pub async fn live(visit: &Visit, ids: &str) -> Vec<Fragment> {
+    let live = visit.model();
+    let states = PoolStates::of(&live, &visit.web.control.health());
+    let ids = ids.split('+').filter_map(|id| id.parse::<Id<Pool>>().ok()).take(ROWS);
+    let known = ids.filter_map(|id| {
+        let (id, pool) = live.pools.get_key_value(&id)?;
+        Some(Found { id, pool, shown: states.get(id)? })
+    });
+    let known: Vec<Found> = known.collect();
+    rows(visit, &live, &live, &known).iter().flat_map(|row| fragments(visit, row)).collect()
+}
+
 pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let frame = visit.frame(Place::Pools, text("Pools")).await;
     let (live, drafted) = models(&visit).await;
@@ -91,6 +132,8 @@ pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, 
     let page = asked.page.min(pages - 1);
     let on_page = &found[page * ROWS..found.len().min((page + 1) * ROWS)];
     let rows = rows(&visit, &live, &drafted, on_page);
+    let ids: Vec<&str> = on_page.iter().map(|found| found.id.as_str()).collect();
+    let frame = frame.live(format!("pools:{}", ids.join("+")));
     let mut words: Vec<(&'static str, usize)> = Vec::new();
     let mut sorted: Vec<StateWord> = states.iter().map(|(_, shown)| shown.state).collect();
     sorted.sort();

@@ -70,6 +70,14 @@ pub(super) async fn live(visit: &Visit, id: &str) -> Vec<Fragment> {
     show::live(visit, id).await
 }
 
+pub(super) async fn live_list(visit: &Visit, ids: &str) -> Vec<Fragment> {
+    list::live(visit, ids).await
+}
+
+pub(super) async fn live_endpoint(visit: &Visit, path: &str) -> Vec<Fragment> {
+    endpoint::live(visit, path).await
+}
+
 /// A pool as its visitor sees it: live, and with what is drafted.
 pub struct Scene {
     pub id: Id<Pool>,

@@ -23,6 +23,7 @@ use super::head::{Caches, Head, Tab};
 use super::tabs::{self, Said};
 use super::weights;
 use crate::answer::{Share, shares};
+use crate::control::effect::planned;
 use crate::control::outcomes::Seen;
 use crate::health::Address;
 use crate::model::{Endpoint, Id, Member, Model};
@@ -68,6 +69,7 @@ pub struct Checked {
 struct Show {
     frame: Frame,
     head: Head,
+    share: Text,
     part: Part,
     /// Rendered by the same templates as the stream's fragments.
     part_html: Markup,
@@ -133,6 +135,7 @@ pub async fn page(
     let caches = CachesPart { pool: &head.id, form_token: &frame.form_token, caches: head.caches.as_ref() };
     let fields: Vec<String> = part.rows.iter().map(|row| format!("weight-{}", row.id)).collect();
     let show = Show {
+        share: share_words(visit, scene),
         part_html: Markup(visit.render(&part)?),
         caches_html: Markup(visit.render(&caches)?),
         beside: faults.beside(&fields.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -149,6 +152,18 @@ pub async fn page(
     Ok(visit.page_with(status, &show))
 }
 
+/// How much of the clients of its names the pool gets, beside how much it would get if nothing were down.
+fn share_words(visit: &Visit, scene: &Scene) -> Text {
+    let control = &visit.web.control;
+    let answers = control.shared().traffic.lock().policies.clone();
+    match planned(&control.snapshot(), &scene.id, &answers) {
+        None => text(""),
+        Some((now, planned)) => text("Of the clients of those names: {now} now, {planned} planned.")
+            .set("now", percent_text(now))
+            .set("planned", percent_text(planned)),
+    }
+}
+
 /// `about` is the pool, and after a slash what its last switch was before.
 pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let (id, before) = about.split_once('/').unwrap_or((about, ""));
@@ -157,6 +172,8 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let mut fragments = Vec::new();
     let sentence = format!("<span id=\"pool-state\">{}</span>", head.sentence.to_html(visit.language));
     fragments.push(Fragment::new("pool-state", sentence));
+    let share = share_words(visit, &scene).to_html(visit.language);
+    fragments.push(Fragment::new("pool-share", format!("<span id=\"pool-share\">{share}</span>")));
     for row in rows(visit, &scene, &BTreeMap::new()) {
         let html = visit.render(&RowBeat { row: &row });
         fragments.extend(html.map(|html| Fragment::new(format!("beat-{}", row.id), html)));

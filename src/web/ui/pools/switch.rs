@@ -8,6 +8,7 @@ use axum::response::Response;
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
+use super::super::state::PoolStates;
 use super::super::text::{Text, count, plain, text};
 use super::super::visit::{Visit, see};
 use super::{MAX_REASON, Scene, reason};
@@ -230,11 +231,10 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
     if let [one] = &pools[..] {
         frame = frame.under(plain(one), &*back);
     }
-    let model = visit.model();
-    let colour = |id: &Id<Pool>| model.pools.keys().position(|known| known == id).unwrap_or_default() % 5 + 1;
+    let states = PoolStates::of(&visit.model(), &visit.web.control.health());
     let moved = effect.pools.iter().take(8).map(|(id, now, after)| Moved {
         pool: id.to_string(),
-        colour: colour(id),
+        colour: states.get(id).map_or(1, |shown| shown.colour),
         now: *now,
         after: *after,
     });

@@ -18,12 +18,9 @@ use super::{Scene, uses};
 use crate::answer::{PlanState, policy_state};
 use crate::health::{Event, EventKind};
 use crate::model::{Check, HealthyWhen, Monitor, Recovery};
-use crate::store::EventFilter;
 use crate::web::Problem;
 use crate::web::extract::Path;
 
-/// Events that are looked through for those of one pool.
-const LOOKED_AT: usize = 1000;
 /// Events of a pool on its history tab.
 const SHOWN: usize = 100;
 /// Names that are listed of one policy.
@@ -253,20 +250,18 @@ pub async fn changes(visit: &Visit, scene: &Scene, most: usize) -> Result<Vec<Ch
     let mut subjects: BTreeSet<String> =
         scene.pool.members.iter().map(|m| format!("endpoints/{}", m.endpoint)).collect();
     subjects.insert(format!("pools/{}", scene.id));
-    let mut found = of_subjects(visit, &subjects).await?;
-    found.truncate(most);
-    Ok(found)
+    of_subjects(visit, &subjects, most).await
 }
 
 /// The newest events about any of these, `endpoints/web-1 ipv4` counted to `endpoints/web-1`.
-pub async fn of_subjects(visit: &Visit, subjects: &BTreeSet<String>) -> Result<Vec<Change>, Problem> {
-    let events = visit.web.control.events(EventFilter::default(), None, LOOKED_AT).await?;
+pub async fn of_subjects(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> Result<Vec<Change>, Problem> {
     let about = |event: &Event| subjects.contains(event.subject.split(' ').next().unwrap_or_default());
     // The first verdict after a start is no news.
-    Ok(events.into_iter().filter(|event| about(event) && event.from != "unknown").map(change).collect())
+    let events = visit.web.control.newest(|event| event.from != "unknown" && about(event), most).await?;
+    Ok(events.iter().map(|event| change(event)).collect())
 }
 
-fn change(event: Event) -> Change {
+fn change(event: &Event) -> Change {
     let (icon, class) = match (event.kind, event.to.as_str()) {
         (EventKind::Switch, _) => ("hand", ""),
         (_, "down") => ("octagon-x", "badc"),
@@ -275,7 +270,7 @@ fn change(event: Event) -> Change {
         (EventKind::Certificate, _) => ("triangle-alert", "warnc"),
         _ => ("info", ""),
     };
-    Change { at: event.at, icon, class, what: latest::title(&event), why: event.cause, incident: event.incident }
+    Change { at: event.at, icon, class, what: latest::title(event), why: event.cause.clone(), incident: event.incident }
 }
 
 async fn frame(visit: &Visit, scene: &Scene, tab: Tab) -> (Frame, Head) {

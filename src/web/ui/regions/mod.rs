@@ -1,5 +1,6 @@
 //! Regions: which clients are where, for whom a region matters, and what no region holds.
 
+mod asked;
 mod change;
 mod drawing;
 mod facts;
@@ -12,6 +13,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
+use self::asked::Rates;
 use self::drawing::{Land, RegionMap};
 use self::facts::{Cover, Left, Shared, left, shared, summary, uses};
 use super::Page;
@@ -33,6 +35,8 @@ const PAGE: usize = 50;
 const MOST_SHARED: usize = 3;
 /// Policies that are listed with what they leave to everyone else.
 const MOST_LEFT: usize = 10;
+
+pub(super) use asked::regions_word;
 
 pub(super) fn pages() -> Vec<Page> {
     let mut pages = vec![
@@ -57,6 +61,8 @@ struct List {
     all: usize,
     found: usize,
     pages: Pages,
+    /// Queries per second of clients in no region of the rules.
+    everyone_else: f64,
     left: Vec<Left>,
     left_more: usize,
     has_geo: bool,
@@ -80,6 +86,9 @@ struct Row {
     share: f64,
     width: String,
     names: usize,
+    rate: f64,
+    /// Regions that the rules behind the rate name as well.
+    rate_with: Option<Text>,
     shared: Vec<Shared>,
     shared_more: usize,
     /// `New`, `Changed`; empty where it is as live.
@@ -149,7 +158,8 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
         }
         format!("/regions?{}", link.append_pair("page", &page.to_string()).finish())
     };
-    let row = rows_of(&sight);
+    let rates = Rates::of(&visit);
+    let row = rows_of(&sight, &rates);
     let mut all_left = left(&sight.model, sight.coverage());
     let left_more = all_left.len().saturating_sub(MOST_LEFT);
     all_left.truncate(MOST_LEFT);
@@ -167,6 +177,7 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
             before: (number > 1).then(|| to(number - 1)),
             after: (number < of).then(|| to(number + 1)),
         },
+        everyone_else: rates.everyone_else(),
         left: all_left,
         left_more,
         has_geo: !visit.web.control.snapshot().geo().databases().is_empty(),
@@ -218,7 +229,7 @@ fn is_empty(sight: &Sight, id: &Id<Region>) -> bool {
 }
 
 /// Makes rows; what all of them need is made once.
-fn rows_of(sight: &Sight) -> impl Fn(&Id<Region>) -> Row {
+fn rows_of<'s>(sight: &'s Sight, rates: &'s Rates) -> impl Fn(&Id<Region>) -> Row + 's {
     let uses = uses(&sight.model);
     let is_own = |id: &&Id<Region>| !builtin::is_built_in(id);
     let others: Ids = sight
@@ -246,6 +257,8 @@ fn rows_of(sight: &Sight) -> impl Fn(&Id<Region>) -> Row {
             share,
             width: format!("{:.1}%", share * 100.0),
             names: uses.get(id).map_or(0, |uses| uses.names),
+            rate: rates.rate(id),
+            rate_with: rates.with(&sight.model, id),
             shared,
             shared_more,
             changed: sight.changed(id),
@@ -263,6 +276,8 @@ struct Exported {
     except: Vec<Token>,
     share_of_known_addresses: f64,
     names: usize,
+    /// Of clients that rules naming this region admitted, in the last minute.
+    queries_per_second: f64,
 }
 
 async fn exported(visit: &Visit, query: Option<String>) -> Result<Vec<Exported>, Problem> {
@@ -270,6 +285,7 @@ async fn exported(visit: &Visit, query: Option<String>) -> Result<Vec<Exported>,
     let sight = Sight::of(visit).await;
     let uses = uses(&sight.model);
     let (own, built_in) = found(&sight, query.text("q"), query.text("use"));
+    let rates = Rates::of(visit);
     let row = |id: &Id<Region>| {
         let region = sight.model.regions.get(id)?;
         Some(Exported {
@@ -280,6 +296,7 @@ async fn exported(visit: &Visit, query: Option<String>) -> Result<Vec<Exported>,
             except: region.except.clone(),
             share_of_known_addresses: sight.coverage().share(id),
             names: uses.get(id).map_or(0, |uses| uses.names),
+            queries_per_second: rates.rate(id),
         })
     };
     Ok(own.iter().chain(&built_in).filter_map(row).collect())
@@ -287,12 +304,14 @@ async fn exported(visit: &Visit, query: Option<String>) -> Result<Vec<Exported>,
 
 async fn csv(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let rows = exported(&visit, query).await?;
-    let columns = ["id", "name", "built_in", "include", "except", "share_of_known_addresses", "names"];
+    let columns =
+        ["id", "name", "built_in", "include", "except", "share_of_known_addresses", "names", "queries_per_second"];
     let list = |tokens: &[Token]| tokens.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let rows = rows.into_iter().map(|row| {
         let share = format!("{:.6}", row.share_of_known_addresses);
         let (include, except) = (list(&row.include), list(&row.except));
-        vec![row.id, row.name, row.built_in.to_string(), include, except, share, row.names.to_string()]
+        let rate = format!("{:.3}", row.queries_per_second);
+        vec![row.id, row.name, row.built_in.to_string(), include, except, share, row.names.to_string(), rate]
     });
     export::csv("regions", &columns, rows)
 }

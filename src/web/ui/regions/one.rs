@@ -6,14 +6,17 @@ use askama::Template;
 use axum::response::Response;
 use axum::routing::get;
 
+use super::asked::{Rates, chart};
 use super::drawing::RegionMap;
 use super::facts::{Shared, Use, country_name, shared, token_word, uses};
 use super::{Sight, known, land};
+use crate::control::series::Span;
 use crate::control::token::Role;
 use crate::model::{Model, Policy, Token, builtin};
 use crate::web::Problem;
-use crate::web::extract::Path;
+use crate::web::extract::{Path, Query};
 use crate::web::ui::Page;
+use crate::web::ui::chart::Chart;
 use crate::web::ui::dock::Dock;
 use crate::web::ui::filters;
 use crate::web::ui::frame::{Frame, Place};
@@ -46,6 +49,10 @@ struct One {
     uses: Vec<(String, String, String, &'static str)>,
     regions: Vec<String>,
     names: usize,
+    rate: f64,
+    rate_with: Option<Text>,
+    spans: Vec<(&'static str, &'static str, bool)>,
+    chart: Option<Chart>,
     shared: Vec<Shared>,
     networks_elsewhere: Vec<Text>,
     map: RegionMap,
@@ -61,7 +68,13 @@ struct Tokens {
     is_code: bool,
 }
 
-async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+#[derive(Debug, Default, serde::Deserialize)]
+struct Asked {
+    #[serde(default)]
+    span: String,
+}
+
+async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let sight = Sight::of(&visit).await;
     let (id, region) = known(&sight, &id)?;
     let coverage = sight.coverage();
@@ -71,7 +84,18 @@ async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem>
     names.sort();
     let head = if region.meta.name.is_empty() { plain(&id) } else { plain(&region.meta.name) };
     let says_all = region.include.iter().all(|token| matches!(token, Token::Country(_))) && region.except.is_empty();
+    let (span, slug) = match asked.span.as_str() {
+        "hour" => (Span::Hour, "hour"),
+        "week" => (Span::Week, "week"),
+        _ => (Span::Day, "day"),
+    };
+    let spans = [("hour", "Last hour"), ("day", "Last day"), ("week", "Last week")];
+    let rates = Rates::of(&visit);
     let page = One {
+        rate: rates.rate(&id),
+        rate_with: rates.with(&sight.model, &id),
+        spans: spans.map(|(value, word)| (value, word, value == slug)).into(),
+        chart: chart(&visit, &sight.model, &id, span),
         frame: visit.frame(Place::Regions, head).await.under(text("Regions"), "/regions"),
         name: region.meta.name.clone(),
         note: region.meta.note.clone(),

@@ -1,0 +1,229 @@
+//! The newest events in memory, so that pages which tell of a whole period wait for no disk. Filled from the store
+//! when a page first asks, and by every event that is stored from then on. Decides nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::{Control, Refusal};
+use crate::health::Event;
+use crate::store::{EventFilter, Fault, MAX_PAGE, Store};
+
+/// Events that are kept here, and the most that one page is made from: about 15 MB.
+pub const MAX_EVENTS: usize = 20_000;
+/// Pages of the store that are read for what followed a period.
+const PAGES_AFTER: usize = 5;
+
+/// Changed on the store's thread only, so that nothing comes twice and nothing is missed.
+#[derive(Debug, Default)]
+pub struct Recent(Mutex<Filled>);
+
+/// Without gaps, the oldest first.
+#[derive(Debug, Default)]
+struct Filled {
+    events: VecDeque<Arc<Event>>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// Nobody asked yet.
+    #[default]
+    Empty,
+    /// Older ones may follow.
+    Filling,
+    /// As many as are kept, or all that the store has.
+    Ready { has_all: bool },
+}
+
+/// The events of a period and of the time after it, the oldest first.
+#[derive(Debug, Default)]
+pub struct Period {
+    pub events: Vec<Arc<Event>>,
+    /// Empty for a period that lasts until now.
+    pub after: Vec<Arc<Event>>,
+    /// Only the newest of the period are there.
+    pub cut: bool,
+}
+
+impl Recent {
+    /// Called on the store's thread for what was stored.
+    pub fn push(&self, events: Vec<Event>) {
+        let mut filled = self.0.lock();
+        if filled.state == State::Empty {
+            return;
+        }
+        filled.events.extend(events.into_iter().map(Arc::new));
+        let over = filled.events.len().saturating_sub(MAX_EVENTS);
+        if over > 0 {
+            filled.events.drain(..over);
+            filled.state = State::Ready { has_all: false };
+        }
+    }
+
+    /// When the newest event happened.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.0.lock().events.back().map(|event| event.at)
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.0.lock().state, State::Ready { .. })
+    }
+
+    /// Reads the next older page; true when there is nothing left to read. On the store's thread, and only one page,
+    /// so that what has to be written meanwhile does not wait.
+    fn fill(&self, store: &Store) -> Result<bool, Fault> {
+        if self.is_ready() {
+            return Ok(true);
+        }
+        let before = self.0.lock().events.front().map(|event| event.sequence);
+        let page = store.events(&EventFilter::default(), before, MAX_PAGE)?;
+        let mut filled = self.0.lock();
+        let is_last = page.len() < MAX_PAGE;
+        for event in page {
+            filled.events.push_front(Arc::new(event));
+        }
+        let is_full = filled.events.len() >= MAX_EVENTS;
+        filled.state = if is_last || is_full { State::Ready { has_all: is_last } } else { State::Filling };
+        Ok(is_last || is_full)
+    }
+
+    /// `None` where a period that is over began before what is known here.
+    fn period(&self, from: Timestamp, to: Option<Timestamp>) -> Option<Period> {
+        let filled = self.0.lock();
+        let oldest = filled.events.front().map_or(Timestamp::MAX, |event| event.at);
+        let cut = filled.state != State::Ready { has_all: true } && oldest > from;
+        if cut && to.is_some() {
+            return None;
+        }
+        let to = to.unwrap_or(Timestamp::MAX);
+        let since = filled.events.iter().filter(|event| event.at >= from);
+        let (events, after) = since.cloned().partition(|event| event.at < to);
+        Some(Period { events, after, cut })
+    }
+}
+
+impl Control {
+    /// The newest events that are wanted, the newest first. What is older than all that is kept in memory is not
+    /// looked at.
+    pub async fn newest(&self, wanted: impl Fn(&Event) -> bool, limit: usize) -> Result<Vec<Arc<Event>>, Refusal> {
+        self.fill_recent().await?;
+        let filled = self.shared.recent.0.lock();
+        Ok(filled.events.iter().rev().filter(|event| wanted(event)).take(limit).cloned().collect())
+    }
+
+    async fn fill_recent(&self) -> Result<(), Refusal> {
+        while !self.shared.recent.is_ready() {
+            let shared = self.shared.clone();
+            if self.keeper.run(move |kept| shared.recent.fill(&kept.store)).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What happened from `from` until before `to`, or until now.
+    pub async fn period(&self, from: Timestamp, to: Option<Timestamp>) -> Result<Period, Refusal> {
+        self.fill_recent().await?;
+        match (self.shared.recent.period(from, to), to) {
+            (Some(period), _) => Ok(period),
+            (None, to) => self.stored_period(from, to.unwrap_or(Timestamp::MAX)).await,
+        }
+    }
+
+    /// Of a time that is long over.
+    async fn stored_period(&self, from: Timestamp, to: Timestamp) -> Result<Period, Refusal> {
+        let filter = EventFilter { from: Some(from), to: Some(to), ..EventFilter::default() };
+        let mut period = Period::default();
+        let mut before = None;
+        while period.events.len() < MAX_EVENTS {
+            let page = self.events(filter.clone(), before, MAX_PAGE).await?;
+            let was_last = page.len() < MAX_PAGE;
+            before = page.last().map(|event| event.sequence);
+            period.events.extend(page.into_iter().map(Arc::new));
+            if was_last {
+                break;
+            }
+        }
+        period.cut = period.events.len() >= MAX_EVENTS;
+        period.events.truncate(MAX_EVENTS);
+        period.events.reverse();
+        // Sequences have no gaps, so that what followed lies in as many as there are in a page.
+        let earlier = EventFilter { from: None, ..filter };
+        let last = self.events(earlier, None, 1).await?.pop();
+        let mut at = last.map_or(0, |event| event.sequence);
+        let later = EventFilter { from: Some(to), ..EventFilter::default() };
+        for _ in 0..PAGES_AFTER {
+            let page = self.events(later.clone(), Some(at + MAX_PAGE as u64 + 1), MAX_PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            at += MAX_PAGE as u64;
+            period.after.extend(page.into_iter().rev().map(Arc::new));
+        }
+        Ok(period)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::EventKind;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Numbered by their second.
+    fn events(seconds: std::ops::Range<i64>) -> Vec<Event> {
+        let event = |second: i64| Event {
+            sequence: second.unsigned_abs(),
+            ..Event::at(at(second), EventKind::System, "start".into())
+        };
+        seconds.map(event).collect()
+    }
+
+    fn filled(seconds: std::ops::Range<i64>, state: State) -> Recent {
+        Recent(Mutex::new(Filled { events: events(seconds).into_iter().map(Arc::new).collect(), state }))
+    }
+
+    /// First and last of the period and of what followed, and whether it is cut.
+    fn told(period: &Period) -> (Vec<u64>, Vec<u64>, bool) {
+        let ends = |events: &[Arc<Event>]| {
+            let ends = [events.first(), events.last()];
+            ends.into_iter().flatten().map(|event| event.sequence).collect::<Vec<_>>()
+        };
+        (ends(&period.events), ends(&period.after), period.cut)
+    }
+
+    #[test]
+    fn a_period_is_told_from_memory_where_that_reaches() {
+        let (all, part) = (State::Ready { has_all: true }, State::Ready { has_all: false });
+        for (state, from, to, expected) in [
+            (all, 0, None, Some((vec![100, 199], vec![], false))),
+            (all, 150, None, Some((vec![150, 199], vec![], false))),
+            (all, 0, Some(120), Some((vec![100, 119], vec![120, 199], false))),
+            (part, 0, None, Some((vec![100, 199], vec![], true))),
+            (part, 0, Some(120), None),
+            (part, 110, Some(120), Some((vec![110, 119], vec![120, 199], false))),
+            (all, 300, None, Some((vec![], vec![], false))),
+        ] {
+            let found = filled(100..200, state).period(at(from), to.map(at));
+            assert_eq!(found.as_ref().map(told), expected, "{state:?} {from} {to:?}");
+        }
+    }
+
+    #[test]
+    fn the_newest_are_kept_once_somebody_asked() {
+        let recent = Recent::default();
+        recent.push(events(0..10));
+        assert_eq!(recent.newest(), None, "the store has them");
+        let most = MAX_EVENTS as i64;
+        let recent = filled(0..most, State::Ready { has_all: true });
+        recent.push(events(most..most + 5));
+        let period = recent.period(at(0), None).unwrap();
+        assert_eq!((period.events.len(), period.cut, recent.newest()), (MAX_EVENTS, true, Some(at(most + 4))));
+    }
+}
