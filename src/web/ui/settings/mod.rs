@@ -8,6 +8,8 @@ mod geo_data;
 mod tokens;
 mod users;
 
+pub use backup::reminder;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;

@@ -3,6 +3,7 @@
 
 mod delegation;
 mod import;
+mod parent;
 mod record;
 mod records;
 mod settings;
@@ -39,7 +40,7 @@ const MAX_STEERED: usize = 50;
 
 pub(super) fn pages() -> Vec<Page> {
     use Role::{Editor, Viewer};
-    vec![
+    let mut pages = vec![
         Page::new("/zones", Viewer, get(list)),
         Page::new("/zones.csv", Viewer, get(list_csv)),
         Page::new("/zones.json", Viewer, get(list_json)),
@@ -57,7 +58,9 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/zones/{zone}/delete", Editor, get(settings::ask).post(settings::delete)),
         Page::new("/zones/{zone}/delegation", Viewer, get(delegation::show)),
         Page::new("/zones/{zone}/export", Viewer, get(delegation::export)),
-    ]
+    ];
+    pages.extend(export::both!("/zones/{zone}/name-servers", delegation::servers));
+    pages
 }
 
 /// A zone as its owner is about to publish it.
