@@ -1,7 +1,7 @@
 //! Everything that answers are made from, compiled ahead. Immutable: a change makes the next snapshot,
 //! which shares with this one whatever the change did not touch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
@@ -58,14 +58,18 @@ impl Snapshot {
 
     /// The same world in other health. Zones, policies and maps are shared, and so is every pool that stayed as it was.
     pub fn with_health(&self, health: &HealthTable) -> Snapshot {
-        Snapshot {
-            model: self.model.clone(),
-            geo: self.geo.clone(),
-            zones: self.zones.clone(),
-            plans: self.plans.clone(),
-            pools: live_pools(&self.model, self.plans.pool_ids.ids(), health, &self.pools),
-            coverage: self.coverage.clone(),
+        self.with_pools(live_pools(&self.model, self.plans.pool_ids.ids(), health, &self.pools))
+    }
+
+    /// The same world with nothing known against these pools and their servers.
+    pub fn with_well(&self, well: &BTreeSet<&Id<Pool>>) -> Snapshot {
+        let nothing = HealthTable::default();
+        let mut pools = self.pools.clone();
+        for known in pools.iter_mut().flatten() {
+            let Some(pool) = self.model.pools.get(&known.id).filter(|_| well.contains(&known.id)) else { continue };
+            *known = Arc::new(LivePool::new(pool, &known.id, &self.model, &nothing));
         }
+        self.with_pools(pools)
     }
 
     /// The same world with these pools down, whatever their servers are.
@@ -74,6 +78,10 @@ impl Snapshot {
         for pool in pools.iter_mut().flatten().filter(|pool| down.contains(&pool.id)) {
             *pool = Arc::new(pool.taken_down());
         }
+        self.with_pools(pools)
+    }
+
+    fn with_pools(&self, pools: Vec<Option<Arc<LivePool>>>) -> Snapshot {
         Snapshot {
             model: self.model.clone(),
             geo: self.geo.clone(),

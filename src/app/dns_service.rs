@@ -68,7 +68,10 @@ impl DnsService {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrInUse => "stop what listens there, or choose another address with --dns",
+        io::ErrorKind::AddrInUse => {
+            "stop what listens there, or choose another address with --dns; where systemd-resolved has port 53 of the \
+             loopback, name the public addresses as dns in northing.toml instead of 0.0.0.0"
+        }
         _ => "choose an address of this machine with --dns",
     }
 }

@@ -17,8 +17,8 @@ use super::{Failure, Target};
 
 /// Written into the data directory by a running server, readable by its owner only.
 pub const LOCAL_FILE: &str = "local.json";
-/// The largest response read into memory: an export of a million records.
-const MAX_RESPONSE: usize = 512 << 20;
+/// The largest response read into memory: a backup with two geo databases of the largest size that is taken.
+const MAX_RESPONSE: usize = 1 << 30;
 /// How long a server may take: a million records on a slow disk take minutes.
 const DEADLINE: Duration = Duration::from_secs(900);
 

@@ -9,7 +9,12 @@ pub async fn explain(asked: &Explain) -> Result<(), Failure> {
     let client = Client::connect(&asked.target).await?;
     let resolver = asked.resolver.as_deref().map_or(String::new(), |address| format!("&resolver={}", escape(address)));
     let (name, place, rtype) = (escape(&asked.name), escape(&asked.client), escape(&asked.rtype));
-    let path = format!("/api/v1/explain?name={name}&client={place}&type={rtype}{resolver}");
+    let at = asked.at.as_deref().map_or(String::new(), |version| format!("&at={}", escape(version)));
+    let down = match asked.down.join(",") {
+        none if none.is_empty() => none,
+        pools => format!("&down={}", escape(&pools)),
+    };
+    let path = format!("/api/v1/explain?name={name}&client={place}&type={rtype}{resolver}{at}{down}");
     let trace: Value = client.get(&path).await?.json()?;
     client.close().await;
     if asked.json {

@@ -216,6 +216,12 @@ struct Explain {
     /// The resolver's address, for clients whose resolver sends no subnet
     #[arg(long, value_name = "ADDR")]
     resolver: Option<String>,
+    /// Ask an earlier version of the configuration, by its number, with health as it is now
+    #[arg(long, value_name = "VERSION")]
+    at: Option<String>,
+    /// Assume that this pool is down; give it once for each, or with commas
+    #[arg(long, value_name = "POOL", value_delimiter = ',')]
+    down: Vec<String>,
     /// Write JSON, for machines
     #[arg(long)]
     json: bool,

@@ -2,11 +2,13 @@
 //! somebody knows. Decides; reads no clock and no disk, and draws no chance.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use totp_rs::{Builder, Secret, Token as Code, Totp};
@@ -27,6 +29,10 @@ pub const SALT_BYTES: usize = 16;
 pub const TOTP_BYTES: usize = 20;
 /// Seconds that a code of an authenticator app stands for (RFC 6238 section 5.2).
 const STEP_SECONDS: u64 = 30;
+/// Networks that an account is remembered to have signed in from: an office, a home, a phone, a few journeys.
+const MAX_NETWORKS: usize = 8;
+/// What one household, office or hotel has, whose address changes within it.
+const NETWORK_PREFIX: (u8, u8) = (24, 56);
 /// Codes that open once each, for the day on which the phone is lost.
 pub const RECOVERY_CODES: usize = 10;
 
@@ -73,6 +79,9 @@ pub struct Account {
     pub created: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sign_in: Option<Timestamp>,
+    /// Where its owner has signed in from, the latest first: strangers cannot lock these out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<IpNet>,
     #[serde(default)]
     pub disabled: bool,
     /// The password was made by somebody else; nothing but changing it is possible.
@@ -126,6 +135,7 @@ impl Account {
             second: None,
             created,
             last_sign_in: None,
+            networks: Vec::new(),
             disabled: false,
             must_change: false,
             // Who comes after a deleted account of the same name inherits none of its sessions.
@@ -145,6 +155,26 @@ impl Account {
             disabled: self.disabled,
             must_change: self.must_change,
         }
+    }
+
+    /// The network of `address`, where the owner has signed in from it before.
+    pub fn known_network(&self, address: IpAddr) -> Option<IpNet> {
+        network(address).filter(|network| self.networks.contains(network))
+    }
+
+    pub fn remember_network(&mut self, address: IpAddr) {
+        let Some(network) = network(address) else { return };
+        self.networks.retain(|known| *known != network);
+        self.networks.insert(0, network);
+        self.networks.truncate(MAX_NETWORKS);
+    }
+
+    /// Uses up a code of the second factor, where there is one.
+    pub fn take_code(&mut self, code: &str, now: Timestamp) -> Result<(), Refusal> {
+        let Some(second) = &self.second else { return Ok(()) };
+        let wrong = || FieldError::new("code", "this code is wrong, or was used already", "each opens once");
+        self.second = Some(second.take(code, now).ok_or_else(|| Refusal::Invalid(vec![wrong()]))?);
+        Ok(())
     }
 
     fn is_admin(&self) -> bool {
@@ -226,6 +256,15 @@ pub fn code(bytes: &[u8; 16]) -> String {
     out
 }
 
+/// What somebody who has signed in from `address` may come from again. A proxy on this machine stands for everybody.
+fn network(address: IpAddr) -> Option<IpNet> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V4(address) => Ipv4Net::new(address, NETWORK_PREFIX.0).ok().map(|network| network.trunc().into()),
+        IpAddr::V6(address) => Ipv6Net::new(address, NETWORK_PREFIX.1).ok().map(|network| network.trunc().into()),
+    }
+}
+
 /// The PHC string of a password: Argon2id with 19 MiB and two passes, the least that OWASP recommends, so that
 /// a small machine bears several sign-ins at once.
 pub fn hash_password(password: &str, salt: &[u8; SALT_BYTES]) -> String {
@@ -247,11 +286,12 @@ fn argon2() -> Argon2<'static> {
 /// What is wrong with a login name.
 pub fn check_id(id: &str) -> Result<(), FieldError> {
     let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._@-".contains(&byte);
+    let is_dots = id.bytes().all(|byte| byte == b'.');
     match id.len() {
-        1..=MAX_NAME if id.bytes().all(sound) => Ok(()),
+        1..=MAX_NAME if id.bytes().all(sound) && !is_dots => Ok(()),
         _ => {
             let problem = format!("{id:?} is no login name");
-            Err(FieldError::new("id", problem, "use 1 to 64 of a-z, 0-9, '.', '_', '@' and '-'"))
+            Err(FieldError::new("id", problem, "use 1 to 64 of a-z, 0-9, '.', '_', '@' and '-', not dots alone"))
         }
     }
 }
@@ -342,7 +382,8 @@ mod tests {
         for id in ["a", "first.last@example.com", "x_1-2"] {
             check_id(id).unwrap();
         }
-        for id in ["", "Alice", "a b", "a/b", &*"a".repeat(65), "ü"] {
+        // A browser takes the last two out of the address of the user's page.
+        for id in ["", "Alice", "a b", "a/b", &*"a".repeat(65), "ü", ".", ".."] {
             assert!(check_id(id).is_err(), "{id}");
         }
     }
@@ -370,6 +411,36 @@ mod tests {
         assert_eq!(after.recovery.len(), 1);
         assert!(after.take(&codes[1], at(59)).is_none());
         assert!(after.take(&codes[0], at(59)).is_some());
+    }
+
+    #[test]
+    fn the_networks_of_the_latest_sign_ins_are_known() {
+        let at = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut ann = account("ann", Role::Editor);
+        ann.remember_network(at("198.51.100.7"));
+        ann.remember_network(at("2001:db8:1:22ff::1"));
+        for (address, known) in [
+            ("198.51.100.250", Some("198.51.100.0/24")),
+            ("::ffff:198.51.100.1", Some("198.51.100.0/24")),
+            ("198.51.101.7", None),
+            ("2001:db8:1:2200::9", Some("2001:db8:1:2200::/56")),
+            ("2001:db8:1:2300::9", None),
+            ("127.0.0.1", None),
+        ] {
+            assert_eq!(
+                ann.known_network(at(address)).map(|network| network.to_string()).as_deref(),
+                known,
+                "{address}"
+            );
+        }
+        ann.remember_network(at("127.0.0.1"));
+        for journey in 0..7 {
+            ann.remember_network(at(&format!("203.0.{journey}.1")));
+            ann.remember_network(at("198.51.100.9"));
+        }
+        assert_eq!(ann.networks.len(), MAX_NETWORKS);
+        assert!(ann.known_network(at("198.51.100.7")).is_some(), "what is used stays");
+        assert!(ann.known_network(at("2001:db8:1:2200::9")).is_none(), "what is not goes");
     }
 
     #[test]

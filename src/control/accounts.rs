@@ -175,6 +175,28 @@ impl Control {
         .ok_or_else(|| unknown(id))
     }
 
+    /// As `edit_account`, for whoever has just proved to be the owner of `proved`. Refused where something has
+    /// ended the account's sessions since: what was proved then may not be true any more.
+    pub async fn edit_proved(
+        &self,
+        proved: &Account,
+        action: &'static str,
+        author: Author,
+        edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
+    ) -> Result<Arc<Account>, Refusal> {
+        let epoch = proved.epoch;
+        self.edit_account(&proved.id, action, author, move |account| {
+            match account.epoch == epoch && !account.disabled {
+                true => edit(account),
+                false => Err(Refusal::Conflict(format!(
+                    "The account {} was changed meanwhile, so nothing was done; sign in again and look.",
+                    account.id
+                ))),
+            }
+        })
+        .await
+    }
+
     /// Deletes an account with its draft.
     pub async fn delete_account(&self, id: &str, author: Author) -> Result<(), Refusal> {
         let missing = unknown(id);
@@ -264,26 +286,31 @@ async fn hashing<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// A sign-in, kept with the account. `code` is of the second factor where there is one; `None` is a wrong one.
-pub async fn signed_in(
-    control: &Control,
-    id: &str,
-    author: Author,
-    code: Option<&str>,
-) -> Result<Option<Arc<Account>>, Refusal> {
-    let code = code.map(str::to_owned);
+/// How a sign-in ended.
+pub enum Entry {
+    In(Arc<Account>),
+    WrongCode,
+    /// The account was changed, or is gone, since the password was proved.
+    Changed,
+}
+
+/// A sign-in, kept with the account. The password of `proved` was right; `code` is of the second factor where
+/// there is one.
+pub async fn signed_in(control: &Control, proved: &Account, author: Author, code: String) -> Result<Entry, Refusal> {
+    let address = author.address;
     // Judged where the account is changed, so that no code opens twice.
-    let entered = control.edit_account(id, "sign in", author, move |account| {
-        if let Some(second) = &account.second {
-            let taken = code.and_then(|code| second.take(&code, now()));
-            account.second = Some(taken.ok_or_else(|| Refusal::Invalid(Vec::new()))?);
+    let entered = control.edit_proved(proved, "sign in", author, move |account| {
+        account.take_code(&code, now())?;
+        if let Some(address) = address {
+            account.remember_network(address);
         }
         account.last_sign_in = Some(now());
         Ok(())
     });
     match entered.await {
-        Ok(account) => Ok(Some(account)),
-        Err(Refusal::Invalid(_)) => Ok(None),
+        Ok(account) => Ok(Entry::In(account)),
+        Err(Refusal::Invalid(_)) => Ok(Entry::WrongCode),
+        Err(Refusal::Conflict(_) | Refusal::NotFound(_)) => Ok(Entry::Changed),
         Err(refusal) => Err(refusal),
     }
 }
@@ -292,5 +319,56 @@ impl Control {
     /// Says in the audit log what nobody asked for, such as that an account was locked.
     pub async fn record(&self, draft: AuditDraft) -> Result<(), Refusal> {
         Ok(self.keeper.run(move |kept| kept.audit(draft)).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::control::running;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sign_in_that_was_proved_before_a_change_of_the_account_opens_nothing() {
+        let dir = TempDir::new().unwrap();
+        let control = running::start(&dir.path().join("store"));
+        let author = || Author { address: Some([198, 51, 100, 7].into()), ..Author::new("ann") };
+        let ann = Account::new("ann", "", Role::Editor, "the first".into(), now());
+        control.create_account(Account { id: "eve".into(), role: Role::Admin, ..ann.clone() }, author()).await.unwrap();
+        control.create_account(ann, author()).await.unwrap();
+        let second = || account::SecondFactor::new(&account::totp_secret([1; 20]), 0, &[]);
+        type Step = Box<dyn FnOnce(&mut Account) + Send>;
+        let steps: [Step; 6] = [
+            Box::new(|account| account.password = "the second".into()),
+            Box::new(|account| account.role = Role::Viewer),
+            Box::new(move |account| account.second = Some(second())),
+            Box::new(|account| account.second = None),
+            Box::new(|account| account.disabled = true),
+            Box::new(|account| account.disabled = false),
+        ];
+        for step in steps {
+            let proved = control.account("ann").unwrap();
+            let edit = move |account: &mut Account| {
+                step(account);
+                Ok(())
+            };
+            control.edit_account("ann", "change user", author(), edit).await.unwrap();
+            let entry = signed_in(&control, &proved, author(), String::new()).await.unwrap();
+            assert!(matches!(entry, Entry::Changed));
+            let late = |account: &mut Account| {
+                account.password = "a late one".into();
+                Ok(())
+            };
+            let refused = control.edit_proved(&proved, "change password", author(), late).await;
+            assert!(matches!(refused, Err(Refusal::Conflict(_))));
+        }
+        let proved = control.account("ann").unwrap();
+        assert_eq!((&*proved.password, proved.last_sign_in), ("the second", None));
+        let entry = signed_in(&control, &proved, author(), String::new()).await.unwrap();
+        assert!(matches!(entry, Entry::In(account) if account.networks == ["198.51.100.0/24".parse().unwrap()]));
+        control.delete_account("ann", author()).await.unwrap();
+        let entry = signed_in(&control, &proved, author(), String::new()).await.unwrap();
+        assert!(matches!(entry, Entry::Changed), "gone");
     }
 }

@@ -71,7 +71,14 @@ pub fn planned(snapshot: &Snapshot, pool: &Id<Pool>, answers: &BTreeMap<Id<Polic
     if touched.is_empty() {
         return None;
     }
-    let well = snapshot.with_health(&HealthTable::default());
+    let mut pools: BTreeSet<&Id<Pool>> = BTreeSet::new();
+    for rule in touched.iter().flat_map(|(_, policy)| &policy.rules) {
+        pools.extend(rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool));
+        if let LastResort::Pool(last) = &rule.last_resort {
+            pools.insert(last);
+        }
+    }
+    let well = snapshot.with_well(&pools);
     let mut effect = Effect::default();
     share_out(&mut effect, snapshot, &well, &touched, &clients(snapshot), answers);
     let own = effect.pools.iter().find(|(id, ..)| id == pool);
@@ -92,7 +99,7 @@ fn users<'m>(model: &'m Model, pools: &BTreeSet<&Id<Pool>>) -> Vec<(&'m Id<Polic
 
 /// One client of every country, with its share of the known addresses.
 fn clients(snapshot: &Snapshot) -> Vec<(IpAddr, f64)> {
-    let samples = snapshot.geo().samples(1);
+    let samples = snapshot.geo().one_of_each();
     samples.iter().filter_map(|sample| Some(((*sample.addresses.first()?).into(), sample.share))).collect()
 }
 

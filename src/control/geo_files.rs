@@ -16,6 +16,7 @@ use super::{Control, system_event};
 use crate::config::Config;
 use crate::geo::Base;
 use crate::health::EventKind;
+use crate::store::GEO_DIRECTORY;
 
 /// The database in the binary itself: geo works from the first start, on any machine.
 const BUNDLED: &[u8] = include_bytes!("../../geo-data/country.mmdb");
@@ -26,9 +27,6 @@ const MAX_FILE: u64 = 512 << 20;
 const QUIET: Duration = Duration::from_secs(2);
 /// Looked at this often even when the kernel reports nothing, as on network file systems.
 const POLL: Duration = Duration::from_secs(60);
-
-/// Where uploaded files are kept, in the data directory.
-const DIRECTORY: &str = "geo";
 
 /// Which files to use.
 #[derive(Debug, Clone)]
@@ -83,7 +81,7 @@ pub type Stamp = Option<(SystemTime, u64)>;
 impl GeoFiles {
     pub fn of(config: &Config) -> Self {
         let (location, asn) = (config.geo_location.clone(), config.geo_asn.clone());
-        GeoFiles { dir: config.data_dir.join(DIRECTORY), location, asn }
+        GeoFiles { dir: config.data_dir.join(GEO_DIRECTORY), location, asn }
     }
 
     /// Where the database of a kind comes from.

@@ -36,6 +36,14 @@ pub struct Report {
     pub moves: Moves,
 }
 
+/// Why no upload can be received.
+#[derive(Debug)]
+pub enum Unready {
+    /// Says how much is missing.
+    Full(String),
+    Fault(store::Fault),
+}
+
 /// A file that is being received; removed unless `examine` takes it.
 pub struct Incoming {
     path: PathBuf,
@@ -59,11 +67,11 @@ impl GeoFiles {
     }
 
     /// Opens a file to receive an upload of `expected` bytes in.
-    pub fn incoming(&self, database: Database, expected: u64) -> Result<(Incoming, File), Refusal> {
-        store::private_directory(&self.dir)?;
+    pub fn incoming(&self, database: Database, expected: u64) -> Result<(Incoming, File), Unready> {
+        store::private_directory(&self.dir).map_err(Unready::Fault)?;
         let needed = expected.min(MAX_UPLOAD) + DISK_RESERVE;
         if let Some(free) = store::free_bytes(&self.dir).filter(|free| *free < needed) {
-            return Err(Refusal::Fault(format!(
+            return Err(Unready::Full(format!(
                 "the disk has {} MiB left and {} are needed; make room on that of {}",
                 free >> 20,
                 needed >> 20,
@@ -71,7 +79,8 @@ impl GeoFiles {
             )));
         }
         let path = self.dir.join(format!("{}-{:016x}{UNFINISHED}", database.word(), rand::random::<u64>()));
-        let file = store::private_file(&path).map_err(|error| store::Fault::disk(&path, "write this file", error))?;
+        let file = store::private_file(&path)
+            .map_err(|error| Unready::Fault(store::Fault::disk(&path, "write this file", error)))?;
         Ok((Incoming { path }, file))
     }
 
@@ -119,33 +128,42 @@ impl GeoFiles {
         sha256: &str,
         author: Author,
     ) -> Result<(), Refusal> {
-        let _one = DECODING.lock().await;
-        let (files, wanted) = (self.clone(), sha256.to_owned());
-        let loaded = tokio::task::spawn_blocking(move || {
-            let waiting = files.waiting(database);
-            let base = files.load_with(database, Some(&waiting)).ok()?;
-            base.databases().iter().any(|info| info.sha256 == wanted).then_some(base)
-        });
-        let Some(base) = loaded.await.ok().flatten() else {
-            return Err(Refusal::NotFound(
-                "The uploaded file is no longer kept, or somebody uploaded another one; upload it again.".into(),
-            ));
-        };
-        let (from, to) = (self.waiting(database), self.uploaded(database));
-        self.swap(control, database, base, author, move || fs::rename(&from, &to)).await
+        let (files, control, wanted) = (self.clone(), control.clone(), sha256.to_owned());
+        to_its_end(async move {
+            let _one = DECODING.lock().await;
+            let looking = files.clone();
+            let loaded = tokio::task::spawn_blocking(move || {
+                let waiting = looking.waiting(database);
+                let base = looking.load_with(database, Some(&waiting)).ok()?;
+                base.databases().iter().any(|info| info.sha256 == wanted).then_some(base)
+            });
+            let Some(base) = loaded.await.ok().flatten() else {
+                return Err(Refusal::NotFound(
+                    "The uploaded file is no longer kept, or somebody uploaded another one; upload it again.".into(),
+                ));
+            };
+            let (from, to) = (files.waiting(database), files.uploaded(database));
+            files.swap(&control, database, base, author, move || fs::rename(&from, &to)).await
+        })
+        .await
     }
 
     /// Goes back to what is used without an upload.
     pub async fn take_back(&self, control: &Control, database: Database, author: Author) -> Result<(), Refusal> {
-        let _one = DECODING.lock().await;
-        let Source::Uploaded(path) = self.source(database) else {
-            return Err(Refusal::NotFound("No uploaded database is in use; somebody else may have gone back.".into()));
-        };
-        let files = self.clone();
-        let loaded = tokio::task::spawn_blocking(move || files.load_with(database, None));
-        let base =
-            loaded.await.map_err(|_| "the bundled database could not be decoded".to_owned()).and_then(|loaded| loaded);
-        self.swap(control, database, base.map_err(Refusal::Fault)?, author, move || fs::remove_file(&path)).await
+        let (files, control) = (self.clone(), control.clone());
+        to_its_end(async move {
+            let _one = DECODING.lock().await;
+            let Source::Uploaded(path) = files.source(database) else {
+                let detail = "No uploaded database is in use; somebody else may have gone back.";
+                return Err(Refusal::NotFound(detail.into()));
+            };
+            let looking = files.clone();
+            let loaded = tokio::task::spawn_blocking(move || looking.load_with(database, None));
+            let loaded = loaded.await.unwrap_or_else(|_| Err("the bundled database could not be decoded".into()));
+            let base = loaded.map_err(Refusal::Fault)?;
+            files.swap(&control, database, base, author, move || fs::remove_file(&path)).await
+        })
+        .await
     }
 
     /// Written down, then on the disk, then in use.
@@ -172,6 +190,13 @@ impl GeoFiles {
     fn waiting(&self, database: Database) -> PathBuf {
         self.dir.join(format!("{}-examined{UNFINISHED}", database.word()))
     }
+}
+
+/// On a task of its own: somebody who no longer waits for the answer must not leave a database that is written
+/// down and not in use.
+async fn to_its_end(work: impl Future<Output = Result<(), Refusal>> + Send + 'static) -> Result<(), Refusal> {
+    let lost = |_| Refusal::Fault("the geo database could not be changed; see the log".into());
+    tokio::spawn(work).await.map_err(lost)?
 }
 
 /// For the audit log.
@@ -205,5 +230,32 @@ fn sound(database: Database, info: &DatabaseInfo, landmarks: &Landmarks) -> Resu
             landmarks.with_asn, landmarks.all
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::control::running;
+    use crate::health::EventKind;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_database_is_put_in_use_though_nobody_waits_for_the_answer() {
+        let dir = TempDir::new().unwrap();
+        let control = running::start(&dir.path().join("store"));
+        let files = GeoFiles::of(&Config { data_dir: dir.path().into(), ..Config::default() });
+        store::private_directory(&files.dir).unwrap();
+        fs::write(files.waiting(Database::Location), include_bytes!("../../geo-data/country.mmdb")).unwrap();
+        let sha256 = files.load().unwrap().databases()[0].sha256.clone();
+        let mut events = control.shared().live.subscribe();
+        let put = files.put(&control, Database::Location, &sha256, Author::new("ann"));
+        // The browser hangs up as soon as the work has begun.
+        tokio::select! { biased; _ = put => unreachable!("it takes longer"), () = std::future::ready(()) => {} }
+        while !events.recv().await.is_ok_and(|event| event.kind == EventKind::GeoDatabase) {}
+        assert_eq!(files.source(Database::Location), Source::Uploaded(files.uploaded(Database::Location)));
+        assert_eq!(control.snapshot().geo().databases()[0].sha256, sha256);
     }
 }

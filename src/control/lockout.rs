@@ -1,11 +1,15 @@
 //! How often somebody may try to sign in: a delay that doubles for each account, and a rate for each address.
-//! Decides with the time it is given.
+//! A network from which the owner has signed in before has a delay of its own, so that strangers, who may guess
+//! for ever, do not lock the owner out. Decides with the time it is given.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
+
+use super::account::Account;
 
 /// Wrong tries at one account before it waits.
 const FREE_TRIES: u32 = 5;
@@ -22,10 +26,39 @@ const ADDRESS_REFILL: SignedDuration = SignedDuration::from_secs(30);
 /// Names, and addresses, that are remembered; the one not heard of for longest goes.
 const MAX_REMEMBERED: usize = 10_000;
 
+/// What is tried, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The account or another secret that is guessed; `None` where its length alone protects it.
+    guessed: Option<Guessed>,
+    address: Option<IpAddr>,
+}
+
+/// A secret, with the network of its owner where the attempt came from one.
+type Guessed = (String, Option<IpNet>);
+
+impl Attempt {
+    /// To sign in as `account`.
+    pub fn of(account: &Account, address: Option<IpAddr>) -> Attempt {
+        let network = address.and_then(|address| account.known_network(address));
+        Attempt { guessed: Some((account.id.clone(), network)), address }
+    }
+
+    /// At what is called `name`, whether or not there is such a thing.
+    pub fn at(name: impl Into<String>, address: Option<IpAddr>) -> Attempt {
+        Attempt { guessed: Some((name.into(), None)), address }
+    }
+
+    /// At a secret that nobody guesses: only the address is counted, and nobody can shut the owner out.
+    pub fn at_long_secret(address: IpAddr) -> Attempt {
+        Attempt { guessed: None, address: Some(address) }
+    }
+}
+
 /// Who has tried how often. Names that nobody has are counted alike, so that they cannot be told apart.
 #[derive(Debug, Default)]
 pub struct Gate {
-    accounts: HashMap<String, Tally>,
+    guessed: HashMap<Guessed, Tally>,
     addresses: HashMap<IpAddr, Tally>,
 }
 
@@ -38,15 +71,17 @@ struct Tally {
 impl Gate {
     /// Counts a try as wrong before it is known to be, so that many at once gain nothing. Refused with the
     /// moment from which one may try again.
-    pub fn begin(&mut self, account: &str, address: Option<IpAddr>, now: Timestamp) -> Result<(), Timestamp> {
-        let network = address.and_then(network);
-        let waits = [self.account_waits(account, now), network.and_then(|network| self.address_waits(network, now))];
+    pub fn begin(&mut self, attempt: &Attempt, now: Timestamp) -> Result<(), Timestamp> {
+        let network = attempt.address.and_then(network);
+        let waits = [self.locked_until(attempt, now), network.and_then(|network| self.address_waits(network, now))];
         if let Some(until) = waits.into_iter().flatten().max() {
             return Err(until);
         }
-        let tries = self.accounts.get(account).filter(|tally| now.duration_since(tally.last) < FORGET);
-        let tries = tries.map_or(0, |tally| tally.tries);
-        remember(&mut self.accounts, account.to_owned(), Tally { tries: tries.saturating_add(1), last: now });
+        if let Some(guessed) = &attempt.guessed {
+            let tries = self.guessed.get(guessed).filter(|tally| now.duration_since(tally.last) < FORGET);
+            let tries = tries.map_or(0, |tally| tally.tries);
+            remember(&mut self.guessed, guessed.clone(), Tally { tries: tries.saturating_add(1), last: now });
+        }
         if let Some(network) = network {
             let tries = self.address_tries(network, now) + 1;
             remember(&mut self.addresses, network, Tally { tries, last: now });
@@ -55,16 +90,18 @@ impl Gate {
     }
 
     /// The try was right after all.
-    pub fn succeed(&mut self, account: &str, address: Option<IpAddr>) {
-        self.accounts.remove(account);
-        if let Some(tally) = address.and_then(network).and_then(|network| self.addresses.get_mut(&network)) {
+    pub fn succeed(&mut self, attempt: &Attempt) {
+        if let Some(guessed) = &attempt.guessed {
+            self.guessed.remove(guessed);
+        }
+        if let Some(tally) = attempt.address.and_then(network).and_then(|network| self.addresses.get_mut(&network)) {
             tally.tries = tally.tries.saturating_sub(1);
         }
     }
 
-    /// Until when nobody gets into this account.
-    pub fn account_waits(&self, account: &str, now: Timestamp) -> Option<Timestamp> {
-        let tally = self.accounts.get(account)?;
+    /// Until when nobody gets in who comes from where this attempt came from.
+    pub fn locked_until(&self, attempt: &Attempt, now: Timestamp) -> Option<Timestamp> {
+        let tally = self.guessed.get(attempt.guessed.as_ref()?)?;
         let doubled = tally.tries.checked_sub(FREE_TRIES)?.min(16);
         let wait = FIRST_WAIT.checked_mul(1 << doubled).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         Some(tally.last + wait).filter(|until| now < *until)
@@ -104,65 +141,109 @@ fn remember<K: Hash + Eq + Clone>(table: &mut HashMap<K, Tally>, key: K, tally: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::token::Role;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    fn from(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
     }
 
     #[test]
     fn an_account_waits_twice_as_long_with_each_wrong_try() {
         let mut gate = Gate::default();
         for second in 0..5 {
-            gate.begin("ann", None, at(second)).unwrap();
+            gate.begin(&Attempt::at("ann", None), at(second)).unwrap();
         }
-        assert_eq!(gate.begin("ann", None, at(5)), Err(at(34)));
-        assert_eq!(gate.begin("ann", None, at(33)), Err(at(34)));
-        gate.begin("bob", None, at(5)).unwrap();
+        assert_eq!(gate.begin(&Attempt::at("ann", None), at(5)), Err(at(34)));
+        assert_eq!(gate.begin(&Attempt::at("ann", None), at(33)), Err(at(34)));
+        gate.begin(&Attempt::at("bob", None), at(5)).unwrap();
         let mut now = 34;
         for wait in [60, 120, 240, 480, 900, 900] {
-            gate.begin("ann", None, at(now)).unwrap();
-            assert_eq!(gate.begin("ann", None, at(now)), Err(at(now + wait)));
+            gate.begin(&Attempt::at("ann", None), at(now)).unwrap();
+            assert_eq!(gate.begin(&Attempt::at("ann", None), at(now)), Err(at(now + wait)));
             now += wait;
         }
-        gate.begin("ann", None, at(now)).unwrap();
-        gate.succeed("ann", None);
-        gate.begin("ann", None, at(now)).unwrap();
+        gate.begin(&Attempt::at("ann", None), at(now)).unwrap();
+        gate.succeed(&Attempt::at("ann", None));
+        gate.begin(&Attempt::at("ann", None), at(now)).unwrap();
+    }
+
+    #[test]
+    fn strangers_lock_strangers_out_and_not_the_owner() {
+        let mut ann = Account::new("ann", "", Role::Editor, String::new(), at(0));
+        ann.remember_network("198.51.100.7".parse().unwrap());
+        let (owner, stranger) = (Attempt::of(&ann, from("198.51.100.9")), Attempt::of(&ann, from("203.0.113.1")));
+        let mut gate = Gate::default();
+        // One wrong try whenever it is possible, for a day.
+        let mut now = at(0);
+        while now < at(86_400) {
+            match gate.begin(&stranger, now) {
+                Ok(()) => now += SignedDuration::from_secs(1),
+                Err(until) => now = until,
+            }
+            assert_eq!(gate.locked_until(&owner, now), None);
+        }
+        assert!(gate.locked_until(&stranger, now).is_none() && gate.begin(&stranger, now).is_ok());
+        gate.begin(&owner, now).unwrap();
+        gate.succeed(&owner);
+        assert!(gate.begin(&stranger, now).is_err(), "the owner's sign-in gives strangers no more tries");
+        for _ in 0..5 {
+            gate.begin(&owner, now).unwrap();
+        }
+        assert!(gate.begin(&owner, now).is_err(), "who guesses next door is limited too");
+    }
+
+    #[test]
+    fn at_a_long_secret_only_the_address_is_limited() {
+        let mut gate = Gate::default();
+        let attempt = |text: &str| Attempt::at_long_secret(text.parse().unwrap());
+        for _ in 0..20 {
+            gate.begin(&attempt("192.0.2.1"), at(0)).unwrap();
+        }
+        assert!(gate.begin(&attempt("192.0.2.1"), at(0)).is_err());
+        gate.begin(&attempt("192.0.2.2"), at(0)).unwrap();
     }
 
     #[test]
     fn wrong_tries_are_forgotten_after_half_a_day() {
         let mut gate = Gate::default();
         for _ in 0..5 {
-            gate.begin("ann", None, at(0)).unwrap();
+            gate.begin(&Attempt::at("ann", None), at(0)).unwrap();
         }
         let later = 12 * 3600;
         for _ in 0..5 {
-            gate.begin("ann", None, at(later)).unwrap();
+            gate.begin(&Attempt::at("ann", None), at(later)).unwrap();
         }
-        assert!(gate.begin("ann", None, at(later)).is_err());
+        assert!(gate.begin(&Attempt::at("ann", None), at(later)).is_err());
     }
 
     #[test]
     fn an_address_has_twenty_tries_and_wins_one_back_every_half_minute() {
         let mut gate = Gate::default();
-        let from = |text: &str| Some(text.parse::<IpAddr>().unwrap());
         for name in 0..20 {
-            gate.begin(&name.to_string(), from("2001:db8::1"), at(0)).unwrap();
+            gate.begin(&Attempt::at(name.to_string(), from("2001:db8::1")), at(0)).unwrap();
         }
-        assert_eq!(gate.begin("x", from("2001:db8::ffff:1"), at(0)), Err(at(30)), "the same network of 64 bits");
-        gate.begin("x", from("2001:db8:0:1::1"), at(0)).unwrap();
-        gate.begin("x", from("192.0.2.1"), at(0)).unwrap();
-        gate.begin("y", from("2001:db8::1"), at(30)).unwrap();
-        assert!(gate.begin("z", from("2001:db8::1"), at(30)).is_err());
-        gate.succeed("y", from("2001:db8::1"));
-        gate.begin("z", from("2001:db8::1"), at(30)).unwrap();
+        assert_eq!(
+            gate.begin(&Attempt::at("x", from("2001:db8::ffff:1")), at(0)),
+            Err(at(30)),
+            "the same network of 64 bits"
+        );
+        gate.begin(&Attempt::at("x", from("2001:db8:0:1::1")), at(0)).unwrap();
+        gate.begin(&Attempt::at("x", from("192.0.2.1")), at(0)).unwrap();
+        gate.begin(&Attempt::at("y", from("2001:db8::1")), at(30)).unwrap();
+        assert!(gate.begin(&Attempt::at("z", from("2001:db8::1")), at(30)).is_err());
+        gate.succeed(&Attempt::at("y", from("2001:db8::1")));
+        gate.begin(&Attempt::at("z", from("2001:db8::1")), at(30)).unwrap();
     }
 
     #[test]
     fn this_machine_has_no_rate_of_its_own() {
         let mut gate = Gate::default();
         for name in 0..100 {
-            gate.begin(&name.to_string(), Some("::ffff:127.0.0.1".parse().unwrap()), at(0)).unwrap();
+            gate.begin(&Attempt::at(name.to_string(), from("::ffff:127.0.0.1")), at(0)).unwrap();
         }
     }
 
@@ -170,9 +251,9 @@ mod tests {
     fn the_tables_do_not_grow_for_ever() {
         let mut gate = Gate::default();
         for name in 0..MAX_REMEMBERED + 10 {
-            gate.begin(&name.to_string(), None, at(name as i64)).unwrap();
+            gate.begin(&Attempt::at(name.to_string(), None), at(name as i64)).unwrap();
         }
-        assert_eq!(gate.accounts.len(), MAX_REMEMBERED);
-        assert!(!gate.accounts.contains_key("0"));
+        assert_eq!(gate.guessed.len(), MAX_REMEMBERED);
+        assert!(!gate.guessed.contains_key(&("0".to_owned(), None)));
     }
 }

@@ -20,6 +20,8 @@ pub mod preview;
 pub mod recent;
 pub mod rehearsal;
 mod retired;
+#[cfg(test)]
+mod running;
 pub mod series;
 pub mod simulate;
 pub mod token;

@@ -11,8 +11,10 @@ use super::{Control, Refusal};
 use crate::health::Event;
 use crate::store::{EventFilter, Fault, MAX_PAGE, Store};
 
-/// Events that are kept here, and the most that one page is made from: about 15 MB.
+/// Events that are kept here, and the most that one page is made from: about 10 MB without their names.
 pub const MAX_EVENTS: usize = 20_000;
+/// Names in those events, which are most of them where pools serve many: about 30 MB.
+const MAX_NAMES: usize = 500_000;
 /// Pages of the store that are read for what followed a period.
 const PAGES_AFTER: usize = 5;
 
@@ -24,7 +26,28 @@ pub struct Recent(Mutex<Filled>);
 #[derive(Debug, Default)]
 struct Filled {
     events: VecDeque<Arc<Event>>,
+    names: usize,
     state: State,
+}
+
+impl Filled {
+    fn is_full(&self) -> bool {
+        self.events.len() >= MAX_EVENTS || self.names >= MAX_NAMES
+    }
+
+    /// Forgets the oldest where there is too much.
+    fn trim(&mut self) {
+        while self.events.len() > MAX_EVENTS || self.names > MAX_NAMES {
+            let Some(oldest) = self.events.pop_front() else { return };
+            self.names -= weight(&oldest);
+            self.state = State::Ready { has_all: false };
+        }
+    }
+}
+
+/// The names that an event brings with it.
+fn weight(event: &Event) -> usize {
+    event.names.len() + event.unserved.len()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,12 +78,11 @@ impl Recent {
         if filled.state == State::Empty {
             return;
         }
-        filled.events.extend(events.into_iter().map(Arc::new));
-        let over = filled.events.len().saturating_sub(MAX_EVENTS);
-        if over > 0 {
-            filled.events.drain(..over);
-            filled.state = State::Ready { has_all: false };
+        for event in events {
+            filled.names += weight(&event);
+            filled.events.push_back(Arc::new(event));
         }
+        filled.trim();
     }
 
     /// When the newest event happened.
@@ -83,19 +105,21 @@ impl Recent {
         let mut filled = self.0.lock();
         let is_last = page.len() < MAX_PAGE;
         for event in page {
+            filled.names += weight(&event);
             filled.events.push_front(Arc::new(event));
         }
-        let is_full = filled.events.len() >= MAX_EVENTS;
-        filled.state = if is_last || is_full { State::Ready { has_all: is_last } } else { State::Filling };
-        Ok(is_last || is_full)
+        let is_done = is_last || filled.is_full();
+        filled.state = if is_done { State::Ready { has_all: is_last } } else { State::Filling };
+        filled.trim();
+        Ok(is_done)
     }
 
-    /// `None` where a period that is over began before what is known here.
+    /// `None` where more of the period could be read than is known here.
     fn period(&self, from: Timestamp, to: Option<Timestamp>) -> Option<Period> {
         let filled = self.0.lock();
         let oldest = filled.events.front().map_or(Timestamp::MAX, |event| event.at);
         let cut = filled.state != State::Ready { has_all: true } && oldest > from;
-        if cut && to.is_some() {
+        if cut && (to.is_some() || filled.events.len() < MAX_EVENTS) {
             return None;
         }
         let to = to.unwrap_or(Timestamp::MAX);
@@ -127,15 +151,15 @@ impl Control {
     /// What happened from `from` until before `to`, or until now.
     pub async fn period(&self, from: Timestamp, to: Option<Timestamp>) -> Result<Period, Refusal> {
         self.fill_recent().await?;
-        match (self.shared.recent.period(from, to), to) {
-            (Some(period), _) => Ok(period),
-            (None, to) => self.stored_period(from, to.unwrap_or(Timestamp::MAX)).await,
+        match self.shared.recent.period(from, to) {
+            Some(period) => Ok(period),
+            None => self.stored_period(from, to).await,
         }
     }
 
-    /// Of a time that is long over.
-    async fn stored_period(&self, from: Timestamp, to: Timestamp) -> Result<Period, Refusal> {
-        let filter = EventFilter { from: Some(from), to: Some(to), ..EventFilter::default() };
+    /// Of a time that is long over, or of one in which much happened.
+    async fn stored_period(&self, from: Timestamp, to: Option<Timestamp>) -> Result<Period, Refusal> {
+        let filter = EventFilter { from: Some(from), to, ..EventFilter::default() };
         let mut period = Period::default();
         let mut before = None;
         while period.events.len() < MAX_EVENTS {
@@ -150,11 +174,14 @@ impl Control {
         period.cut = period.events.len() >= MAX_EVENTS;
         period.events.truncate(MAX_EVENTS);
         period.events.reverse();
+        if to.is_none() {
+            return Ok(period);
+        }
         // Sequences have no gaps, so that what followed lies in as many as there are in a page.
         let earlier = EventFilter { from: None, ..filter };
         let last = self.events(earlier, None, 1).await?.pop();
         let mut at = last.map_or(0, |event| event.sequence);
-        let later = EventFilter { from: Some(to), ..EventFilter::default() };
+        let later = EventFilter { from: to, ..EventFilter::default() };
         for _ in 0..PAGES_AFTER {
             let page = self.events(later.clone(), Some(at + MAX_PAGE as u64 + 1), MAX_PAGE).await?;
             if page.is_empty() {
@@ -185,8 +212,12 @@ mod tests {
         seconds.map(event).collect()
     }
 
+    /// As many as are kept.
+    const MOST: i64 = MAX_EVENTS as i64;
+
     fn filled(seconds: std::ops::Range<i64>, state: State) -> Recent {
-        Recent(Mutex::new(Filled { events: events(seconds).into_iter().map(Arc::new).collect(), state }))
+        let events: VecDeque<Arc<Event>> = events(seconds).into_iter().map(Arc::new).collect();
+        Recent(Mutex::new(Filled { names: events.iter().map(|event| weight(event)).sum(), events, state }))
     }
 
     /// First and last of the period and of what followed, and whether it is cut.
@@ -205,7 +236,7 @@ mod tests {
             (all, 0, None, Some((vec![100, 199], vec![], false))),
             (all, 150, None, Some((vec![150, 199], vec![], false))),
             (all, 0, Some(120), Some((vec![100, 119], vec![120, 199], false))),
-            (part, 0, None, Some((vec![100, 199], vec![], true))),
+            (part, 0, None, None),
             (part, 0, Some(120), None),
             (part, 110, Some(120), Some((vec![110, 119], vec![120, 199], false))),
             (all, 300, None, Some((vec![], vec![], false))),
@@ -220,10 +251,19 @@ mod tests {
         let recent = Recent::default();
         recent.push(events(0..10));
         assert_eq!(recent.newest(), None, "the store has them");
-        let most = MAX_EVENTS as i64;
-        let recent = filled(0..most, State::Ready { has_all: true });
-        recent.push(events(most..most + 5));
+        let recent = filled(0..MOST, State::Ready { has_all: true });
+        recent.push(events(MOST..MOST + 5));
         let period = recent.period(at(0), None).unwrap();
-        assert_eq!((period.events.len(), period.cut, recent.newest()), (MAX_EVENTS, true, Some(at(most + 4))));
+        assert_eq!((period.events.len(), period.cut, recent.newest()), (MAX_EVENTS, true, Some(at(MOST + 4))));
+    }
+
+    #[test]
+    fn events_of_many_names_are_fewer() {
+        let recent = filled(0..10, State::Ready { has_all: true });
+        let names = vec!["www.example.com.".to_owned(); MAX_NAMES / 4];
+        recent.push(events(10..16).into_iter().map(|event| Event { names: names.clone(), ..event }).collect());
+        let period = recent.period(at(12), None).unwrap();
+        assert_eq!(told(&period), (vec![12, 15], vec![], false));
+        assert_eq!(recent.period(at(0), None).map(|period| told(&period)), None, "the store knows more");
     }
 }

@@ -9,6 +9,7 @@ use super::cities::{City, cities};
 use super::inside;
 use super::mmdb::{self, Contents, NO_RECORD};
 use super::ranges::{Ranges, intersect};
+use super::sample::Sample;
 use super::who::Clients;
 use crate::model::{Continent, Country, Model, Place, Subdivision};
 
@@ -45,6 +46,7 @@ pub struct Base {
     places: Vec<Place>,
     census: OnceLock<Census>,
     cities: OnceLock<Vec<Clients>>,
+    pub(super) one_of_each: OnceLock<Vec<Sample>>,
 }
 
 impl Default for Base {
@@ -56,6 +58,7 @@ impl Default for Base {
             places: vec![Place::default()],
             census: OnceLock::new(),
             cities: OnceLock::new(),
+            one_of_each: OnceLock::new(),
         }
     }
 }
@@ -75,7 +78,7 @@ impl Base {
             };
             let (v4, v6) = (class(&location.v4), class(&location.v6));
             let (places, databases) = (classes.places, vec![location.info]);
-            return Ok(Base { v4, v6, places, databases, census: OnceLock::new(), cities: OnceLock::new() });
+            return Ok(Base { v4, v6, places, databases, ..Base::default() });
         };
         refuse_unusable(&asn, asn.info.asn_percent, "AS number")?;
         let mut classes = Classes::new(&location, Some(&asn));
@@ -85,7 +88,7 @@ impl Base {
         };
         let (v4, v6) = (class(&location.v4, &asn.v4), class(&location.v6, &asn.v6));
         let (places, databases) = (classes.places, vec![location.info, asn.info]);
-        Ok(Base { v4, v6, places, databases, census: OnceLock::new(), cities: OnceLock::new() })
+        Ok(Base { v4, v6, places, databases, ..Base::default() })
     }
 
     /// Without any database: every client is unknown.

@@ -26,6 +26,11 @@ struct Sum {
 }
 
 impl Base {
+    /// One address of each country in the database; looked for once.
+    pub fn one_of_each(&self) -> &[Sample] {
+        self.one_of_each.get_or_init(|| self.samples(1))
+    }
+
     /// One sample for each country in the database, with at most `most` addresses each.
     pub fn samples(&self, most: usize) -> Vec<Sample> {
         let mut countries: BTreeMap<Option<Country>, Sum> = BTreeMap::new();

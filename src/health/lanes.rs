@@ -38,7 +38,7 @@ struct PoolThen {
 
 type Addresses = BTreeMap<String, bool>;
 
-/// Every pool's spans from `from` to `to`, without gaps. `events` are those of the period, the oldest first, and
+/// The spans of every pool that is wanted, from `from` to `to`, without gaps. `events` are those of the period, the oldest first, and
 /// `after` those that followed it. Where there is none about a thing in the period, it was all the time as the next
 /// one found it; without any at all, as it is now.
 pub fn lanes(
@@ -46,13 +46,14 @@ pub fn lanes(
     after: &[Arc<Event>],
     model: &Model,
     health: &HealthTable,
-    from: Timestamp,
-    to: Timestamp,
+    (from, to): (Timestamp, Timestamp),
+    wanted: impl Fn(&Id<Pool>) -> bool,
 ) -> BTreeMap<Id<Pool>, Vec<Span>> {
     let (of_subject, later) = (by_subject(events), by_subject(after));
     model
         .pools
         .iter()
+        .filter(|(id, _)| wanted(id))
         .map(|(id, pool)| {
             let own = about(&of_subject, "pools", id.as_str());
             let next = own.first().or(about(&later, "pools", id.as_str()).first()).copied();
@@ -204,7 +205,7 @@ mod tests {
             event(Endpoint, 40, "endpoints/b ipv4", "down", "up"),
             event(Switch, 50, "pools/us", "drain", "ok"),
         ];
-        let lanes = lanes(&events.map(Arc::new), &[], &model(), &HealthTable::default(), at(0), at(60));
+        let lanes = lanes(&events.map(Arc::new), &[], &model(), &HealthTable::default(), (at(0), at(60)), |_| true);
         let told = |id: &str| -> Vec<(Lane, i64)> {
             let minutes = |span: &Span| span.to.duration_since(span.from).as_mins();
             lanes[&id.parse().unwrap()].iter().map(|span| (span.lane, minutes(span))).collect()
@@ -232,7 +233,7 @@ mod tests {
             let up = super::super::PoolHealth { since_ms: 2_000_000_000_000, ..Default::default() };
             health.pools.insert("eu".parse().unwrap(), std::sync::Arc::new(up));
             let after: Vec<Arc<Event>> = after.into_iter().map(Arc::new).collect();
-            let lanes = lanes(&[], &after, &model(), &health, at(0), at(60));
+            let lanes = lanes(&[], &after, &model(), &health, (at(0), at(60)), |_| true);
             let span = Span { lane: eu, from: at(0), to: at(60) };
             assert_eq!(lanes[&"eu".parse().unwrap()], [span], "{after:?}");
         }
@@ -243,7 +244,7 @@ mod tests {
         let mut health = HealthTable::default();
         let down = super::super::PoolHealth { state: PoolState::Down, ..Default::default() };
         health.pools.insert("eu".parse().unwrap(), std::sync::Arc::new(down));
-        let lanes = lanes(&[], &[], &model(), &health, at(0), at(60));
+        let lanes = lanes(&[], &[], &model(), &health, (at(0), at(60)), |_| true);
         let eu = Span { lane: Lane::Down, from: at(0), to: at(60) };
         assert_eq!(lanes[&"eu".parse().unwrap()], [eu]);
     }

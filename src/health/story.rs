@@ -2,7 +2,7 @@
 //! of pools through time. Pure; reads events and what is known now.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -120,7 +120,8 @@ pub struct Story {
     pub actor: String,
     /// What the first change led to, such as `down` or `drain`.
     pub to: String,
-    pub names: Vec<String>,
+    /// The events that tell which names it touches; most tell the same as the one before.
+    named: Vec<Arc<Event>>,
     pub instead: Vec<String>,
     pub unserved: Vec<String>,
     pub share: Option<f64>,
@@ -149,7 +150,7 @@ impl Story {
             reason: Reason::of(&event.cause, is_automatic),
             actor: event.actor.clone(),
             to: event.to.clone(),
-            names: Vec::new(),
+            named: Vec::new(),
             instead: Vec::new(),
             unserved: Vec::new(),
             share: None,
@@ -162,12 +163,11 @@ impl Story {
     }
 
     fn add(&mut self, event: &Arc<Event>) {
-        for (mine, more) in [
-            (&mut self.names, &event.names),
-            (&mut self.instead, &event.instead),
-            (&mut self.unserved, &event.unserved),
-        ] {
-            // What follows mostly touches the same.
+        if !event.names.is_empty() && self.named.last().is_none_or(|last| last.names != event.names) {
+            self.named.push(event.clone());
+        }
+        for (mine, more) in [(&mut self.instead, &event.instead), (&mut self.unserved, &event.unserved)] {
+            // What follows mostly says the same.
             if *mine == *more {
                 continue;
             }
@@ -191,6 +191,13 @@ impl Story {
         self.ttl = event.ttl;
         let ttl = event.ttl.map(|ttl| jiff::SignedDuration::from_secs(i64::from(ttl)));
         self.caches_end = ttl.and_then(|ttl| event.at.checked_add(ttl).ok());
+    }
+
+    /// The names whose answers it touched, each once.
+    pub fn names(&self) -> Vec<&str> {
+        let mut seen = HashSet::new();
+        let all = self.named.iter().flat_map(|event| &event.names).map(String::as_str);
+        all.filter(|name| seen.insert(*name)).collect()
     }
 
     /// Whole seconds, up to `now` while it is open; `None` where the end is not known.

@@ -12,6 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The longest identifier, in bytes: a DNS label, so that an id can be a pinned name.
 pub const MAX_ID: usize = 63;
 
+/// Words that stand in addresses where ids stand, such as `/pools/new`: what was called so would have no page.
+/// One list for all kinds, so that nobody has to know where which is free; `web` tests it against its routes.
+const PAGES: [&str; 3] = ["import", "new", "switch"];
+
 /// The slug `[a-z0-9-]{1,63}` of one entity of type `T`; an `Id<Pool>` cannot name an endpoint.
 pub struct Id<T> {
     slug: Arc<str>,
@@ -32,8 +36,16 @@ impl<T> FromStr for Id<T> {
         if text.is_empty() || text.len() > MAX_ID || !text.bytes().all(allowed) {
             return Err(format!("{text:?} is not an id; use 1 to {MAX_ID} of a-z, 0-9 and '-'"));
         }
+        if PAGES.contains(&text) {
+            return Err(format!("{text:?} is the address of a page; use another id, such as {text}-1"));
+        }
         Ok(Id { slug: text.into(), kind: PhantomData })
     }
+}
+
+/// The id for a slug that was made of somebody's words.
+pub fn beside_pages(slug: String) -> String {
+    if PAGES.contains(&slug.as_str()) { format!("{slug}-1") } else { slug }
 }
 
 impl<T> Clone for Id<T> {
@@ -81,5 +93,22 @@ impl<'de, T> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_never_the_address_of_a_page() {
+        for text in ["eu-west", "new-1", "news", "0"] {
+            text.parse::<Id<()>>().unwrap();
+        }
+        for text in ["", "EU", "a.b", "..", "new", "switch", "import", &*"a".repeat(64)] {
+            assert!(text.parse::<Id<()>>().is_err(), "{text}");
+        }
+        assert_eq!(beside_pages("new".into()).parse::<Id<()>>().unwrap().as_str(), "new-1");
+        assert_eq!(beside_pages("news".into()), "news");
     }
 }

@@ -30,7 +30,7 @@ pub use check::{Change, Checked, Edit, Kind};
 pub use diff::{Line, Sign, is_part_of_a_zone, lines, sentences};
 pub use field::{FieldError, distance};
 pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
-pub use id::{Id, MAX_ID};
+pub use id::{Id, MAX_ID, beside_pages};
 pub use json::read_json;
 pub use kept_test::{Asker, MAX_TESTS, Test, Via};
 pub use monitor::{Check, DnsCheck, Header, HttpCheck, IcmpCheck, Method, Monitor, StatusRange, TcpCheck};

@@ -1,12 +1,16 @@
 //! Everything in one file, and the way back onto an empty machine.
 //!
-//! One JSON value a line: a header, the values by tree and key, and a seal with the hash of what precedes it.
+//! One JSON value a line: a header, the values by tree and key, the uploaded geo databases in pieces, and a seal
+//! with the hash of what precedes it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -22,6 +26,13 @@ const MAX_LINE_BYTES: u64 = 1 << 30;
 /// Values that are restored in one transaction; the directory is not used before all are in.
 const BATCH_BYTES: u64 = 8 << 20;
 const PROGRESS_EVERY: u64 = 1000;
+/// Of a geo database, on one line; a whole number of groups of three, so that only the last is padded.
+const PIECE_BYTES: u64 = 48 << 10;
+
+/// Where uploaded geo databases lie in the data directory; the only files in it that nothing else can make again.
+pub const GEO_DIRECTORY: &str = "geo";
+/// What their names end with; others there are unfinished uploads.
+const GEO_SUFFIX: &str = ".mmdb";
 
 /// Whether a backup carries password hashes, tokens and keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,10 +47,33 @@ struct Header {
     northing_backup: u8,
     revision: u64,
     secrets: Secrets,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    geo: Vec<GeoFile>,
+}
+
+/// An uploaded geo database in a backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GeoFile {
+    pub name: String,
+    pub bytes: u64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+#[serde(untagged)]
+enum Line {
+    Stored(Stored),
+    Piece(Piece),
+}
+
+/// The next bytes of a geo database.
+#[derive(Serialize, Deserialize)]
+struct Piece {
+    geo: String,
+    base64: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
     tree: Tree,
     /// Decimal for numbered trees.
     key: String,
@@ -56,17 +90,19 @@ impl Store {
     /// Writes everything to `file`, readable by its owner only; `progress` hears how many values are done.
     pub fn backup(&self, file: &Path, secrets: Secrets, progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
         let engine = self.engine()?;
+        let geo = geo_files(&self.dir).map_err(|error| Fault::disk(&self.dir.join(GEO_DIRECTORY), "read", error))?;
         let mut trouble = None;
         let written = files::replace(file, |out| {
             let mut out = Hashed { out, hasher: Sha256::new() };
             let mut values = 0;
-            out.line(&Header { northing_backup: FORMAT, revision: self.head.revision, secrets })?;
+            let listed = geo.iter().map(|(listed, _)| listed.clone()).collect();
+            out.line(&Header { northing_backup: FORMAT, revision: self.head.revision, secrets, geo: listed })?;
             for tree in Tree::ALL {
                 if tree == Tree::Secrets && secrets == Secrets::LeaveOut {
                     continue;
                 }
                 let walk = engine.walk(tree, EVERYTHING, Order::Ascending, &mut |key, payload| {
-                    out.line(&Line { tree, key: key_text(tree, key)?, value: parsed(&payload)? })?;
+                    out.line(&Stored { tree, key: key_text(tree, key)?, value: parsed(&payload)? })?;
                     values += 1;
                     if values % PROGRESS_EVERY == 0 {
                         progress(values);
@@ -79,6 +115,9 @@ impl Store {
                     return Err(error);
                 }
             }
+            for (listed, file) in geo {
+                values += pieces(&listed, file, |piece| out.line(piece))?;
+            }
             let sha256 = hex(out.hasher.clone());
             out.line(&Seal { values, sha256 })
         });
@@ -89,9 +128,56 @@ impl Store {
     }
 }
 
+/// The geo databases in a backup, of which `beginning` holds the first line.
+pub fn geo_in_backup(beginning: &[u8]) -> Vec<GeoFile> {
+    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    serde_json::from_slice::<Header>(line).map_or_else(|_| Vec::new(), |header| header.geo)
+}
+
+/// The uploaded geo databases of a data directory, opened: one that is replaced meanwhile stays readable.
+fn geo_files(dir: &Path) -> io::Result<Vec<(GeoFile, File)>> {
+    let mut files = Vec::new();
+    let entries = match fs::read_dir(dir.join(GEO_DIRECTORY)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_geo_name(&name) {
+            let file = File::open(entry.path())?;
+            files.push((GeoFile { name, bytes: file.metadata()?.len() }, file));
+        }
+    }
+    files.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+/// True for what is a file in the directory, and in no other.
+fn is_geo_name(name: &str) -> bool {
+    name.strip_suffix(GEO_SUFFIX).is_some_and(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+}
+
+/// Writes a file in pieces, and says how many.
+fn pieces(listed: &GeoFile, file: File, mut write: impl FnMut(&Piece) -> io::Result<()>) -> io::Result<u64> {
+    let (mut file, mut left, mut count) = (BufReader::new(file), listed.bytes, 0);
+    while left > 0 {
+        let mut bytes = Vec::new();
+        file.by_ref().take(left.min(PIECE_BYTES)).read_to_end(&mut bytes)?;
+        if bytes.is_empty() {
+            return Err(io::Error::other(format!("{} became shorter meanwhile", listed.name)));
+        }
+        left -= bytes.len() as u64;
+        write(&Piece { geo: listed.name.clone(), base64: BASE64_STANDARD.encode(&bytes) })?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Builds the data directory `dir`, which must be empty or absent, from a backup. Everything is checked
-/// before `dir` can be used: a failed restore leaves none that opens.
-pub fn restore(file: &Path, dir: &Path) -> Result<(), Fault> {
+/// before `dir` can be used: a failed restore leaves none that opens. Says which geo databases were in it.
+pub fn restore(file: &Path, dir: &Path) -> Result<Vec<GeoFile>, Fault> {
     let header = check(file)?;
     let used = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if used {
@@ -100,10 +186,12 @@ pub fn restore(file: &Path, dir: &Path) -> Result<(), Fault> {
     }
     let _lock = start::lock(dir)?;
     let building = dir.join("sled.new");
-    let built = build(file, &building);
+    let geo = dir.join(GEO_DIRECTORY);
+    let built = build(file, &building, &geo, &header.geo);
     let head = built.map_err(|trouble| {
         // What was built so far is of no use; should it stay, the next start removes it.
         let _ = fs::remove_dir_all(&building);
+        let _ = fs::remove_dir_all(&geo);
         Fault::new(file, format!("cannot restore: {}", trouble.text()), "check the disk, or use another backup")
     })?;
     if head.revision != header.revision {
@@ -112,7 +200,8 @@ pub fn restore(file: &Path, dir: &Path) -> Result<(), Fault> {
     Journal::create(&start::journal_path(dir), head.transaction)?;
     let sled = start::sled_directory(dir);
     let rename = fs::rename(&building, &sled).and_then(|()| files::sync_directory(dir));
-    rename.map_err(|error| Fault::disk(&sled, "put the database here", error))
+    rename.map_err(|error| Fault::disk(&sled, "put the database here", error))?;
+    Ok(header.geo)
 }
 
 /// Reads the whole file once: it must be complete and unchanged, and every line must have its form.
@@ -125,17 +214,28 @@ fn check(file: &Path) -> Result<Header, Fault> {
             if read.northing_backup != FORMAT {
                 return Err(format!("it has format {}, this version knows {FORMAT}", read.northing_backup));
             }
+            if let Some(strange) = read.geo.iter().find(|file| !is_geo_name(&file.name)) {
+                return Err(format!("{:?} is no geo database", strange.name));
+            }
             header = Some(read);
             return Ok(());
         }
-        let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-        key_bytes(line.tree, &line.key).map(|_| ()).ok_or_else(|| format!("{:?} is no key", line.key))
+        match serde_json::from_str(line).map_err(|error| error.to_string())? {
+            Line::Stored(stored) if key_bytes(stored.tree, &stored.key).is_none() => {
+                Err(format!("{:?} is no key", stored.key))
+            }
+            Line::Piece(piece) if !header.iter().flat_map(|known| &known.geo).any(|file| file.name == piece.geo) => {
+                Err(format!("the header does not name {:?}", piece.geo))
+            }
+            Line::Stored(_) | Line::Piece(_) => Ok(()),
+        }
     })
     .map_err(refuse)?;
     header.ok_or_else(|| Fault::new(file, "the file is empty", "use another backup"))
 }
 
-fn build(file: &Path, building: &Path) -> Result<Head, Trouble> {
+fn build(file: &Path, building: &Path, geo: &Path, listed: &[GeoFile]) -> Result<Head, Trouble> {
+    let mut databases = Databases::create(geo, listed)?;
     {
         let engine = Engine::open(building)?;
         let mut batch = Batch::default();
@@ -145,9 +245,12 @@ fn build(file: &Path, building: &Path) -> Result<Head, Trouble> {
             if !std::mem::replace(&mut header_passed, true) {
                 return Ok(());
             }
-            let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
-            let key = key_bytes(line.tree, &line.key).ok_or("a key is not one")?;
-            batch.put(line.tree, &key, &written(&line.value), None);
+            let stored = match serde_json::from_str(text).map_err(|error| error.to_string())? {
+                Line::Stored(stored) => stored,
+                Line::Piece(piece) => return databases.take(&piece),
+            };
+            let key = key_bytes(stored.tree, &stored.key).ok_or("a key is not one")?;
+            batch.put(stored.tree, &key, &written(&stored.value), None);
             if batch.bytes() > BATCH_BYTES {
                 trouble = engine.apply(&std::mem::take(&mut batch));
             }
@@ -158,9 +261,40 @@ fn build(file: &Path, building: &Path) -> Result<Head, Trouble> {
         engine.apply(&batch)?;
         engine.sync()?;
     }
+    databases.finish(geo, listed)?;
     let (engine, state) = start::open_checked(building)?;
     engine.sync()?;
     Ok(state.head)
+}
+
+/// The geo databases that are being written.
+struct Databases(BTreeMap<String, File>);
+
+impl Databases {
+    fn create(geo: &Path, listed: &[GeoFile]) -> Result<Databases, String> {
+        if !listed.is_empty() {
+            files::private_directory(geo).map_err(|fault| fault.to_string())?;
+        }
+        let create = |file: &GeoFile| Ok((file.name.clone(), files::private_file(&geo.join(&file.name))?));
+        let created: io::Result<_> = listed.iter().map(create).collect();
+        created.map(Databases).map_err(|error| error.to_string())
+    }
+
+    fn take(&mut self, piece: &Piece) -> Result<(), String> {
+        let bytes = BASE64_STANDARD.decode(&piece.base64).map_err(|error| error.to_string())?;
+        let file = self.0.get_mut(&piece.geo).ok_or("a piece of no database")?;
+        file.write_all(&bytes).map_err(|error| error.to_string())
+    }
+
+    fn finish(self, geo: &Path, listed: &[GeoFile]) -> Result<(), String> {
+        for (name, file) in &self.0 {
+            let length = file.sync_all().and_then(|()| file.metadata()).map_err(|error| error.to_string())?.len();
+            if !listed.iter().any(|wanted| wanted.name == *name && wanted.bytes == length) {
+                return Err(format!("{name} has {length} bytes, which is not what the header says"));
+            }
+        }
+        if self.0.is_empty() { Ok(()) } else { files::sync_directory(geo).map_err(|error| error.to_string()) }
+    }
 }
 
 /// Shows `visit` every line but the seal, and then checks the seal.

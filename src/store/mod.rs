@@ -28,7 +28,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use asides::Aside;
-pub use backup::{Secrets, restore};
+pub use backup::{GEO_DIRECTORY, GeoFile, Secrets, geo_in_backup, restore};
 pub use fault::Fault;
 pub use files::{
     UNFINISHED, free_bytes, private_directory, private_file, remove_unfinished, sync_directory, write_private,

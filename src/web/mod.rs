@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -79,7 +79,7 @@ pub fn router(web: Web) -> Router {
         let guard = route.role.map(|needs| access::Guard::new(&web, &route, needs));
         let Route { method, path, role, handler, takes, parameters, .. } = route;
         let limit = if matches!(takes, Some("Document" | "ZoneFile")) { MAX_DOCUMENT } else { MAX_BODY };
-        let handler = handler.layer::<_, Infallible>(middleware::from_fn(arrive));
+        let handler = handler.layer::<_, Infallible>(middleware::from_fn_with_state(limit, arrive));
         let handler = handler.layer(DefaultBodyLimit::max(limit));
         let handler = match method {
             "get" => handler.layer(middleware::from_fn(in_time)),
@@ -98,14 +98,18 @@ pub fn router(web: Web) -> Router {
     }
     router
         .merge(ui::routes(&web))
-        .fallback(|| async {
-            Problem::not_found("Nothing is at this address. /api/v1/openapi.json lists what the API has.")
+        .fallback(|request: Request| async move {
+            Problem::not_found(match ui::wants_page(&request) {
+                true => "Nothing is at this address.",
+                false => "Nothing is at this address. /api/v1/openapi.json lists what the API has.",
+            })
         })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The path has no such method; GET /api/v1/openapi.json lists all.",
-            )
+        .method_not_allowed_fallback(|request: Request| async move {
+            let detail = match ui::wants_page(&request) {
+                true => format!("It does not take {}.", request.method()),
+                false => "The path has no such method; GET /api/v1/openapi.json lists all.".into(),
+            };
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
         })
         .with_state(web.clone())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
@@ -146,14 +150,19 @@ async fn close_after_refusal(request: Request, next: Next) -> Response {
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Takes the whole body before the handler begins.
-async fn arrive(request: Request, next: Next) -> Response {
+/// Takes the whole body, of at most `limit` bytes, before the handler begins.
+async fn arrive(State(limit): State<usize>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
     match tokio::time::timeout(DEADLINE, whole).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("It is larger than {} MiB, the most that is taken here; send less.", limit >> 20);
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response()
+        }
         Ok(Err(rejection)) => {
-            Problem::new(rejection.status(), format!("{}; send less", rejection.body_text())).into_response()
+            Problem::new(rejection.status(), format!("It broke off: {}; send it again.", rejection.body_text()))
+                .into_response()
         }
         Err(_) => {
             let detail = format!("The body did not arrive within {} s; send it faster.", DEADLINE.as_secs());
@@ -164,4 +173,45 @@ async fn arrive(request: Request, next: Next) -> Response {
 
 fn header_layer(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Id, Name, Pool};
+
+    /// What may stand at a place in a path.
+    fn is_parameter(segment: &str) -> bool {
+        segment.starts_with('{')
+    }
+
+    /// True where `value` can be what a parameter of this name stands for.
+    fn can_be(parameter: &str, value: &str) -> bool {
+        match parameter {
+            "{name}" => value.parse::<Name>().is_ok_and(|name| ui::name_path(&name) == format!("/names/{value}")),
+            "{number}" | "{key}" => value.parse::<u64>().is_ok(),
+            // Of one word each, which their own pages fix.
+            "{kind}" | "{licence}" => false,
+            _ => value.parse::<Id<Pool>>().is_ok(),
+        }
+    }
+
+    #[test]
+    fn no_route_hides_the_page_of_anything() {
+        let api = api::routes().into_iter().map(|route| route.path);
+        let paths: Vec<String> = api.chain(ui::paths().map(str::to_owned)).collect();
+        let split: Vec<Vec<&str>> = paths.iter().map(|path| path.split('/').collect()).collect();
+        let mut compared = 0;
+        for open in &split {
+            for fixed in split.iter().filter(|fixed| fixed.len() == open.len()) {
+                let pairs = || open.iter().zip(fixed);
+                let is_beside = pairs().all(|(a, b)| a == b || is_parameter(a) || is_parameter(b));
+                for (parameter, word) in pairs().filter(|(a, b)| is_beside && is_parameter(a) && !is_parameter(b)) {
+                    compared += 1;
+                    assert!(!can_be(parameter, word), "{} hides the {parameter} {word:?}", fixed.join("/"));
+                }
+            }
+        }
+        assert!(compared > 10, "only {compared} pairs");
+    }
 }

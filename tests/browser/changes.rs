@@ -1,5 +1,6 @@
 //! The way of a change: drafted, reviewed, published, taken back; by one admin, by two at once, without script.
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::browser::{Browser, Scripts};
@@ -73,7 +74,8 @@ async fn whoever_was_slower_keeps_the_draft_sees_both_and_settles_it() {
     anna.fill(REASON, "Empty one").await;
     anna.click("Publish").await;
     anna.wait_for("Somebody was faster. Your changes are kept as a draft.").await;
-    anna.wait_for("ben changed pool eu in version 2.").await;
+    anna.wait_for("ben changed pool eu").await;
+    anna.wait_for("(version 2).").await;
     let page = anna.text().await;
     let both = page.split_once("What they made of it").expect("the version of ben").1;
     let (theirs, mine) = both.split_once("What your draft says").expect("the version of anna");
@@ -118,6 +120,119 @@ async fn without_script_a_pool_is_drained_and_a_weight_is_published() {
     browser.wait_for("Version 2 is live.").await;
     answers(&server, NAME, &[ONE]).await;
     browser.finish().await;
+}
+
+#[tokio::test]
+async fn a_form_that_somebody_was_faster_than_asks_and_both_can_be_kept() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut anna = Browser::open(&server, Scripts::On).await;
+    anna.sign_in_first(&server, "anna", "editor").await;
+    anna.goto("/pools/eu").await;
+    publish_weight_of_two(&server, 7).await;
+
+    anna.expect("status of 409");
+    anna.fill("Weight of one", "5").await;
+    anna.click("Keep weights in the draft").await;
+    anna.wait_for("Somebody was faster").await;
+    anna.wait_for("changed pool eu").await;
+    let page = anna.text().await;
+    let theirs = page.split_once("What they made of it").expect("what was published").1;
+    let (theirs, mine) = theirs.split_once("What your form would change now").expect("what was typed");
+    assert!(theirs.contains("weight of two goes from 100 to 7"), "{theirs}");
+    assert!(
+        mine.contains("weight of one goes from 100 to 5") && mine.contains("weight of two goes from 7 to 100"),
+        "{mine}"
+    );
+    anna.click("Merge both").await;
+    anna.wait_for("The weights of eu are kept in your draft.").await;
+    assert_eq!((anna.value("Weight of one").await, anna.value("Weight of two").await), ("5".into(), "7".into()));
+
+    // A form with a fault in it forgets no more than any other what it was drawn from.
+    anna.goto("/pools/us/settings").await;
+    let us = json!({ "note": "moved", "members": [{ "endpoint": "three" }] });
+    let edit = json!({ "kind": "pools", "id": "us", "value": us });
+    server.post("/api/v1/publish", json!({ "edits": [edit] })).await;
+    anna.expect("status of 422");
+    anna.fill("Country", "nowhere").await;
+    anna.click("Keep in the draft").await;
+    anna.wait_for("nowhere").await;
+    anna.fill("Country", "").await;
+    anna.click("Keep in the draft").await;
+    anna.wait_for("Somebody was faster").await;
+    anna.click("Take what is there now").await;
+    anna.wait_for_path("/pools/us/settings").await;
+    assert_eq!(anna.value("Note").await, "moved");
+    anna.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_not_reviewed_is_not_published() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut anna = Browser::open(&server, Scripts::On).await;
+    anna.sign_in_first(&server, "anna", "editor").await;
+    anna.goto("/pools/us").await;
+    anna.fill("Weight of three", "50").await;
+    anna.click("Keep weights in the draft").await;
+    anna.click("Review and apply").await;
+    anna.wait_for("What this draft changes").await;
+
+    publish_weight_of_two(&server, 7).await;
+    anna.expect("status of 409");
+    anna.fill(REASON, "Less of three").await;
+    anna.click("Publish").await;
+    anna.wait_for("Version 2 was published meanwhile. Look again at what would change.").await;
+    assert_eq!(anna.value(REASON).await, "Less of three");
+
+    // The same person in another window drafts more.
+    let mut other = Browser::open(&server, Scripts::On).await;
+    other.sign_in(("anna", "the second of two")).await;
+    other.goto("/pools/eu").await;
+    other.fill("Weight of one", "0").await;
+    other.click("Keep weights in the draft").await;
+    other.wait_for("kept in your draft").await;
+    anna.click("Publish").await;
+    anna.wait_for("Your draft changed after you opened this review.").await;
+    anna.wait_for("pool eu").await;
+    answers_both(&server).await;
+    anna.click("Publish").await;
+    anna.wait_for("Version 3 is live.").await;
+    answers(&server, NAME, &[TWO]).await;
+    anna.finish().await;
+    other.finish().await;
+}
+
+#[tokio::test]
+async fn shares_follow_the_weights_that_are_typed_with_script_and_without() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut anna = Browser::open(&server, Scripts::On).await;
+    anna.sign_in_first(&server, "anna", "editor").await;
+    anna.goto("/pools/eu").await;
+    assert!(!anna.reads("75%").await);
+    anna.fill("Weight of one", "300").await;
+    anna.wait_for("75%").await;
+    anna.click("Keep weights in the draft").await;
+    anna.wait_for("kept in your draft").await;
+    anna.finish().await;
+
+    let mut ben = Browser::open(&server, Scripts::Off).await;
+    ben.sign_in_first(&server, "ben", "editor").await;
+    ben.goto("/pools/eu").await;
+    ben.fill("Weight of one", "300").await;
+    ben.click("Show shares").await;
+    ben.wait_for("75%").await;
+    assert_eq!(ben.value("Weight of one").await, "300");
+    assert!(!ben.reads("kept in your draft").await);
+    ben.finish().await;
+}
+
+/// By somebody else.
+async fn publish_weight_of_two(server: &crate::server::Server, weight: u16) {
+    let members = json!([{ "endpoint": "one" }, { "endpoint": "two", "weight": weight }]);
+    let edit = json!({ "kind": "pools", "id": "eu", "value": { "members": members } });
+    server.post("/api/v1/publish", json!({ "edits": [edit] })).await;
 }
 
 async fn answers_both(server: &crate::server::Server) {

@@ -67,6 +67,28 @@ impl Browser {
         Page { status, location, text: response.text().await.unwrap() }
     }
 
+    /// What a page that follows `on` is told until `part` was among it, as id and HTML.
+    pub async fn first_update(&self, on: &str, part: &str) -> Vec<(String, String)> {
+        let on = form_urlencoded::Serializer::new(String::new()).append_pair("on", on).finish();
+        let request = self.http.get(format!("{}/live?{on}", self.base)).header("cookie", &self.cookie);
+        let mut response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let (mut waiting, mut told) = (Vec::new(), Vec::new());
+        while let Some(bytes) = response.chunk().await.unwrap() {
+            waiting.extend(bytes);
+            while let Some(end) = waiting.windows(2).position(|pair| pair == b"\n\n") {
+                let event: Vec<u8> = waiting.drain(..end + 2).collect();
+                if let Some(parts) = event.strip_prefix(b"data: ") {
+                    told.extend(serde_json::from_slice::<Vec<(String, String)>>(parts).unwrap());
+                }
+            }
+            if told.iter().any(|(id, _)| id == part) {
+                break;
+            }
+        }
+        told
+    }
+
     /// The same browser before a server that was started again.
     pub fn now_at(&mut self, server: &Server) {
         self.base = format!("http://{}", server.http);
@@ -148,6 +170,10 @@ async fn the_setup_code_makes_the_first_admin_once() {
         assert_eq!(browser.get(path).await.location, "/setup", "{path}");
     }
     let second = code_in(&stdout(&server.command(&["setup-code"])));
+    for _ in 0..30 {
+        let page = browser.send(Method::POST, "/setup", &[("code", "BCDF-GHJK")], &[]).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "guessing keeps nobody out: {}", page.text);
+    }
     let with =
         |code: &str, password: &str| [("code", code.to_owned()), ("id", "ann".into()), ("password", password.into())];
     for (code, password, said) in [(&first, PASSWORD, "not the code"), (&second, "short", "too short")] {
@@ -353,4 +379,71 @@ async fn a_token_with_a_scope_changes_that_part_alone() {
     }
     let tokens = server.get("/api/v1/tokens").await.to_string();
     assert!(tokens.contains("\"last_used\"") && tokens.contains("127.0.0.1"), "{tokens}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_goes_only_with_its_own_code() {
+    let dir = TempDir::new().unwrap();
+    let (server, mut ann) = set_up(&dir).await;
+    let page = ann.get("/account/totp").await;
+    let secret = page.text.split("name=\"secret\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let key = totp_rs::Secret::try_from_base32(&secret).unwrap();
+    let code = totp_rs::Builder::new().with_secret(key).with_account_name("ann").build().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let code = code.generate(now).to_string();
+    let page = ann.post("/account/totp", &[("secret", &*secret), ("code", &*code), ("password", PASSWORD)]).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    let (_, codes) = page.text.split_once("<pre class=\"code\" tabindex=\"0\">").expect("recovery codes");
+    let recovery: Vec<String> = codes.split("</pre>").next().unwrap().lines().map(str::to_owned).collect();
+
+    ann.get("/account").await;
+    for path in ["/account/totp/remove", "/account/totp"] {
+        for old_code in ["", "BCDF-GHJK", &*code] {
+            let fields = [("password", PASSWORD), ("secret", &*secret), ("code", &*code), ("old_code", old_code)];
+            let page = ann.post(path, &fields).await;
+            assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{path} {old_code}");
+            assert!(page.text.contains("was used already"), "{path} {old_code}: {}", page.text);
+            if path == "/account/totp" {
+                break;
+            }
+        }
+    }
+    let listed = server.get("/api/v1/users").await.to_string();
+    assert!(listed.contains("\"two_factor\":true") && listed.contains("\"recovery_codes_left\":10"), "{listed}");
+    let page = ann.post("/account/totp/remove", &[("password", PASSWORD), ("old_code", &*recovery[3])]).await;
+    assert_eq!(page.location, "/account", "{}", page.text);
+    assert!(server.get("/api/v1/users").await.to_string().contains("\"two_factor\":false"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_told_on_a_page_with_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let (_server, mut ann) = set_up(&dir).await;
+    let large = "x".repeat(2 << 20);
+    let many: Vec<(&str, &str)> = vec![("a", "1"); 20_001];
+    let token = ann.token.clone();
+    let named = [("form_token", &*token), ("name", &*large)];
+    for (method, path, form, status, words) in [
+        (Method::GET, "/nowhere", &[][..], 404, "Nothing is at this address."),
+        (Method::GET, "/pools/nope", &[], 404, "No pool named nope."),
+        (Method::GET, "/draft/publish", &[], 405, "It does not take GET."),
+        (Method::GET, "/pools/%ff", &[], 400, "This address is not right"),
+        (Method::GET, "/pools?page=-1", &[], 422, "This address is not right"),
+        (Method::POST, "/account", &named, 413, "larger than 1 MiB"),
+        (Method::POST, "/account", &many, 413, "more than 20000 fields"),
+    ] {
+        let page = ann.send(method.clone(), path, form, &[]).await;
+        assert_eq!(page.status.as_u16(), status, "{method} {path}: {}", page.text);
+        assert!(page.text.contains(words) && page.text.contains("<nav"), "{method} {path}: {}", page.text);
+    }
+    assert!(ann.get("/account").await.text.contains("value=\"Ann\""), "nothing was changed");
+
+    // Another tab, from before the last sign-in: what was typed there is offered once more.
+    let typed = [("form_token", "of the session before"), ("name", "A <new> name"), ("password", "not to be kept")];
+    let page = ann.send(Method::POST, "/account", &typed, &[("sec-fetch-site", "same-origin")]).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(page.text.contains("Send it again") && page.text.contains("action=\"/account\""), "{}", page.text);
+    assert!(page.text.contains("new&#62; name") || page.text.contains("new&gt; name"), "{}", page.text);
+    assert!(!page.text.contains("not to be kept") && !page.text.contains("of the session before"));
+    assert_eq!(ann.post("/account", &[("name", "A new name")]).await.status, StatusCode::SEE_OTHER);
 }

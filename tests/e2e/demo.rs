@@ -49,6 +49,14 @@ fn explain_says_where_the_client_is_and_why_it_gets_its_pool() {
     let output = server.command(&["explain", "geo.demo.northing.test", "81.2.69.160", "--json"]);
     let trace: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(trace.is_object());
+    let without = ["explain", "geo.demo.northing.test", "81.2.69.160", "--at", "1", "--down", "demo-eu"];
+    let text = stdout(&server.command(&without));
+    assert!(text.contains("demo-eu") && text.contains("down"), "{text}");
+    for (arguments, word) in [(["--at", "900"], "900"), (["--down", "nobody"], "nobody")] {
+        let output = server.command(&[&["explain", "geo.demo.northing.test", "81.2.69.160"][..], &arguments].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(word), "{arguments:?}: {text}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use tempfile::TempDir;
 
 use crate::accounts::set_up;
-use crate::server::Server;
+use crate::server::{Server, command, stdout};
 
 const PAGE: &str = "/settings/geo-data";
 const KIND: &[u8] = b"database_type";
@@ -69,6 +69,24 @@ async fn an_uploaded_geo_database_is_looked_at_used_and_given_back() {
     assert_eq!((page.status, &*page.location), (StatusCode::SEE_OTHER, PAGE), "{}", page.text);
     assert!(browser.get(PAGE).await.text.contains("uploaded, kept as"));
     assert_eq!(files(dir.path()), ["location.mmdb"]);
+
+    let (elsewhere, backup) = (dir.path().join("elsewhere"), dir.path().join("northing.backup"));
+    let (elsewhere, backup) = (&*elsewhere, backup.to_str().unwrap());
+    let made = stdout(&server.command(&["backup", backup]));
+    assert!(made.contains("with the uploaded geo data: location.mmdb ("), "{made}");
+    assert!(browser.get("/settings/backup").await.text.contains("The uploaded geo data goes along: "));
+    let restored = command(elsewhere, &["restore", backup]);
+    assert!(stdout(&restored).contains("with the uploaded geo data: location.mmdb ("), "{restored:?}");
+    assert!(std::fs::read(elsewhere.join("geo/location.mmdb")).unwrap() == another(), "the same bytes");
+    let text = std::fs::read_to_string(backup).unwrap();
+    for (found, instead) in
+        [("\"name\":\"location.mmdb\"", "\"name\":\"../../x.mmdb\""), ("\"geo\":\"location", "\"geo\":\"other")]
+    {
+        assert!(text.contains(found));
+        std::fs::write(backup, text.replace(found, instead)).unwrap();
+        let refused = command(&dir.path().join("third"), &["restore", backup]);
+        assert!(!refused.status.success() && !dir.path().join("third/sled").exists(), "{refused:?}");
+    }
 
     assert!(server.stop());
     let server = Server::start(dir.path(), &[]);

@@ -12,6 +12,7 @@ mod differential;
 mod failover;
 mod geo_data;
 mod kill;
+mod live;
 mod practices;
 mod server;
 mod tls;

@@ -519,3 +519,34 @@ fn a_pool_without_a_usable_server_is_passed_over() {
     world.edit_pool("b").members[0].weight = 0;
     assert_eq!(ask(&world.snapshot(), WWW, RecordType::A).rcode, Rcode::Refused);
 }
+
+#[test]
+fn an_answer_counts_for_the_regions_of_the_rule_that_admitted_its_client() {
+    let mut world = world(&["a", "b"]);
+    world.region("office", &["cidr:64.0.0.0/8"]).region("lab", &["cidr:65.0.0.0/8"]);
+    let inside = rule(&["office", "lab"], &["weighted a=1"], "no_answer");
+    let everyone = rule(&[], &["weighted b=1"], "no_answer");
+    world.policy("web", WWW, vec![inside.clone(), everyone.clone()]);
+    let before = world.snapshot();
+    let counted = |snapshot: &Snapshot, subnet: &str| {
+        let answer = ask_from(snapshot, WWW, RecordType::A, &client(Some((subnet, 24))), &mut Entropy::new(1));
+        let number = answer.credit.unwrap().audience;
+        let audience = &snapshot.audiences()[number as usize];
+        let regions = audience.regions.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(" ");
+        (number, format!("{} {regions}", audience.policy))
+    };
+    let (office, lab, other) =
+        (counted(&before, "64.1.2.0"), counted(&before, "65.1.2.0"), counted(&before, "66.1.2.0"));
+    assert_eq!((office.1.as_str(), other.1.as_str()), ("web lab office", "web "));
+    assert_eq!(office, lab, "nobody looks which of them it was");
+
+    // Whom nothing answers counts all the same, and what a number says stays through an edit.
+    world.pool_is("a", PoolState::Off);
+    let alone = rule(&["lab"], &["weighted a=1"], "no_answer");
+    world.edit_policy("web").rules = vec![alone, inside, everyone];
+    let model = Arc::new(world.model.clone());
+    let after = Snapshot::compile(&model, before.geo(), &world.health, Some(&before));
+    assert_eq!((counted(&after, "64.1.2.0"), counted(&after, "66.1.2.0")), (office, other));
+    assert_eq!(counted(&after, "65.1.2.0").1, "web lab");
+    assert_eq!(&after.audiences()[..before.audiences().len()], before.audiences());
+}

@@ -173,8 +173,8 @@ fn what_must_not_be_is_refused_with_a_remedy() {
             &["zones/again fqdn: example.test. is zone example already; edit that zone"],
         ),
         (
-            vec![edit(Kind::Zones, "new", json!({"fqdn": "new.test"}))],
-            &["zones/new ns: is empty; name the zone's servers, such as ns1.example.com."],
+            vec![edit(Kind::Zones, "new-test", json!({"fqdn": "new.test"}))],
+            &["zones/new-test ns: is empty; name the zone's servers, such as ns1.example.com."],
         ),
         (
             vec![zone("example", "other.test")],

@@ -83,7 +83,10 @@ fn each_change_is_one_sentence_in_the_operators_words() {
         (vec![www(json!([everyone]))], &["Policy www: no longer: Clients in eu → eu-west; then serve anyway."]),
         (vec![edit(Kind::Policies, "www", Value::Null)], &["Policy www is deleted; it steered www.example.test."]),
         (
-            vec![edit(Kind::Zones, "new", zone), edit(Kind::Records, "new/a/A", json!({"values": ["192.0.2.1"]}))],
+            vec![
+                edit(Kind::Zones, "new-test", zone),
+                edit(Kind::Records, "new-test/a/A", json!({"values": ["192.0.2.1"]})),
+            ],
             &["Zone new.test is new, with 1 record set."],
         ),
         (

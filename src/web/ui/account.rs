@@ -18,12 +18,13 @@ use super::session::{Browser, Notice, Session, Which};
 use super::text::{Language, Text, text};
 use super::visit::{Visit, see};
 use super::{Page, filters};
-use crate::control::Refusal;
 use crate::control::account::{
     Account, RECOVERY_CODES, SecondFactor, check_name, check_password, code, totp_secret, totp_step, totp_url,
 };
 use crate::control::accounts::{hash_password, password_matches};
+use crate::control::lockout::Attempt;
 use crate::control::token::Role;
+use crate::control::{Refusal, now};
 use crate::model::FieldError;
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -67,6 +68,8 @@ struct Password {
 #[template(path = "ui/account_totp.html")]
 struct SetUp {
     frame: Frame,
+    /// There is one already, which is replaced.
+    is_on: bool,
     secret: String,
     /// Side of the code, and the path that draws its dark squares.
     side: usize,
@@ -154,23 +157,59 @@ async fn change_password(visit: Visit, headers: HeaderMap, form: Form) -> Result
         account.must_change = false;
         Ok(())
     };
-    let account = visit.web.control.edit_account(&account.id, "change password", visit.author(), edit).await?;
+    let account = visit.web.control.edit_proved(&account, "change password", visit.author(), edit).await?;
     let next = see(if visit.user().must_change { "/" } else { ACCOUNT });
     Ok(stay(&visit, &headers, &account, Some(text("Your password is changed. Other browsers are signed out.")), next))
 }
 
 /// The password once more, tried as seldom as at a sign-in.
 async fn proof(visit: &Visit, account: &Account, form: &Form) -> Result<(), FieldError> {
-    let wrong = |problem: String| FieldError::new("password", problem, "");
-    let name = format!("{} when signed in", account.id);
-    let address = visit.address.unwrap_or(std::net::Ipv4Addr::LOCALHOST.into());
-    let begun = visit.web.entrance.begin(&name, address, visit.now);
-    begun.map_err(|wait| wrong(wait.to_html(Language::English)))?;
+    let attempt = begin(visit, account, "password")?;
     if !password_matches(Some(account), form.raw("password")).await {
-        return Err(wrong("This is not your password".into()));
+        return Err(FieldError::new("password", "This is not your password", ""));
     }
-    visit.web.entrance.succeed(&name, address);
+    visit.web.entrance.succeed(&attempt);
     Ok(())
+}
+
+/// Counts a try at the password or the code of somebody who has signed in.
+fn begin(visit: &Visit, account: &Account, field: &str) -> Result<Attempt, FieldError> {
+    let attempt = Attempt::at(format!("{} when signed in, {field}", account.id), visit.address);
+    let begun = visit.web.entrance.begin(&attempt, visit.now);
+    begun.map_err(|wait| FieldError::new(field, wait.to_html(Language::English), ""))?;
+    Ok(attempt)
+}
+
+/// Puts another second factor, or none, in the place of the one that `proved` has. Whoever has a browser that
+/// somebody left, and the password, does not have that; its code, or a recovery code, is asked for too.
+async fn change_second(
+    visit: &Visit,
+    proved: &Account,
+    form: &Form,
+    action: &'static str,
+    second: Option<SecondFactor>,
+) -> Result<Result<Arc<Account>, FieldError>, Problem> {
+    let attempt = match begin(visit, proved, "old_code") {
+        Ok(attempt) => attempt,
+        Err(error) => return Ok(Err(error)),
+    };
+    let old_code = form.text("old_code").to_owned();
+    let edit = move |account: &mut Account| {
+        account.take_code(&old_code, now())?;
+        account.second = second;
+        Ok(())
+    };
+    match visit.web.control.edit_proved(proved, action, visit.author(), edit).await {
+        Ok(account) => {
+            visit.web.entrance.succeed(&attempt);
+            Ok(Ok(account))
+        }
+        Err(Refusal::Invalid(errors)) => {
+            let error = errors.into_iter().next().unwrap_or_else(|| FieldError::new("", "this was refused", ""));
+            Ok(Err(FieldError { at: "old_code".into(), ..error }))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 /// Gives this browser a session of the changed account; all others have ended.
@@ -189,10 +228,11 @@ async fn show_totp(visit: Visit) -> Result<Response, Problem> {
 }
 
 async fn totp_page(visit: &Visit, status: StatusCode, secret: String, faults: Faults) -> Result<Response, Problem> {
+    let is_on = own(visit)?.second.is_some();
     let frame = visit.frame(Place::Elsewhere, text("Second factor")).await.under(text("Account"), ACCOUNT);
     let url = totp_url(&secret, &visit.user().id, &frame.node).unwrap_or_default();
     let (side, path) = drawn(&url).unwrap_or_default();
-    Ok(visit.page_with(status, &SetUp { frame, secret, side, path, faults }))
+    Ok(visit.page_with(status, &SetUp { frame, is_on, secret, side, path, faults }))
 }
 
 /// A QR code as one path of unit squares, and the side of the whole.
@@ -218,26 +258,30 @@ async fn set_totp(visit: Visit, headers: HeaderMap, form: Form) -> Result<Respon
     };
     let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| code(&rand::random())).collect();
     let second = SecondFactor::new(&secret, step, &codes);
-    let edit = move |account: &mut Account| {
-        account.second = Some(second);
-        Ok(())
+    let account = match change_second(&visit, &account, &form, "set up second factor", Some(second)).await? {
+        Ok(account) => account,
+        Err(error) => {
+            let faults = Faults::new(vec![error], "");
+            return totp_page(&visit, StatusCode::UNPROCESSABLE_ENTITY, secret, faults).await;
+        }
     };
-    let account = visit.web.control.edit_account(&account.id, "set up second factor", visit.author(), edit).await?;
     let frame = visit.frame(Place::Elsewhere, text("Recovery codes")).await.under(text("Account"), ACCOUNT);
     Ok(stay(&visit, &headers, &account, None, visit.page(&Codes { frame, codes })))
 }
 
 async fn remove_totp(visit: Visit, headers: HeaderMap, form: Form) -> Result<Response, Problem> {
     let account = own(&visit)?;
-    if let Err(error) = proof(&visit, &account, &form).await {
-        let form = Form(vec![("name".into(), account.name.clone())]);
-        return page(&visit, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(vec![error], "")).await;
-    }
-    let edit = |account: &mut Account| -> Result<(), Refusal> {
-        account.second = None;
-        Ok(())
+    let removed = match proof(&visit, &account, &form).await {
+        Ok(()) => change_second(&visit, &account, &form, "remove second factor", None).await?,
+        Err(error) => Err(error),
     };
-    let account = visit.web.control.edit_account(&account.id, "remove second factor", visit.author(), edit).await?;
+    let account = match removed {
+        Ok(account) => account,
+        Err(error) => {
+            let form = Form(vec![("name".into(), account.name.clone())]);
+            return page(&visit, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(vec![error], "")).await;
+        }
+    };
     Ok(stay(&visit, &headers, &account, Some(text("You sign in with the password alone now.")), see(ACCOUNT)))
 }
 

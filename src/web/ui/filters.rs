@@ -159,6 +159,8 @@ pub fn figure(number: &f64, _: &dyn Values) -> Result<Safe<String>> {
 }
 
 pub fn figure_text(number: f64) -> String {
+    // The sum of nothing is minus zero.
+    let number = number + 0.0;
     match number.abs() {
         n if n >= 999_500.0 => format!("{:.1}M", number / 1e6),
         n if n >= 999.5 => format!("{:.1}k", number / 1e3),

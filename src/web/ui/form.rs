@@ -15,8 +15,7 @@ use tokio::time::timeout;
 
 use super::kept;
 use super::session::Session;
-use super::trouble::wants_page;
-use super::visit::Visit;
+use super::visit::{Visit, here};
 use crate::model::FieldError;
 use crate::web::Problem;
 use crate::web::extract::whole_body;
@@ -61,17 +60,16 @@ impl Form {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
-    /// A problem, or the page that keeps what was typed.
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let session = request.extensions().get::<Arc<Session>>().cloned();
         let visit = request.extensions().get::<Visit>().cloned();
-        let headers = request.headers().clone();
-        let form = async { Form::parse(&whole_body(request, state).await?) }.await.map_err(Problem::into_response)?;
-        if session.is_some_and(|session| !matches(&session, form.text(TOKEN_FIELD))) {
-            let page = visit.filter(|_| wants_page(&headers)).map(|visit| kept::not_taken(&visit, form));
-            return Err(page.unwrap_or_else(|| Err(stale())).unwrap_or_else(Problem::into_response));
+        let (headers, path) = (request.headers().clone(), here(&request));
+        let body = whole_body(request, state).await.map_err(IntoResponse::into_response)?;
+        let form = Form::parse(&body).map_err(IntoResponse::into_response)?;
+        if let Some(session) = session.filter(|session| !matches(session, form.text(TOKEN_FIELD))) {
+            return Err(kept::of_old_page(&headers, &session, path, form).unwrap_or_else(IntoResponse::into_response));
         }
         // What the page was drawn from goes on into a page that is drawn from this form.
         if let Some(visit) = visit {

@@ -1,5 +1,5 @@
-//! What somebody had typed when their session ended, or when the page was too old to be taken: it is offered to be
-//! sent again, after the sign-in where one is due. Nothing secret is kept, and nothing is sent without a click.
+//! What somebody had typed when their session ended: it goes with them through the sign-in, and is offered to be
+//! sent again. So is what another tab of theirs sends that was opened before that sign-in. Nothing secret is kept, and nothing is sent without a click.
 
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -9,10 +9,11 @@ use axum::response::{Html, IntoResponse, Response};
 use askama::Template;
 
 use super::filters;
-use super::form::{Form, TOKEN_FIELD};
+use super::form::{self, Form, TOKEN_FIELD};
 use super::login::local;
+use super::session::Session;
 use super::text::{Language, Text, text};
-use super::visit::{Visit, here, language, render, theme};
+use super::visit::{here, language, render, theme};
 use crate::control::now;
 use crate::web::{DEADLINE, Problem};
 
@@ -84,38 +85,46 @@ impl Kept {
 struct SendAgain {
     language: Language,
     theme: &'static str,
+    why: Text,
     form_token: String,
     kept: Kept,
-    /// Why it was not carried out.
-    why: Text,
 }
 
 /// The page after the sign-in: here is what you had typed.
 pub fn page(headers: &HeaderMap, form_token: String, kept: Kept) -> Result<Response, Problem> {
-    let (language, theme) = (language(headers), theme(headers));
     let why = text(
         "You are signed in again. What you sent when your session had ended was not carried out. Here it is, without \
          passwords.",
     );
-    let html = render(&SendAgain { language, theme, form_token, kept, why }, language, now())?;
-    Ok((StatusCode::OK, Html(html)).into_response())
+    send_again(headers, StatusCode::OK, why, form_token, kept)
 }
 
-/// The page for a form whose token is not the session's: it may come from a page that was open for long, or from
-/// somebody else. Only a look and a click can tell.
-pub fn not_taken(visit: &Visit, form: Form) -> Result<Response, Problem> {
-    let fields = form.0.into_iter().filter(|(name, _)| !is_secret(name)).collect();
-    let page = SendAgain {
-        language: visit.language,
-        theme: visit.theme,
-        form_token: visit.session.form_token.clone(),
-        kept: Kept { path: visit.here.clone(), fields },
-        why: text(
-            "The page was open for too long, or this did not come from it. Nothing was carried out. Here is what was \
-             sent, without passwords; send it again only if it is yours.",
-        ),
-    };
-    Ok(visit.page_with(StatusCode::FORBIDDEN, &page))
+/// The answer to a form of a page that was opened before the session. Only where the browser says that the page
+/// was ours: nobody else's words are offered to be sent.
+pub fn of_old_page(headers: &HeaderMap, session: &Session, path: String, form: Form) -> Result<Response, Problem> {
+    let is_ours = headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    let size: usize = form.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if !is_ours || size > MAX_KEPT {
+        return Err(form::stale());
+    }
+    let why = text(
+        "The page was opened before you signed in last, so what it sent was not carried out. Here it is, without \
+         passwords.",
+    );
+    let kept = Kept { path, fields: form.0.into_iter().filter(|(name, _)| !is_secret(name)).collect() };
+    send_again(headers, StatusCode::FORBIDDEN, why, session.form_token.clone(), kept)
+}
+
+fn send_again(
+    headers: &HeaderMap,
+    status: StatusCode,
+    why: Text,
+    form_token: String,
+    kept: Kept,
+) -> Result<Response, Problem> {
+    let (language, theme) = (language(headers), theme(headers));
+    let html = render(&SendAgain { language, theme, why, form_token, kept }, language, now())?;
+    Ok((status, Html(html)).into_response())
 }
 
 fn is_secret(name: &str) -> bool {

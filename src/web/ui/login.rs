@@ -20,8 +20,8 @@ use super::session::{Browser, Found, hash, random_text};
 use super::text::{Language, Text, text};
 use super::visit::{here, is_own, language, over_tls, render, see, theme};
 use crate::control::account::{Account, check_id};
-use crate::control::accounts::{password_matches, signed_in};
-use crate::control::lockout::Gate;
+use crate::control::accounts::{Entry, password_matches, signed_in};
+use crate::control::lockout::{Attempt, Gate};
 use crate::control::{Author, now};
 use crate::web::extract::Query;
 use crate::web::{Problem, Web};
@@ -51,16 +51,16 @@ struct Waiting {
 
 impl Entrance {
     /// Counts a try, or says what the browser is told instead.
-    pub fn begin(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<(), Text> {
-        self.gate.lock().begin(account, Some(address), now).map_err(|until| {
+    pub fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Text> {
+        self.gate.lock().begin(attempt, now).map_err(|until| {
             // The next full second, so that nobody comes too early.
             let until = (until + SignedDuration::from_millis(999)).strftime("%H:%M:%S").to_string();
             text("Too many tries. Try again from {time} UTC on.").set("time", until)
         })
     }
 
-    pub fn succeed(&self, account: &str, address: IpAddr) {
-        self.gate.lock().succeed(account, Some(address));
+    pub fn succeed(&self, attempt: &Attempt) {
+        self.gate.lock().succeed(attempt);
     }
 
     fn wait(&self, account: &Account, now: Timestamp) -> String {
@@ -196,17 +196,21 @@ async fn sign_in(
             Login { user: user.clone(), fault: Some(fault), kept: kept.clone(), ..Login::new(&headers, next.clone()) };
         page(&headers, status, &login)
     };
+    let known = web.control.account(&user);
     // Names that nobody can have are counted as one: they fill no memory, and are no other purpose's key.
     let counted = if check_id(&user).is_ok() { user.as_str() } else { "" };
-    if let Err(wait) = web.entrance.begin(counted, peer.ip(), now()) {
+    let attempt = match &known {
+        Some(account) => Attempt::of(account, Some(peer.ip())),
+        None => Attempt::at(counted, Some(peer.ip())),
+    };
+    if let Err(wait) = web.entrance.begin(&attempt, now()) {
         return again(StatusCode::TOO_MANY_REQUESTS, wait);
     }
-    let known = web.control.account(&user);
     // Not trimmed: a password may begin with a space.
     let matches = password_matches(known.as_deref(), form.raw("password")).await;
     let Some(account) = known.clone().filter(|account| matches && !account.disabled) else {
         if known.is_some() {
-            refused(&web, &user, peer.ip()).await;
+            refused(&web, &user, peer.ip(), &attempt);
         }
         return again(StatusCode::UNAUTHORIZED, text("This name and this password do not belong together."));
     };
@@ -215,7 +219,10 @@ async fn sign_in(
         let (language, theme) = (language(&headers), theme(&headers));
         return page(&headers, StatusCode::OK, &SecondStep { language, theme, step, next, fault: None, kept });
     }
-    finish(&web, &headers, browser, &account.id, None, &next, kept).await?.ok_or_else(form::stale)
+    match finish(&web, &headers, browser, &account, String::new(), &next, kept.clone()).await? {
+        Finished::Entered(response) => Ok(response),
+        Finished::WrongCode | Finished::Changed => again(StatusCode::UNAUTHORIZED, changed_meanwhile()),
+    }
 }
 
 async fn second_step(
@@ -234,51 +241,71 @@ async fn second_step(
         page(&headers, status, &SecondStep { language, theme, step, next, fault: Some(fault), kept })
     };
     let known = web.entrance.waiting(&step, now()).and_then(|one| Some((web.control.account(&one.account)?, one)));
-    let Some((account, _)) = known.filter(|(account, one)| account.epoch == one.epoch && !account.disabled) else {
-        let fault = text("The second step took too long. Begin again.");
-        let login = Login { fault: Some(fault), kept, ..Login::new(&headers, next) };
-        return page(&headers, StatusCode::UNAUTHORIZED, &login);
+    let begin_again = |fault: Text| {
+        let login = Login { fault: Some(fault), kept: kept.clone(), ..Login::new(&headers, next.clone()) };
+        page(&headers, StatusCode::UNAUTHORIZED, &login)
     };
-    if let Err(wait) = web.entrance.begin(&account.id, peer.ip(), now()) {
+    let Some((account, _)) = known.filter(|(account, one)| account.epoch == one.epoch && !account.disabled) else {
+        return begin_again(text("The second step took too long. Begin again."));
+    };
+    let attempt = Attempt::of(&account, Some(peer.ip()));
+    if let Err(wait) = web.entrance.begin(&attempt, now()) {
         return again(StatusCode::TOO_MANY_REQUESTS, wait);
     }
-    let code = form.text("code");
-    match finish(&web, &headers, browser, &account.id, Some(code), &next, kept.clone()).await? {
-        Some(entered) => {
+    let code = form.text("code").to_owned();
+    match finish(&web, &headers, browser, &account, code, &next, kept.clone()).await? {
+        Finished::Entered(response) => {
             web.entrance.done(&step);
-            Ok(entered)
+            Ok(response)
         }
-        None => {
-            refused(&web, &account.id, peer.ip()).await;
+        Finished::Changed => {
+            web.entrance.done(&step);
+            begin_again(changed_meanwhile())
+        }
+        Finished::WrongCode => {
+            refused(&web, &account.id, peer.ip(), &attempt);
             again(StatusCode::UNAUTHORIZED, text("This code is wrong, or was used already. Each opens once."))
         }
     }
 }
 
-/// Writes the sign-in down and opens the session; `None` is a wrong code.
+fn changed_meanwhile() -> Text {
+    text("The account was changed while you signed in. Begin again.")
+}
+
+enum Finished {
+    Entered(Response),
+    WrongCode,
+    /// What was proved may not be true any more.
+    Changed,
+}
+
+/// Writes the sign-in of `proved`, whose password was right, down and opens the session.
 async fn finish(
     web: &Web,
     headers: &HeaderMap,
     browser: Browser,
-    id: &str,
-    code: Option<&str>,
+    proved: &Account,
+    code: String,
     next: &str,
     kept: Kept,
-) -> Result<Option<Response>, Problem> {
-    let author = Author { address: browser.address, ..Author::new(id) };
-    let Some(account) = signed_in(&web.control, id, author, code).await? else { return Ok(None) };
-    if let Some(address) = browser.address {
-        web.entrance.succeed(id, address);
-    }
+) -> Result<Finished, Problem> {
+    let author = Author { address: browser.address, ..Author::new(&proved.id) };
+    let account = match signed_in(&web.control, proved, author, code).await? {
+        Entry::In(account) => account,
+        Entry::WrongCode => return Ok(Finished::WrongCode),
+        Entry::Changed => return Ok(Finished::Changed),
+    };
+    web.entrance.succeed(&Attempt::of(proved, browser.address));
     // What the browser still has of an earlier sign-in ends with this one.
     web.sessions.close(headers, now());
     if kept.is_empty() || account.must_change {
-        return Ok(Some(enter(web, &account, browser, next)));
+        return Ok(Finished::Entered(enter(web, &account, browser, next)));
     }
     let (cookie, session) = web.sessions.open(&account, browser, now());
     let mut response = kept::page(headers, session.form_token.clone(), kept)?;
     response.headers_mut().append(header::SET_COOKIE, cookie);
-    Ok(Some(response))
+    Ok(Finished::Entered(response))
 }
 
 /// Opens a session and leads to where the browser wanted to go.
@@ -289,9 +316,9 @@ pub(super) fn enter(web: &Web, account: &Arc<Account>, browser: Browser, next: &
 }
 
 /// Writes down that an account is locked now.
-async fn refused(web: &Web, id: &str, address: IpAddr) {
-    if let Some(until) = web.entrance.gate.lock().account_waits(id, now()) {
-        tracing::warn!("{address} tried to sign in as {id} too often; the account waits until {until:.0}");
+fn refused(web: &Web, id: &str, address: IpAddr, attempt: &Attempt) {
+    if let Some(until) = web.entrance.gate.lock().locked_until(attempt, now()) {
+        tracing::warn!("{address} tried to sign in as {id} too often; it and its like wait until {until:.0}");
         let author = Author { address: Some(address), ..Author::new("nobody") };
         let mut draft = author.act("lock user", format!("users/{id}"));
         draft.reason = format!("too many wrong tries; locked until {until:.0}");

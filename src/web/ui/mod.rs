@@ -58,7 +58,7 @@ pub use map::Maps;
 pub use session::Sessions;
 pub(super) use session::{Found, User};
 pub use setup::Setup;
-pub(super) use trouble::troubles;
+pub(super) use trouble::{troubles, wants_page};
 use visit::AskedBy;
 pub(super) use visit::is_own;
 
@@ -124,17 +124,28 @@ fn pages() -> Vec<Page> {
     pages
 }
 
+#[cfg(test)]
+pub(super) fn name_path(name: &crate::model::Name) -> String {
+    names::path(name)
+}
+
+/// The paths of all pages, for the test that none of them stands in the way of another.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    pages().into_iter().map(|page| page.path)
+}
+
 /// Every page, each behind its guard, and what pages need before anybody has signed in.
 pub(super) fn routes(web: &Web) -> Router<Web> {
     let open = login::routes()
         .merge(setup::routes())
-        .layer(middleware::from_fn(arrive))
+        .layer(middleware::from_fn_with_state(MAX_BODY, arrive))
         .layer(DefaultBodyLimit::max(MAX_BODY));
     let mut router = Router::new().route("/static/{*path}", routing::get(assets::file)).merge(open);
     for Page { path, role, handler, body_limit, arrives, asked_by } in pages() {
         let needs = visit::Needs { web: web.clone(), role, asked_by };
         let handler = match arrives {
-            Arrives::Whole => handler.layer::<_, Infallible>(middleware::from_fn(arrive)),
+            Arrives::Whole => handler.layer::<_, Infallible>(middleware::from_fn_with_state(body_limit, arrive)),
             Arrives::Streaming => handler,
         };
         let handler =

@@ -388,7 +388,7 @@ async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
     let id = form.text("id");
     let wrong = match id.parse::<Id<Monitor>>() {
         Err(error) => Some(FieldError::told("id", &error)),
-        Ok(known) if model.monitors.contains_key(&known) || id == "new" => {
+        Ok(known) if model.monitors.contains_key(&known) => {
             Some(FieldError::new("id", format!("there is a health check {id} already"), "choose another id"))
         }
         Ok(_) => None,

@@ -42,7 +42,7 @@ struct Said {
 
 /// Turns every problem into a page where a browser asked for one; programs get it as it is.
 pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> Response {
-    if request.uri().path().starts_with("/api/") || !wants_page(request.headers()) {
+    if !wants_page(&request) {
         return next.run(request).await;
     }
     let (method, headers) = (request.method().clone(), request.headers().clone());
@@ -54,7 +54,7 @@ pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> R
     let response = next.run(request).await;
     let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
     let again = (method == Method::GET && problem.status >= 500).then(|| here(&looking));
-    let said = said(&problem, again);
+    let said = said(&method, &problem, again);
     let mut page = match web.sessions.look(&headers, |id| web.control.account(id), now()) {
         Found::Session(session, user) => inside(&Visit::new(web, session, user, &looking), said, problem).await,
         _ => outside(&headers, said, problem),
@@ -65,10 +65,13 @@ pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> R
     page
 }
 
-/// A browser that goes somewhere.
-pub fn wants_page(headers: &HeaderMap) -> bool {
-    let mut kinds = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    headers.contains_key("hx-request") || kinds.any(|kinds| kinds.contains("text/html"))
+/// A browser that goes somewhere, and not the API.
+pub fn wants_page(request: &Request) -> bool {
+    let accepts = |headers: &HeaderMap| {
+        let kinds = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        headers.contains_key("hx-request") || kinds.into_iter().any(|kinds| kinds.contains("text/html"))
+    };
+    !request.uri().path().starts_with("/api/") && accepts(request.headers())
 }
 
 async fn inside(visit: &Visit, said: Said, problem: Problem) -> Response {
@@ -84,15 +87,20 @@ fn outside(headers: &HeaderMap, said: Said, problem: Problem) -> Response {
     }
 }
 
-fn said(problem: &Problem, again: Option<String>) -> Said {
+fn said(method: &Method, problem: &Problem, again: Option<String>) -> Said {
+    let find = || Some(text("Look whether the address is right, or find the thing by its name."));
     let (head, advice) = match problem.status {
+        400 | 422 if *method == Method::GET => (text("This address is not right"), find()),
+        400 | 408 => (
+            text("What was sent did not arrive as it should"),
+            Some(text("Nothing was changed. Go back and send it again.")),
+        ),
         401 => (text("Sign in first"), None),
         403 => (text("You may not do this"), None),
-        404 => (
-            text("There is no such page"),
-            Some(text("Look whether the address is right, or find the thing by its name.")),
-        ),
-        405 => (text("This address only takes forms"), Some(text("Go back and use the buttons of the page."))),
+        404 => (text("There is no such page"), find()),
+        405 => {
+            (text("This address cannot be opened like that"), Some(text("Go back and use the buttons of the page.")))
+        }
         409 => {
             (text("Somebody was faster"), Some(text("Your draft is kept. Go back, reload the page, and look at both.")))
         }
@@ -104,6 +112,10 @@ fn said(problem: &Problem, again: Option<String>) -> Said {
         503 => {
             (text("Not now"), Some(text("DNS goes on answering. What was published is kept, and so is your draft.")))
         }
+        507 => (
+            text("The disk is too full"),
+            Some(text("Nothing was changed, and DNS goes on answering. Make room, then send it again.")),
+        ),
         500.. => (
             text("Something failed here"),
             Some(text(
@@ -125,11 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_browser_gets_a_page() {
-        let asked =
-            |accept: &'static str| wants_page(&HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]));
-        assert!(asked("text/html,application/xhtml+xml,*/*;q=0.8"));
-        assert!(!asked("*/*"));
-        assert!(!asked("application/json"));
+    fn only_a_browser_outside_of_the_api_gets_a_page() {
+        let asked = |path: &str, accept: &str| {
+            wants_page(&Request::get(path).header("accept", accept).body(axum::body::Body::empty()).unwrap())
+        };
+        let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+        assert!(asked("/nothing", browser));
+        assert!(!asked("/api/v1/nothing", browser));
+        assert!(!asked("/nothing", "*/*"));
+        assert!(!asked("/nothing", "application/json"));
     }
 }

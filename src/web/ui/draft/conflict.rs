@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::control::draft::{Conflict, Draft, Drafted};
 use crate::model::{Change, Edit, Line, Model, Revision, lines};
 use crate::web::Problem;
-use crate::web::ui::text::{Text, text};
+use crate::web::ui::clash::changed;
+use crate::web::ui::text::Text;
 use crate::web::ui::visit::Visit;
 
 /// Revisions that are searched for who deleted a thing.
@@ -16,24 +17,13 @@ const MAX_SHOWN: usize = 20;
 /// One thing that both changed.
 pub struct Shown {
     pub kind: &'static str,
-    pub word: &'static str,
     pub id: String,
+    pub head: Text,
     /// Who, when and in which version.
     pub by: Option<Revision>,
     pub theirs: Vec<Line>,
     pub mine: Vec<Line>,
     pub may_merge: bool,
-}
-
-impl Shown {
-    pub fn head(&self) -> Text {
-        match &self.by {
-            Some(by) => text("{who} changed {kind} {id} in version {n}.").set("who", &by.author).set("n", by.number),
-            None => text("{kind} {id} was changed meanwhile."),
-        }
-        .set("kind", self.word)
-        .set("id", &self.id)
-    }
 }
 
 pub async fn shown(visit: &Visit, draft: &Draft) -> Result<Vec<Shown>, Problem> {
@@ -58,7 +48,7 @@ pub async fn shown(visit: &Visit, draft: &Draft) -> Result<Vec<Shown>, Problem> 
         };
         found.push(Shown {
             kind: mine.kind.as_str(),
-            word: mine.kind.singular(),
+            head: changed(by.as_ref(), theirs.is_none(), (mine.kind, &mine.id), visit.now),
             by,
             theirs: lines(&was, &model, &change(&theirs)),
             mine: lines(&was, &wanted, &change(&mine.value)),

@@ -69,6 +69,8 @@ struct Sheet {
     /// What is wrong with the draft as a whole now, and what was wrong with publishing it.
     errors: Vec<FieldError>,
     fault: Option<Text>,
+    /// What is wrong with the name that was typed to do it anyway.
+    unconfirmed: Option<Text>,
     reason: String,
     despite_tests: bool,
 }
@@ -95,6 +97,7 @@ impl Sheet {
             drafted: Vec::new(),
             errors: Vec::new(),
             fault: None,
+            unconfirmed: None,
             reason: String::new(),
             despite_tests: false,
             draft: draft.clone(),
@@ -149,9 +152,8 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
         sheet.fault = Some(changed);
         return Ok(visit.page_with(StatusCode::CONFLICT, &sheet));
     }
-    let unconfirmed = sheet.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm")));
-    if let Some(fault) = unconfirmed {
-        sheet.fault = Some(fault);
+    sheet.unconfirmed = sheet.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm")));
+    if sheet.unconfirmed.is_some() {
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &sheet));
     }
     let (tests, reason, author) = (Tests::despite(sheet.despite_tests), sheet.reason.clone(), visit.author());

@@ -111,6 +111,11 @@ pub fn places(codes: &[String]) -> String {
     }
 }
 
+/// `eu 90 %, us 10 %`, which breaks between pools alone.
+pub fn unbroken(shares: &str) -> String {
+    shares.replace(" %", "\u{a0}%")
+}
+
 /// One side of a row of the table of outages.
 pub fn effect(effect: &Effect) -> Text {
     if effect.clients <= 0.0 {

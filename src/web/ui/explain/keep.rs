@@ -9,7 +9,7 @@ use crate::answer::{Question, pools, simulate};
 use crate::control::Refusal;
 use crate::control::simulate::Simulation;
 use crate::health::HealthTable;
-use crate::model::{Edit, Kind, MAX_ID, Model};
+use crate::model::{Edit, Kind, MAX_ID, Model, beside_pages};
 use crate::web::Problem;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::text::text;
@@ -93,7 +93,7 @@ pub fn slug(text: &str) -> String {
     }
     slug.truncate(MAX_ID);
     let slug = slug.trim_end_matches('-');
-    if slug.is_empty() { "test".to_owned() } else { slug.to_owned() }
+    if slug.is_empty() { "test".to_owned() } else { beside_pages(slug.to_owned()) }
 }
 
 pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {

@@ -181,7 +181,7 @@ impl Filters {
     }
 
     pub fn admits(&self, story: &Story) -> bool {
-        let is_name = |name: &String| name.trim_end_matches('.') == self.name;
+        let is_name = |name: &&str| name.trim_end_matches('.') == self.name;
         let about_pool = || {
             let subject = format!("pools/{}", self.pool);
             story.subject == self.pool
@@ -198,7 +198,7 @@ impl Filters {
         };
         of_kind
             && (self.pool.is_empty() || about_pool())
-            && (self.name.is_empty() || story.names.iter().any(is_name))
+            && (self.name.is_empty() || story.names().iter().any(is_name))
             && (self.cause.is_empty() || reason_word(story.reason) == self.cause)
     }
 

@@ -11,7 +11,7 @@ use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
 use super::read;
-use super::row::Row;
+use super::row::{Members, Row};
 use crate::control::token::Role;
 use crate::health::story::{self, Key, Story};
 use crate::health::{Event, EventKind};
@@ -39,7 +39,7 @@ pub async fn show(visit: Visit, Path(key): Path<String>) -> Result<Response, Pro
 }
 
 async fn page(visit: &Visit, story: &Story, faults: Faults, note: String) -> Result<Incident, Problem> {
-    let row = Row::of(story, visit);
+    let row = Row::of(story, visit, &Members::of(&visit.model()));
     let frame = visit.frame(Place::History, row.title.clone()).await.under(text("History"), "/history");
     Ok(Incident { frame, row, may_operate: visit.may(Role::Operator), faults, note })
 }

@@ -26,12 +26,13 @@ use crate::control::recent::{MAX_EVENTS, Period};
 use crate::control::token::Role;
 use crate::health::story::{self, Story};
 use crate::health::{Event, lanes};
+use crate::model::{Id, Pool};
 use crate::store::{EventFilter, MAX_PAGE};
 use crate::web::Problem;
 use crate::web::extract::Query;
 use draw::LaneRow;
 use filter::Filters;
-use row::Row;
+use row::{Members, Row};
 
 /// Rows on one page.
 const PAGE_ROWS: usize = 50;
@@ -211,9 +212,9 @@ fn head(stories: &[Story], filters: &Filters) -> Text {
 
 fn drawing(visit: &Visit, period: &Period, filters: &Filters) -> Drawing {
     let (model, health) = (visit.model(), visit.web.control.health());
-    let all = lanes::lanes(&period.events, &period.after, &model, &health, filters.from, filters.to);
-    let wanted = |id: &str| filters.pool.is_empty() || filters.pool == id;
-    let mut pools: Vec<_> = all.into_iter().filter(|(id, _)| wanted(id.as_str())).collect();
+    let wanted = |id: &Id<Pool>| filters.pool.is_empty() || filters.pool == id.as_str();
+    let all = lanes::lanes(&period.events, &period.after, &model, &health, (filters.from, filters.to), wanted);
+    let mut pools: Vec<_> = all.into_iter().collect();
     pools.sort_by_key(|(_, spans)| draw::rank(spans));
     let not_drawn = pools.len().saturating_sub(MAX_LANES);
     pools.truncate(MAX_LANES);
@@ -231,9 +232,11 @@ fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
     let wanted: Vec<&Story> = wanted.collect();
     let start = (filters.page - 1) * PAGE_ROWS;
     let shown = wanted.iter().skip(start).take(PAGE_ROWS);
+    let model = visit.model();
+    let members = Members::of(&model);
     let page = |page: usize| filters.path("/history", &[("page", page.to_string())]);
     List {
-        rows: shown.map(|story| Row::of(story, visit)).collect(),
+        rows: shown.map(|story| Row::of(story, visit, &members)).collect(),
         counted: text("{n} in {period}").set("n", wanted.len()).say("period", filters.period_length()),
         may_operate: visit.may(Role::Operator),
         cut: told.period.cut,
@@ -282,7 +285,7 @@ async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
             story.cause.clone(),
             reason,
             story.actor.clone(),
-            story.names.join(" "),
+            story.names().join(" "),
             text(story.reaction_ms.map(|ms| ms.to_string())),
             text(story.share.map(|share| share.to_string())),
             story.instead.join(" "),
@@ -300,7 +303,7 @@ async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
             "event": story.key.to_string(), "plot": story.plot, "subject": story.subject,
             "kind": if story.is_automatic { "automatic" } else { "manual" }, "open": story.is_open,
             "starts": story.starts, "ends": story.ends, "seconds": story.seconds(visit.now), "cause": story.cause,
-            "reason": story.reason, "started_by": story.actor, "names": story.names,
+            "reason": story.reason, "started_by": story.actor, "names": story.names(),
             "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
             "answered_instead_by": story.instead, "names_without_a_working_pool": story.unserved,
             "steps": story.steps.iter().map(|event| &**event).collect::<Vec<&Event>>(),

@@ -10,7 +10,7 @@ use super::super::frame::{Frame, Place};
 use super::super::text::{Text, text};
 use super::super::visit::Visit;
 use super::filter::Filters;
-use super::row::{self, Row};
+use super::row::{self, Members, Row};
 use super::{Asked, incident, told};
 use crate::health::story::{self, Plot, Story};
 use crate::web::Problem;
@@ -55,11 +55,13 @@ pub async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
     let databases = snapshot.geo().databases().iter();
     let databases = databases.filter_map(|database| Some((database.kind.clone(), built(database.built)?))).collect();
     let frame = visit.frame(Place::History, text("Report")).await.under(text("History"), "/history");
+    let model = visit.model();
+    let members = Members::of(&model);
     let page = Report {
         frame,
         about,
         summary: summary(&stories, &visit),
-        rows: stories.iter().take(MAX_ROWS).map(|story| Row::of(story, &visit)).collect(),
+        rows: stories.iter().take(MAX_ROWS).map(|story| Row::of(story, &visit, &members)).collect(),
         left_out: stories.len().saturating_sub(MAX_ROWS),
         names: names(&stories, &visit),
         databases,
@@ -88,13 +90,13 @@ fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
 
 /// How long the answers of each name were touched, the longest first.
 fn names(stories: &[Story], visit: &Visit) -> Vec<(String, Text)> {
-    let mut seconds: BTreeMap<&String, u64> = BTreeMap::new();
+    let mut seconds: BTreeMap<&str, u64> = BTreeMap::new();
     for story in stories.iter().filter(|story| matches!(story.plot, Plot::Outage | Plot::Switch)) {
-        for name in &story.names {
+        for name in story.names() {
             *seconds.entry(name).or_default() += story.seconds(visit.now).unwrap_or(0);
         }
     }
-    let mut names: Vec<(&String, u64)> = seconds.into_iter().collect();
+    let mut names: Vec<(&str, u64)> = seconds.into_iter().collect();
     names.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
     names.truncate(MAX_ROWS);
     names.into_iter().map(|(name, seconds)| (name.trim_end_matches('.').to_owned(), row::length(seconds))).collect()

@@ -1,5 +1,7 @@
 //! A story in words: its head line, its steps, and the facts beside them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::super::filters;
@@ -7,8 +9,10 @@ use super::super::text::{Text, count, plain, text};
 use super::super::visit::Visit;
 use crate::health::story::{Plot, Story, subject_id};
 use crate::health::{Event, EventKind, PoolState};
-use crate::model::{Endpoint, Id, Model, Pool, Recovery};
+use crate::model::{Id, Model, Pool, Recovery};
 
+/// Pools of an endpoint that are named.
+const MAX_POOLS: usize = 3;
 /// Names shown as chips; the rest is counted.
 const MAX_NAMES: usize = 12;
 
@@ -53,12 +57,13 @@ pub struct Failback {
 }
 
 impl Row {
-    pub fn of(story: &Story, visit: &Visit) -> Row {
-        let (model, now) = (visit.model(), visit.now);
+    pub fn of(story: &Story, visit: &Visit, members: &Members) -> Row {
+        let now = visit.now;
         let failback = failback(story, visit);
         let is_held = failback.as_ref().is_some_and(|failback| failback.is_held);
         let (icon, colour) = if is_held { ("hand", "warnc") } else { look(story) };
-        let names = story.names.iter().take(MAX_NAMES).map(|name| name.trim_end_matches('.').to_owned()).collect();
+        let all_names = story.names();
+        let names = all_names.iter().take(MAX_NAMES).map(|name| name.trim_end_matches('.').to_owned()).collect();
         Row {
             key: story.key.to_string(),
             is_open: story.is_open,
@@ -66,7 +71,7 @@ impl Row {
             when: when(story, now),
             icon,
             colour,
-            title: if is_held { held_title(story) } else { title(story, &model) },
+            title: if is_held { held_title(story) } else { title(story, members) },
             cause: story.cause.clone(),
             length: match (story.plot, story.seconds(now)) {
                 (Plot::Notice, _) => text(""),
@@ -82,15 +87,15 @@ impl Row {
             steps: steps(story, visit),
             steps_left_out: story.steps_left_out,
             names,
-            more_names: story.names.len().saturating_sub(MAX_NAMES),
+            more_names: all_names.len().saturating_sub(MAX_NAMES),
             facts: facts(story),
             failback,
-            link: link(story, &model),
+            link: link(story, members),
         }
     }
 }
 
-fn link(story: &Story, model: &Model) -> Option<(String, String)> {
+fn link(story: &Story, members: &Members) -> Option<(String, String)> {
     let mut steps = story.steps.iter().filter(|event| event.kind != EventKind::Note);
     let first = steps.find(|event| event.subject.contains('/'));
     let is_pool = story.plot == Plot::Outage || first?.subject.starts_with("pools/");
@@ -98,7 +103,7 @@ fn link(story: &Story, model: &Model) -> Option<(String, String)> {
         Plot::Notice => None,
         _ if is_pool => Some((format!("/pools/{}", story.subject), story.subject.clone())),
         _ => {
-            let pool = pools_of(model, &story.subject).into_iter().next()?;
+            let pool = members.pools(&story.subject).into_iter().next()?;
             Some((format!("/pools/{pool}/endpoints/{}", story.subject), story.subject.clone()))
         }
     }
@@ -115,7 +120,7 @@ fn look(story: &Story) -> (&'static str, &'static str) {
     }
 }
 
-fn title(story: &Story, model: &Model) -> Text {
+fn title(story: &Story, members: &Members) -> Text {
     let subject = &story.subject;
     let instead = story.instead.join(", ");
     match story.plot {
@@ -131,7 +136,7 @@ fn title(story: &Story, model: &Model) -> Text {
         Plot::Switch if story.to == "forced down" => text("{endpoint} forced down").set("endpoint", subject),
         Plot::Switch => text("{what}: {state}").set("what", subject).say("state", state(&story.to)),
         Plot::Endpoint => {
-            let pools = pools_of(model, subject);
+            let pools = members.pools(subject);
             let title = if pools.is_empty() { text("{endpoint} down") } else { text("{endpoint} out of {pools}") };
             title.set("endpoint", subject).set("pools", pools.join(", "))
         }
@@ -158,10 +163,22 @@ fn capital(word: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn pools_of(model: &Model, endpoint: &str) -> Vec<String> {
-    let Ok(id) = endpoint.parse::<Id<Endpoint>>() else { return Vec::new() };
-    let holds = |pool: &Pool| pool.members.iter().any(|member| member.endpoint == id);
-    model.pools.iter().filter(|(_, pool)| holds(pool)).map(|(id, _)| id.to_string()).take(3).collect()
+/// The pools of every endpoint.
+pub struct Members<'m>(HashMap<&'m str, Vec<&'m Id<Pool>>>);
+
+impl<'m> Members<'m> {
+    pub fn of(model: &'m Model) -> Members<'m> {
+        let mut pools: HashMap<&str, Vec<&Id<Pool>>> = HashMap::new();
+        for (id, pool) in &model.pools {
+            pool.members.iter().for_each(|member| pools.entry(member.endpoint.as_str()).or_default().push(id));
+        }
+        Members(pools)
+    }
+
+    /// The first few of an endpoint.
+    fn pools(&self, endpoint: &str) -> Vec<String> {
+        self.0.get(endpoint).into_iter().flatten().take(MAX_POOLS).map(ToString::to_string).collect()
+    }
 }
 
 /// The words that events have for states.

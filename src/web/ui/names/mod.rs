@@ -139,8 +139,9 @@ pub(super) fn shown(name: &Name) -> String {
 /// The page of a name.
 pub(super) fn path(name: &Name) -> String {
     let text = shown(name);
-    // A name of one label keeps its dot, so that it is not taken for a page of ours.
-    let text = if text.contains('.') { text } else { format!("{}.", text.trim_end_matches('.')) };
+    // A name that looks like a page of ours, such as `new` or `tests.csv`, keeps its dot.
+    let is_name = text.contains('.') && !text.ends_with(".csv") && !text.ends_with(".json");
+    let text = if is_name { text } else { format!("{}.", text.trim_end_matches('.')) };
     format!("/names/{}", encoded(&text))
 }
 

@@ -17,7 +17,7 @@ use super::options::{TYPES, outside, zone_of};
 use super::rule_form::number;
 use super::steering::Choices;
 use super::{World, path, shown};
-use crate::model::{Edit, FieldError, Kind, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType};
+use crate::model::{Edit, FieldError, Kind, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType, beside_pages};
 use crate::web::Problem;
 
 /// The TTL that suits most names, in seconds.
@@ -298,7 +298,7 @@ fn pool_of_records(model: &Model, typed: &Typed, name: &Name) -> Option<(String,
 fn slug(name: &Name) -> String {
     let text: String = shown(name).chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let text = text.trim_matches('-').chars().take(MAX_ID - 4).collect::<String>();
-    if text.is_empty() { "name".into() } else { text }
+    if text.is_empty() { "name".into() } else { beside_pages(text) }
 }
 
 /// `base`, or with a number the first that is free.

@@ -121,6 +121,11 @@ impl RuleEdit {
         RuleEdit { at, last, form, faults, pools: Choices::pools(model), regions: Choices::regions(model) }
     }
 
+    fn typed(at: String, policy: &Policy, typed: &Form, model: &Model) -> RuleEdit {
+        let last = at == policy.rules.len().to_string();
+        RuleEdit::new(at, last, RuleForm::of_form(typed), Faults::default(), model)
+    }
+
     /// What is wrong elsewhere than in a field of the form.
     pub fn beside(&self) -> Vec<String> {
         let known = self.form.shown();
@@ -159,7 +164,11 @@ pub async fn show(visit: &Visit, world: &World, name: &Name, query: &Form) -> Re
     let shows_live = query.text("version") == "live";
     let may_edit = visit.may(crate::control::token::Role::Editor) && !shows_live;
     if let (true, Some((id, policy))) = (may_edit, world.policy_of(name)) {
-        open.edit = opened(query.text("edit"), policy, &world.drafted);
+        open.edit = match query.has("last_resort") {
+            // While somebody types, the script asks for the page as it would be with this rule.
+            true => Some(RuleEdit::typed(query.text("at").to_owned(), policy, query, &world.drafted)),
+            false => opened(query.text("edit"), policy, &world.drafted),
+        };
         open.options = (query.text("edit") == "options").then(|| OptionsForm::of_policy(policy));
         open.text = (query.text("edit") == "text").then(|| TextEdit::of_policy(&world.drafted, id));
     }

@@ -158,7 +158,7 @@ fn share_words(visit: &Visit, scene: &Scene) -> Text {
     let answers = control.shared().traffic.lock().policies.clone();
     match planned(&control.snapshot(), &scene.id, &answers) {
         None => text(""),
-        Some((now, planned)) => text("Of the clients of those names: {now} now, {planned} planned.")
+        Some((now, planned)) => text("Share of the clients of its names: {now} now, {planned} planned.")
             .set("now", percent_text(now))
             .set("planned", percent_text(planned)),
     }

@@ -4,14 +4,16 @@ use askama::Template;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde_json::json;
 
 use crate::control::token::Role;
 use crate::web::Problem;
 use crate::web::extract::Path;
+use crate::web::ui::export::{Format, both};
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::text::text;
 use crate::web::ui::visit::Visit;
-use crate::web::ui::{Page, export, filters};
+use crate::web::ui::{Page, filters};
 
 /// Texts that the binary carries beside those in `static/licences`.
 const TEXTS: [(&str, &str); 2] = [
@@ -23,12 +25,12 @@ const TEXTS: [(&str, &str); 2] = [
 const CRATES: &str = include_str!("../../../../packaging/crates.txt");
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![
-        Page::new("/settings/about.csv", Role::Viewer, get(as_csv)),
-        Page::new("/settings/about.json", Role::Viewer, get(as_json)),
+    let mut pages = vec![
         Page::new("/settings/about", Role::Viewer, get(show)),
         Page::new("/settings/about/{licence}", Role::Viewer, get(licence)),
-    ]
+    ];
+    pages.extend(both!("/settings/about", libraries));
+    pages
 }
 
 /// What is in the program, by whom, under which licence, and where its text is.
@@ -59,12 +61,13 @@ struct About {
     frame: Frame,
     version: &'static str,
     built: &'static str,
+    /// What somebody who reports a fault says with it.
+    build: String,
     parts: &'static [Part],
     crates: Vec<Crate>,
 }
 
 /// A library that is compiled in.
-#[derive(serde::Serialize)]
 struct Crate {
     name: &'static str,
     version: &'static str,
@@ -82,16 +85,20 @@ fn crates() -> Vec<Crate> {
 async fn show(visit: Visit) -> Response {
     let frame = visit.frame(Place::Settings, text("About")).await.under(text("Settings"), "/settings");
     let built = if cfg!(debug_assertions) { "debug" } else { "release" };
-    visit.page(&About { frame, version: env!("CARGO_PKG_VERSION"), built, parts: &PARTS, crates: crates() })
+    let crates = crates();
+    visit.page(&About { frame, version: env!("CARGO_PKG_VERSION"), built, build: build(), parts: &PARTS, crates })
 }
 
-async fn as_csv(_: Visit) -> Result<Response, Problem> {
-    let rows = crates().into_iter().map(|one| [one.name, one.version, one.licence].map(str::to_owned).to_vec());
-    export::csv("libraries", &["name", "version", "licence"], rows)
+async fn libraries(_: Visit, format: Format) -> Result<Response, Problem> {
+    let rows = crates().into_iter().map(|one| json!([one.name, one.version, one.licence]));
+    format.table("libraries", &["name", "version", "licence"], rows)
 }
 
-async fn as_json(_: Visit) -> Response {
-    export::json("libraries", crates())
+/// The commit where the build was told it, as `packaging/build` does, and the machine that it is for. No time of
+/// day is in it, so that the same source makes the same bytes.
+fn build() -> String {
+    let machine = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    option_env!("NORTHING_COMMIT").map_or_else(|| machine.clone(), |commit| format!("{commit} {machine}"))
 }
 
 async fn licence(Path(licence): Path<String>) -> Result<Response, Problem> {

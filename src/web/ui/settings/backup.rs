@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 
+use crate::control::geo_files::{Database, GeoFiles, Source};
 use crate::control::now;
 use crate::control::token::Role;
 use crate::store::Secrets;
@@ -34,12 +35,25 @@ struct Backup {
     frame: Frame,
     last: Option<(Timestamp, String)>,
     data_dir: String,
+    /// The uploaded geo databases that go along, in MiB.
+    geo: Option<String>,
 }
 
 async fn show(visit: Visit) -> Result<Response, Problem> {
     let last = visit.web.control.last_backup().await?;
     let frame = visit.frame(Place::Settings, text("Backup")).await.under(text("Settings"), "/settings");
-    Ok(visit.page(&Backup { frame, last, data_dir: visit.web.boot.data_dir.display().to_string() }))
+    let data_dir = visit.web.boot.data_dir.display().to_string();
+    Ok(visit.page(&Backup { frame, last, data_dir, geo: uploaded(&GeoFiles::of(&visit.web.boot)) }))
+}
+
+/// How large the uploaded databases are that are in use.
+fn uploaded(files: &GeoFiles) -> Option<String> {
+    let size = |database: Database| match files.source(database) {
+        Source::Uploaded(path) => std::fs::metadata(path).map_or(0, |meta| meta.len()),
+        Source::Named(_) | Source::Bundled => 0,
+    };
+    let bytes: u64 = Database::ALL.into_iter().map(size).sum();
+    (bytes > 0).then(|| format!("{:.1}", bytes as f64 / f64::from(1 << 20)))
 }
 
 /// What an admin ought to hear of the backups, where something is amiss: none, or none for long.

@@ -9,8 +9,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use jiff::Timestamp;
 
+use crate::control::Refusal;
 use crate::control::geo_files::{Database, GeoFiles, Source};
-use crate::control::geo_upload::{MAX_UPLOAD, Report};
+use crate::control::geo_upload::{MAX_UPLOAD, Report, Unready};
 use crate::control::token::Role;
 use crate::geo::{DatabaseInfo, atlas};
 use crate::model::Country;
@@ -158,7 +159,11 @@ fn open(visit: &Visit, kind: &str) -> Result<(GeoFiles, Database), Problem> {
 async fn upload(visit: Visit, Path(kind): Path<String>, request: Request) -> Result<Response, Problem> {
     let (files, database) = open(&visit, &kind)?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let (incoming, file) = files.incoming(database, length.unwrap_or(MAX_UPLOAD))?;
+    let incoming = files.incoming(database, length.unwrap_or(MAX_UPLOAD));
+    let (incoming, file) = incoming.map_err(|unready| match unready {
+        Unready::Full(detail) => Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail),
+        Unready::Fault(fault) => Refusal::from(fault).into(),
+    })?;
     let bytes = receive(request, &mut tokio::fs::File::from_std(file), MAX_UPLOAD).await?;
     let refused = match bytes {
         0 => Some("No file was chosen. Choose one that ends with .mmdb.".to_owned()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::control::draft::Draft;
-use crate::model::{Check, Continent, Country, Edit, FieldError, Kind, Model, Name, Table, builtin};
+use crate::model::{Check, Continent, Country, Edit, FieldError, Kind, Model, Name, Table, beside_pages, builtin};
 
 /// In a zone's note, before the name that the first run is about.
 const NOTE: &str = "Made in the first run for ";
@@ -281,7 +281,7 @@ fn asked(check: &Check) -> Option<Asked> {
 pub fn slug(text: &str) -> String {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let slug: String = words.collect::<Vec<_>>().join("-").to_ascii_lowercase().chars().take(60).collect();
-    if slug.is_empty() { "pool".into() } else { slug }
+    if slug.is_empty() { "pool".into() } else { beside_pages(slug) }
 }
 
 /// What a built-in region is called.
