@@ -234,9 +234,11 @@ for (const field of $$('input[data-show]')) {
 
 addEventListener('click', async event => {
   const button = event.target.closest?.('[data-copy]');
-  if (!button) return;
+  if (!button || event.ctrlKey || event.metaKey) return;
   const from = button.dataset.copy, source = from.startsWith('#') ? $(from) : null;
-  const words = source ? source.value ?? source.textContent : from;
+  const words = source ? source.value ?? source.href ?? source.textContent : from;
+  // A link is followed where there is no script to copy it.
+  event.preventDefault();
   if (navigator.clipboard) await navigator.clipboard.writeText(words);
   else {
     // Without TLS there is no clipboard but by selecting.
@@ -260,7 +262,7 @@ function decorate() {
     const at = new Date(time.dateTime), utc = time.dataset.utc;
     if (!local || isNaN(at)) { time.textContent = utc; continue; }
     const clock = two(at.getHours()) + ':' + two(at.getMinutes());
-    const day = /^\d+ \S+ |^\d{4}-/.test(utc) ? at.toLocaleDateString([], { day: 'numeric', month: 'short' }) + ' ' : '';
+    const day = /^\d+ \S+ |^[\d-]{5,10} /.test(utc) ? at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short' }) + ' ' : '';
     time.textContent = day + clock + (/:\d\d:/.test(utc) ? ':' + two(at.getSeconds()) : '');
   }
 }
@@ -272,7 +274,8 @@ for (const [name, boxes] of [['keys', '[data-keys]'], ['local', '[data-local]']]
 function count() {
   for (const left of $$('[data-until]')) {
     const seconds = Math.max(0, Math.round((new Date(left.dataset.until) - Date.now()) / 1000));
-    left.textContent = seconds < 60 ? seconds + ' s' : Math.floor(seconds / 60) + ' min ' + two(seconds % 60) + ' s';
+    const [s, min] = document.documentElement.lang === 'ko' ? ['초', '분 '] : [' s', ' min '];
+    left.textContent = seconds < 60 ? seconds + s : Math.floor(seconds / 60) + min + two(seconds % 60) + s;
   }
 }
 decorate();

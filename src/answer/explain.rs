@@ -1,5 +1,7 @@
 //! Why an answer is what it is: the same code as `answer`, with somebody listening.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use super::live::LivePool;
@@ -13,9 +15,9 @@ use super::steer::{Choice, Pass};
 use super::trace::{Kept, Standing, Tracer};
 use super::words;
 use super::{Client, Entropy, Owner, Question, Set};
-use crate::geo::Decision;
+use crate::geo::{Decision, inside, membership};
 use crate::health::{EndpointState, Family, PoolState};
-use crate::model::{Choose, Rdata};
+use crate::model::{Choose, Id, Rdata, Region, Rule};
 
 /// An answer and how it came about, in fields for programs and sentences for people.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -90,6 +92,27 @@ pub struct RuleTrace {
     pub name: String,
     pub verdict: RuleVerdict,
     pub reason: String,
+    /// `reason`, for those who have other words for it.
+    #[serde(skip)]
+    pub because: RuleReason,
+}
+
+/// Why a rule matches or does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuleReason {
+    Disabled,
+    /// A rule before it matches.
+    NotReached,
+    /// It takes everyone.
+    Everyone,
+    In(Id<Region>),
+    /// Most of the client's prefix is in these.
+    MostlyIn(Vec<Id<Region>>),
+    InNone(Vec<Id<Region>>),
+    /// In one that the rule leaves out.
+    InExcepted(Id<Region>),
+    /// A smaller part of the client's prefix is in it.
+    PartlyIn(Id<Region>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -267,17 +290,39 @@ fn place(snapshot: &Snapshot, located: &Located, source_reason: String) -> Clien
 fn rules(snapshot: &Snapshot, plan: &Plan, matched: Option<&RulePlan>, located: &Located) -> Vec<RuleTrace> {
     let matched = matched.map_or(usize::MAX, |rule| rule.number);
     let rules = plan.policy.rules.iter().enumerate().map(|(number, rule)| {
-        let (verdict, reason) = if number > matched {
-            (RuleVerdict::NotReached, "a rule before it matches".to_owned())
+        let (verdict, because) = if number > matched {
+            (RuleVerdict::NotReached, RuleReason::NotReached)
         } else if !rule.enabled {
-            (RuleVerdict::Disabled, "it is switched off".to_owned())
+            (RuleVerdict::Disabled, RuleReason::Disabled)
         } else {
             let verdict = if number == matched { RuleVerdict::Matches } else { RuleVerdict::PassedOver };
-            (verdict, words::rule_reason(snapshot, rule, located, verdict))
+            (verdict, rule_reason(snapshot, rule, located, verdict))
         };
-        RuleTrace { name: rule.name.clone(), verdict, reason }
+        RuleTrace { name: rule.name.clone(), verdict, reason: words::rule_reason(&because), because }
     });
     rules.collect()
+}
+
+fn rule_reason(snapshot: &Snapshot, rule: &Rule, located: &Located, verdict: RuleVerdict) -> RuleReason {
+    let in_any = |regions: &[Id<Region>]| regions.iter().find(|id| is_in(snapshot, id, located.address)).cloned();
+    match (verdict, in_any(&rule.regions), in_any(&rule.except_regions)) {
+        (RuleVerdict::Matches, Some(region), _) => RuleReason::In(region),
+        (RuleVerdict::Matches, None, _) if rule.regions.is_empty() => RuleReason::Everyone,
+        (RuleVerdict::Matches, None, _) => RuleReason::MostlyIn(rule.regions.clone()),
+        (_, _, Some(except)) => RuleReason::InExcepted(except),
+        (_, None, None) => RuleReason::InNone(rule.regions.clone()),
+        (_, Some(region), None) => RuleReason::PartlyIn(region),
+    }
+}
+
+fn is_in(snapshot: &Snapshot, region: &Id<Region>, address: IpAddr) -> bool {
+    let mut membership = membership::Membership::default();
+    let regions = membership.add_all(&snapshot.model().regions, std::slice::from_ref(region));
+    let (address, _) = inside::unwrap(address);
+    let networks = membership.networks.iter().zip(0u32..).filter(|(network, _)| network.contains(&address));
+    let networks: Vec<u32> = networks.map(|(_, at)| at).collect();
+    let (place, _) = snapshot.geo().place(address);
+    membership.any_matches(&regions, &membership::Client { place, networks: &networks })
 }
 
 fn steps(snapshot: &Snapshot, plan: &Plan, rule: &RulePlan, heard: &Heard) -> Vec<StepTrace> {

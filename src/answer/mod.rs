@@ -35,9 +35,10 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 pub use explain::{
-    ChoiceTrace, ClientSource, ClientTrace, PoolTrace, RecordTrace, RuleTrace, RuleVerdict, ServerTrace, SteeringTrace,
-    StepTrace, Trace, explain,
+    ChoiceTrace, ClientSource, ClientTrace, PoolTrace, RecordTrace, RuleReason, RuleTrace, RuleVerdict, ServerTrace,
+    SteeringTrace, StepTrace, Trace, explain,
 };
+pub use locate::is_private;
 pub use plan::Audience;
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
 pub use rehearse::{Verdict, rehearse, subnet_of};

@@ -1,15 +1,13 @@
 //! The sentences of an explanation.
 
 use super::Client;
-use super::explain::{ClientSource, PoolTrace, RuleVerdict, SteeringTrace, Trace};
+use super::explain::{ClientSource, PoolTrace, RuleReason, RuleVerdict, SteeringTrace, Trace};
 use super::live::{Data, Kind, LivePool, Server};
 use super::locate::{By, Located};
-use super::snapshot::Snapshot;
 use super::trace::{Kept, Standing};
-use crate::geo::{inside, membership};
 use crate::health::{EndpointState, PoolState};
-use crate::model::{Id, Name, Region, Rule};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::model::{Id, Name, Region};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 pub fn sentences(trace: &Trace) -> Vec<String> {
     let Some(zone) = &trace.zone else {
@@ -109,30 +107,18 @@ pub fn source_reason(located: &Located, client: &Client) -> String {
     }
 }
 
-/// Why a rule matches or does not.
-pub fn rule_reason(snapshot: &Snapshot, rule: &Rule, located: &Located, verdict: RuleVerdict) -> String {
-    let in_any = |regions: &[Id<Region>]| {
-        regions.iter().find(|id| is_in(snapshot, id, located.address)).map(ToString::to_string)
-    };
-    let all: Vec<String> = rule.regions.iter().map(ToString::to_string).collect();
-    match (verdict, in_any(&rule.regions), in_any(&rule.except_regions)) {
-        (RuleVerdict::Matches, Some(region), _) => format!("the client is in {region}"),
-        (RuleVerdict::Matches, None, _) if all.is_empty() => "it takes everyone".to_owned(),
-        (RuleVerdict::Matches, None, _) => format!("most of the client's prefix is in {}", all.join(", ")),
-        (_, _, Some(except)) => format!("the client is in {except}, which it leaves out"),
-        (_, None, None) => format!("the client is in none of {}", all.join(", ")),
-        (_, Some(region), None) => format!("only a smaller part of the client's prefix is in {region}"),
+pub fn rule_reason(because: &RuleReason) -> String {
+    let all = |regions: &[Id<Region>]| regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match because {
+        RuleReason::Disabled => "it is switched off".to_owned(),
+        RuleReason::NotReached => "a rule before it matches".to_owned(),
+        RuleReason::Everyone => "it takes everyone".to_owned(),
+        RuleReason::In(region) => format!("the client is in {region}"),
+        RuleReason::MostlyIn(regions) => format!("most of the client's prefix is in {}", all(regions)),
+        RuleReason::InNone(regions) => format!("the client is in none of {}", all(regions)),
+        RuleReason::InExcepted(region) => format!("the client is in {region}, which it leaves out"),
+        RuleReason::PartlyIn(region) => format!("only a smaller part of the client's prefix is in {region}"),
     }
-}
-
-fn is_in(snapshot: &Snapshot, region: &Id<Region>, address: IpAddr) -> bool {
-    let mut membership = membership::Membership::default();
-    let regions = membership.add_all(&snapshot.model().regions, std::slice::from_ref(region));
-    let (address, _) = inside::unwrap(address);
-    let networks = membership.networks.iter().zip(0u32..).filter(|(network, _)| network.contains(&address));
-    let networks: Vec<u32> = networks.map(|(_, at)| at).collect();
-    let (place, _) = snapshot.geo().place(address);
-    membership.any_matches(&regions, &membership::Client { place, networks: &networks })
 }
 
 pub fn pool_reason(pool: &LivePool, kind: Kind, standing: Standing) -> String {

@@ -170,8 +170,8 @@ impl Series {
         let column = ring.columns.get(key);
         let point = |at: usize| {
             let back = (count - 1 - at) * cells;
-            let cells = |column| (back..back + cells).map(|back| ring.cell(column, back) as f64).sum::<f64>();
-            column.map_or(0.0, |column: &Box<[u16]>| cells(column)) / seconds
+            let cells = |column: &[u16]| (back..back + cells).map(|back| ring.cell(column, back) as f64).sum::<f64>();
+            column.map_or(0.0, |column| cells(column)) / seconds
         };
         let end_ms = ring.head * ring.step_ms;
         let start_ms = end_ms.saturating_sub(step_ms * count as u64);
@@ -367,7 +367,7 @@ fn unpacked(code: u16) -> u64 {
     }
     let (shift, step) = ((code - EXACT) / STEPS + 1, (code - EXACT) % STEPS);
     // Shifts end at 62 (the largest code), and the number below 2^11: what would overflow is cut off.
-    (STEPS + step).checked_mul(1 << shift).unwrap_or(u64::MAX)
+    (STEPS + step).saturating_mul(1 << shift)
 }
 
 #[cfg(test)]

@@ -34,4 +34,4 @@ pub use coverage::{Coverage, Overlap};
 pub use moves::{Landmarks, Move, Moves};
 pub use sample::Sample;
 pub use split::{Decision, Hit, NearestStep, Split, SplitKey, SplitMap, SplitRule};
-pub use who::{Clients, Coarse, Unclear, Who};
+pub use who::{Clients, Coarse, Unclear, Who, is_me};

@@ -82,7 +82,7 @@ impl Clients {
         if text.len() > MAX_TEXT {
             return Err(Unclear::new("is too long for a client", "give an address, a network, a country or a city"));
         }
-        if ["me", "나"].contains(&text.to_lowercase().as_str()) {
+        if is_me(text) {
             let address = me.ok_or_else(|| Unclear::new("your own address is not known here", "type it"))?;
             return Ok(Clients::network(sent(address.to_canonical())));
         }
@@ -112,10 +112,24 @@ impl Clients {
     }
 }
 
+/// True where a text means whoever asks.
+pub fn is_me(text: &str) -> bool {
+    ["me", "나"].contains(&text.trim().to_lowercase().as_str())
+}
+
 /// The network that resolvers commonly send of an address.
 fn sent(address: IpAddr) -> IpNet {
     let length = if address.is_ipv4() { SENT_V4 } else { SENT_V6 };
     IpNet::new(address, length).unwrap_or_else(|_| address.into()).trunc()
+}
+
+/// IPv4-mapped networks as what they are (RFC 4291 section 2.5.5.2).
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    mapped.and_then(|(address, length)| IpNet::new(address.into(), length).ok()).unwrap_or(network)
 }
 
 /// `None` for what is neither an address nor a network, nor meant to be.
@@ -123,10 +137,14 @@ fn network(text: &str) -> Result<Option<IpNet>, Unclear> {
     let bare = text.strip_prefix("cidr:").unwrap_or(text);
     let bare = bare.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(bare);
     if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(Some(sent(address)));
+        return Ok(Some(sent(address.to_canonical())));
     }
     if let Ok(network) = bare.parse::<IpNet>() {
-        return Ok(Some(network.trunc()));
+        if network != network.trunc() {
+            let problem = format!("{network} has bits outside the prefix");
+            return Err(Unclear::rather(problem, canonical(network.trunc()).to_string()));
+        }
+        return Ok(Some(canonical(network)));
     }
     let numeric = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let (address, rest) = bare.split_at(bare.find(['/', ':']).unwrap_or(bare.len()));

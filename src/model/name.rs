@@ -79,7 +79,8 @@ impl Name {
                     absolute = true;
                 }
                 b'\\' => label.push(
-                    unescape(&mut bytes).ok_or_else(|| format!("{text:?} has a broken escape; use \\. or \\DDD"))?,
+                    unescape(&mut bytes)
+                        .ok_or_else(|| format!("{text:?} has a broken escape; use \\DDD, such as \\046 for a dot"))?,
                 ),
                 other => label.push(other),
             }

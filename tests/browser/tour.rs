@@ -19,6 +19,33 @@ const RULES: &str = r#"
         ({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 5).map(node => node.target.join(" ")).join(" | ")}`));
 "#;
 
+/// English that a Korean page says: four words in a row without a Korean letter, in what is read and in what is read
+/// out. Code, and what is said to be English, is left out.
+const ENGLISH: &str = r#"
+    const left_out = "code, pre, .pre, textarea, script, style, .mono, .value, [lang]:not(html)";
+    const is_word = word => /^[(“"']?[A-Za-z][A-Za-z'’]+[.,;:?)”"']*$/.test(word);
+    const is_english = text => text.split(" ").filter(is_word).length >= 4 && !/[가-힣]/.test(text);
+    const plain = text => text.replace(/\s+/g, " ").trim();
+    const found = new Set();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode())
+        if (!node.parentElement.closest(left_out)) found.add(plain(node.data));
+    for (const name of ["aria-label", "title", "placeholder", "alt", "data-l"])
+        for (const element of document.querySelectorAll(`[${name}]`))
+            if (!element.closest(left_out)) found.add(plain(element.getAttribute(name)));
+    return [...found].filter(is_english);
+"#;
+
+/// What people or vendors wrote, and what is called so everywhere.
+const SAME_IN_KOREAN: [&str; 6] = [
+    "The Inter Project Authors",
+    "The JetBrains Mono Project Authors",
+    "IPFire Location, CC BY-SA 4.0",
+    "Asia and the Pacific",
+    "Europe, Africa, Middle East",
+    "Mozilla/5.0",
+];
+
 /// The tallest picture, in pixels.
 const MAX_HEIGHT: i64 = 6_000;
 
@@ -51,16 +78,41 @@ async fn every_page_speaks_korean() {
     let mut browser = Browser::open(&server, Scripts::On).await;
     browser.sign_in(demo_admin(&server)).await;
     browser.set_cookie("language", "ko").await;
+    make_something_happen(&server).await;
+    browser.expect("status of 404");
+    browser.expect("status of 405");
     let mut faults = Vec::new();
-    for address in PAGES.iter().flat_map(|page| page.seen_at) {
+    for address in PAGES.iter().flat_map(|page| page.seen_at).chain(&["/versions/2"]).chain(TROUBLES) {
         browser.goto(address).await;
         if browser.run("return document.documentElement.lang").await != "ko" {
             faults.push(format!("{address} is not in Korean"));
         }
+        let english = browser.run(ENGLISH).await;
+        let said = english.as_array().expect("a list").iter().filter_map(|said| said.as_str());
+        let ours = said.filter(|said| !SAME_IN_KOREAN.iter().any(|same| said.contains(same)));
+        faults.extend(ours.map(|said| format!("{address} says in English: {said}")));
         check(&browser, &format!("{address} in Korean"), &mut faults).await;
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     browser.finish().await;
+}
+
+/// A publication of every kind of change, a switch, and a server that is down: what histories tell of.
+async fn make_something_happen(server: &Server) {
+    let edits = json!([
+        { "kind": "records", "id": "demo/www/A", "value": { "values": ["192.0.2.11", "192.0.2.12"], "ttl": 60 } },
+        { "kind": "regions", "id": "own", "value": { "name": "Own", "include": ["country:KR"] } },
+    ]);
+    let (status, said) = server.api("POST", "/api/v1/publish", Some(json!({ "edits": edits }))).await;
+    assert_eq!(status, 200, "{said}");
+    for (pool, admin) in [("demo-ap", "drain"), ("demo-us", "off")] {
+        let (status, said) =
+            server.api("POST", &format!("/api/v1/pools/{pool}/{admin}"), Some(json!({ "reason": "시험" }))).await;
+        assert_eq!(status, 200, "{said}");
+    }
+    let force = json!({ "state": "down", "reason": "시험" });
+    let (status, said) = server.api("POST", "/api/v1/endpoints/demo-primary/force", Some(force)).await;
+    assert_eq!(status, 200, "{said}");
 }
 
 #[test]

@@ -47,6 +47,60 @@ const SAME_EVERYWHERE: [&str; 10] = [
     "ZoneFile",
 ];
 
+/// Patterns of what is not said word by word, by section.
+const FACTS: &str = "facts.toml";
+
+/// Where English arises that pages show: folders and files of `src`.
+const MACHINE: [&str; 6] = ["model", "health", "probe", "answer", "control", "geo/who.rs"];
+
+/// Of those, what pages never show: command lines, logs, formats of files, and Rust's own.
+const NEVER_SHOWN: [&str; 15] = [
+    "model/zonefile/export.rs",
+    "model/zonefile/changes.rs",
+    "model/builtin.rs",
+    "model/rdata/shape.rs",
+    "health/story.rs",
+    "health/scenario",
+    "answer/fixture.rs",
+    "answer/oracle.rs",
+    "control/preview/mod.rs",
+    "control/keeper.rs",
+    "control/series.rs",
+    "control/geo_upload.rs",
+    "control/token.rs",
+    "probe/tests.rs",
+    "tests.rs",
+];
+
+/// Words in them that are for programs, logs or the API alone, or are no words of ours.
+const NOT_SAID: [&str; 25] = [
+    "Zone {zone} answers for {}, and policy {} decides on {} there.",
+    "is passed over",
+    "There is no {} to answer, so the answer is empty.",
+    "The answer holds for {network}.",
+    "The answer holds for everyone.",
+    "place unknown",
+    "The client is placed by {}: {place}.",
+    "may answer",
+    "was not asked",
+    "; odds {} %",
+    "Pool {pool} answers, in step {step}: {}.",
+    "No pool answers: {}.",
+    "what is not a name",
+    "response code {}",
+    "Temporary failure",
+    "united states of america",
+    "great britain",
+    "republic of korea",
+    "czech republic",
+    "russian federation",
+    "viet nam",
+    "ivory coast",
+    "cape verde",
+    "east timor",
+    "democratic republic of congo",
+];
+
 /// A string literal of a source: where it begins and ends, and what it says.
 struct Literal {
     begins: usize,
@@ -88,9 +142,14 @@ fn every_error_of_a_page_has_its_korean() {
 
 #[test]
 fn every_korean_text_has_the_slots_and_marks_of_its_english() {
-    for (english, (korean, file)) in korean() {
+    let facts = facts().into_iter().flat_map(|(section, table)| {
+        table.into_iter().map(move |(english, korean)| (english, (korean, format!("{FACTS} [{section}]"))))
+    });
+    for (english, (korean, file)) in korean().into_iter().chain(facts) {
         for (opens, closes) in [('{', '}'), ('<', '>')] {
-            let parts = |text: &str| parts(text, opens, closes).into_iter().collect::<BTreeSet<_>>();
+            // What a slot takes stands behind a colon, in the English only.
+            let name = |slot: String| slot.split_once(':').map_or(slot.clone(), |(name, _)| format!("{name}{closes}"));
+            let parts = |text: &str| parts(text, opens, closes).into_iter().map(name).collect::<BTreeSet<_>>();
             assert_eq!(parts(&english), parts(&korean), "{file}: {english:?} = {korean:?}");
         }
     }
@@ -106,6 +165,68 @@ fn no_korean_text_is_left_over() {
         .map(|(english, (_, file))| format!("{file}: {english:?}"))
         .collect();
     assert!(left.is_empty(), "nothing says these any more:\n{}", left.join("\n"));
+}
+
+/// What stands between the slots of every literal of the machine stands in a pattern, so that a new sentence without
+/// Korean is found, however it is put together.
+#[test]
+fn every_word_of_the_machine_has_its_korean() {
+    let errors: BTreeMap<String, String> =
+        toml::from_str(&fs::read_to_string(root("templates/ko/errors.toml")).unwrap()).unwrap();
+    let facts = facts().into_values().flat_map(BTreeMap::into_keys);
+    let patterns: Vec<String> =
+        errors.into_keys().chain(facts).map(|english| pieces(&begun_small(&english)).join("\u{1}")).collect();
+    let patterns = patterns.join("\u{2}");
+    let is_known = |piece: &str| {
+        let piece = piece.trim_matches(|c: char| c.is_whitespace() || ".,:;()“”'".contains(c));
+        let letters = piece.chars().filter(|c| c.is_ascii_alphabetic()).count();
+        letters < 3 || patterns.contains(&begun_small(piece)) || patterns.contains(piece)
+    };
+    let mut without = Vec::new();
+    for path in MACHINE.iter().flat_map(|part| match part.ends_with(".rs") {
+        true => vec![source("").join(part)],
+        false => rust_files(&source(part)),
+    }) {
+        let (place, code) = read(&path);
+        if NEVER_SHOWN.iter().any(|never| place.contains(never)) {
+            continue;
+        }
+        let (literals, rest) = literals(without_tests(&code));
+        let said = literals.into_iter().filter(|literal| literal.says.trim().contains(' ') && !is_place(&literal.says));
+        for literal in said.filter(|literal| !NOT_SAID.contains(&literal.says.as_str())) {
+            let calls = calls_around(&rest, literal.begins);
+            let is_logged = calls.iter().any(|call| call.starts_with("tracing::") || call == "expect");
+            let is_whole =
+                |piece: &String| is_known(piece) || faults_of(piece).flat_map(|part| part.split(": ")).all(is_known);
+            if !is_logged && !pieces(&literal.says).iter().all(is_whole) {
+                without.push(format!("{place}: {:?}", literal.says));
+            }
+        }
+    }
+    assert!(without.is_empty(), "these have no Korean in errors.toml or facts.toml:\n{}", without.join("\n"));
+}
+
+/// Where a fault is: `policies/{id} attach[{i}]`.
+fn is_place(text: &str) -> bool {
+    let kinds = ["policies", "pools", "endpoints", "regions", "tests", "zones", "records"];
+    text.starts_with("document ")
+        || text.contains("[{")
+        || kinds.iter().any(|kind| text.strip_prefix(kind).is_some_and(|rest| rest.starts_with("/{")))
+}
+
+/// What stands between the slots and figures.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces: Vec<&str> = text.split('{').collect();
+    for piece in pieces.iter_mut().skip(1) {
+        *piece = piece.split_once('}').map_or(piece, |(_, after)| after);
+    }
+    let pieces = pieces.iter().flat_map(|piece| piece.split(|c: char| c.is_ascii_digit()));
+    pieces.map(str::to_owned).collect()
+}
+
+fn begun_small(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// True for an error all of whose sentences are in the table of patterns.
@@ -128,9 +249,12 @@ fn without_words_in_slots(text: &str) -> String {
     let text = words.join("");
     let is_digit = |c: char| c.is_ascii_digit();
     let text = text.split_inclusive(|c: char| !is_digit(c)).map(|part| part.trim_start_matches(is_digit));
-    let text: String = text.collect();
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
+    begun_small(&text.collect::<String>())
+}
+
+/// The words of the machine: patterns by section.
+fn facts() -> BTreeMap<String, BTreeMap<String, String>> {
+    toml::from_str(&fs::read_to_string(root("templates/ko").join(FACTS)).unwrap()).unwrap()
 }
 
 /// English to Korean with the file. A text stands in one file only, so that no two can differ.
@@ -138,6 +262,9 @@ fn korean() -> BTreeMap<String, (String, String)> {
     let mut all: BTreeMap<String, (String, String)> = BTreeMap::new();
     for path in files(&root("templates/ko"), "toml") {
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if file == FACTS {
+            continue;
+        }
         let table: BTreeMap<String, String> = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         for (english, korean) in table {
             assert!(!korean.trim().is_empty(), "{file}: {english:?} has no words");
@@ -159,7 +286,7 @@ fn texts() -> BTreeMap<String, String> {
             texts.entry(text).or_insert_with(|| place.clone());
         }
     }
-    for path in rust_files(&source("web/ui")) {
+    for path in rust_files(&source("web/ui")).into_iter().filter(|path| !path.ends_with("tests.rs")) {
         let (place, code) = read(&path);
         for text in texts_of_code(without_tests(&code)) {
             texts.entry(text).or_insert_with(|| place.clone());
@@ -231,7 +358,7 @@ fn texts_of_template(template: &str, macros: &BTreeMap<String, Vec<usize>>) -> V
     let (literals, rest) = literals(&only_tags(template));
     let is_text = |literal: &Literal| {
         let after = &rest[literal.ends..];
-        let is_filtered = ["|set(", "|say("].iter().any(|filter| after.starts_with(filter))
+        let is_filtered = ["|set(", "|say(", "|tell(", "|at("].iter().any(|filter| after.starts_with(filter))
             || after.strip_prefix("|t").is_some_and(|next| !next.starts_with(|c: char| c.is_ascii_alphanumeric()));
         let call = calls_around(&rest, literal.begins).into_iter().next().unwrap_or_default();
         let name = call.rsplit("::").next().unwrap_or_default();

@@ -126,7 +126,7 @@ async fn chain(visit: &Visit) -> Result<Chain, Problem> {
         let said = text(
             "The chain is broken at entry {n}: {fault}. Compare with a backup and find out who could write to the disk.",
         );
-        return Ok(Chain { said: said.set("n", number).set("fault", fault), is_sound: false });
+        return Ok(Chain { said: said.set("n", number).fact("fault", "chain", fault), is_sound: false });
     }
     let newest = visit.web.control.audit(None, 1).await?;
     let hash = newest.first().map(|entry| entry.hash.clone()).unwrap_or_default();

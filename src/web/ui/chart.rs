@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::filters::{Draw, figure_text};
+use super::filters::{Draw, day_form, figure_text};
 use super::state::COLOURS;
 use super::text::{Language, Text, escaped, text};
 
@@ -98,7 +98,7 @@ impl Chart {
             let figure = if step < 0.1 { format!("{value:.2}") } else { figure_text(value) };
             let _ = write!(out, "<text class=\"axis halo\" x=\"0\" y=\"{y:.0}\">{figure}{unit}</text>");
         }
-        self.times(&mut out);
+        self.times(&mut out, language);
         self.marks(&mut out, language);
         out + "</svg>"
     }
@@ -151,12 +151,12 @@ impl Chart {
         self.lines.iter().map(dash).collect()
     }
 
-    fn times(&self, out: &mut String) {
+    fn times(&self, out: &mut String, language: Language) {
         let span_ms = self.span_ms();
         let (every_ms, form) = match span_ms {
             0..=7_200_000 => (15 * 60_000, "%H:%M"),
             7_200_001..=DAY_MS => (4 * 60 * 60_000, "%H:%M"),
-            _ => (DAY_MS, "%-d %b"),
+            _ => (DAY_MS, day_form(language)),
         };
         let mut at_ms = self.start_ms.div_ceil(every_ms) * every_ms;
         while at_ms < self.start_ms + span_ms {
@@ -226,8 +226,9 @@ impl Chart {
         }
         out.push_str("</tr></thead><tbody>");
         let every = self.steps().div_ceil(MAX_ROWS).max(1);
+        let form = format!("{} %H:%M", day_form(language));
         for at in (0..self.steps()).step_by(every) {
-            let _ = write!(out, "<tr><td>{}</td>", moment(self.start_ms + at as u64 * self.step_ms, "%-d %b %H:%M"));
+            let _ = write!(out, "<tr><td>{}</td>", moment(self.start_ms + at as u64 * self.step_ms, &form));
             for line in &self.lines {
                 let known: Vec<f64> = line.points.iter().skip(at).take(every).flatten().copied().collect();
                 let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);

@@ -296,7 +296,7 @@ fn head(one: &Meanwhile, edit: &Edit, now: Timestamp) -> Text {
         Since::Live { by, .. } => changed(by.as_ref(), one.is.is_none(), (edit.kind, &edit.id), now),
         Since::Draft(at) => text("Your draft of {kind} {id} changed {ago} ago, in another window.")
             .say("ago", ago(*at, now))
-            .set("kind", edit.kind.singular())
+            .fact("kind", "kind", edit.kind.singular())
             .set("id", &edit.id),
     }
 }
@@ -312,7 +312,7 @@ pub fn changed(by: Option<&Revision>, is_gone: bool, (kind, id): (Kind, &str), n
         Some(by) => said.set("who", &by.author).say("ago", ago(by.at, now)).set("n", by.number),
         None => said,
     };
-    said.set("kind", kind.singular()).set("id", id)
+    said.fact("kind", "kind", kind.singular()).set("id", id)
 }
 
 fn ago(at: Timestamp, now: Timestamp) -> Text {

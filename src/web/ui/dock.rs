@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::text::{Text, count, plain, text};
+use super::text::{Text, count, fact, text};
 use super::visit::Visit;
 use crate::control::draft::Draft;
 use crate::model::sentences;
@@ -40,7 +40,7 @@ impl Dock {
         sentences.truncate(SHOWN);
         let trouble = match (&*checked, conflicts) {
             (_, 1..) => Some(text("Somebody changed the same meanwhile. Your change is kept as a draft.")),
-            (Err(errors), 0) => errors.first().map(|error| plain(error)),
+            (Err(errors), 0) => errors.first().map(|error| fact("error", error.to_string())),
             (Ok(_), 0) => None,
         };
         Dock {

@@ -28,10 +28,28 @@ pub fn say<S: Say, O: Say>(text: S, _: &dyn Values, slot: &'static str, other: O
     Ok(text.text().say(slot, other.text()))
 }
 
+/// Fills a slot of a text with what the machine says in English, by a section of `told`.
+#[askama::filter_fn]
+pub fn tell<S: Say, D: Display>(
+    text: S,
+    _: &dyn Values,
+    slot: &'static str,
+    section: &'static str,
+    english: D,
+) -> Result<Text> {
+    Ok(text.text().fact(slot, section, english.to_string()))
+}
+
 /// An error in the reader's language.
 #[askama::filter_fn]
 pub fn told<D: Display>(error: D, values: &dyn Values) -> Result<String> {
     Ok(super::told::told(&error.to_string(), language(values)))
+}
+
+/// What the machine says in English, by a section of `told`, in the reader's language.
+#[askama::filter_fn]
+pub fn fact<D: Display>(english: D, values: &dyn Values, section: &str) -> Result<String> {
+    Ok(super::told::fact(section, &english.to_string(), language(values)))
 }
 
 /// What another template of ours rendered.
@@ -97,9 +115,28 @@ pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
 /// time to those who want it.
 #[askama::filter_fn]
 pub fn time(at: &Timestamp, values: &dyn Values) -> Result<Safe<String>> {
-    let age = now(values).duration_since(*at);
-    let form = if age.as_hours().abs() < 24 { "%H:%M" } else { "%-d %b %H:%M" };
-    Ok(Safe(time_html(*at, form)))
+    Ok(Safe(short_time(*at, values)))
+}
+
+/// Fills a slot of a text with a moment, as `time` shows it.
+#[askama::filter_fn]
+pub fn at<S: Say>(text: S, values: &dyn Values, slot: &'static str, at: &Timestamp) -> Result<Text> {
+    Ok(text.text().html(slot, short_time(*at, values)))
+}
+
+fn short_time(at: Timestamp, values: &dyn Values) -> String {
+    let age = now(values).duration_since(at);
+    let form =
+        if age.as_hours().abs() < 24 { "%H:%M".to_owned() } else { format!("{} %H:%M", day_form(language(values))) };
+    time_html(at, &form)
+}
+
+/// How a day of this year is written, for `strftime`: `21 Nov`, and in figures where months are no words.
+pub fn day_form(language: Language) -> &'static str {
+    match language {
+        Language::English => "%-d %b",
+        Language::Korean => "%m-%d",
+    }
 }
 
 /// A moment to the second, with its date.
@@ -185,7 +222,7 @@ mod tests {
 
     #[test]
     fn figures_have_few_digits() {
-        let said = [0.0, 0.001, 0.04, 0.4, 9.94, 317.4, 999.6, 18_400.0, 2_100_000.0].map(figure_text);
+        let said = [-0.0, 0.001, 0.04, 0.4, 9.94, 317.4, 999.6, 18_400.0, 2_100_000.0].map(figure_text);
         assert_eq!(said, ["0", "0", "0.04", "0.4", "9.9", "317", "1.0k", "18.4k", "2.1M"]);
     }
 

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::Page;
 use super::filters;
 use super::frame::{Frame, MENU, Place};
+use super::sentence::region_title;
 use super::state::{PoolStates, StateWord};
-use super::text::{Language, Text, plain, text};
+use super::text::{Language, Text, fact, plain, text};
 use super::visit::Visit;
 use crate::control::token::Role;
 use crate::model::Model;
@@ -39,7 +40,7 @@ struct Asked {
 #[derive(Debug, Clone)]
 struct Hit {
     title: Text,
-    below: String,
+    below: Text,
     href: String,
     icon: &'static str,
 }
@@ -95,7 +96,7 @@ fn at_first(visit: &Visit, states: &PoolStates) -> Vec<Group> {
     let troubled = states.iter().filter(|(_, shown)| matches!(shown.state, StateWord::Down | StateWord::Degraded));
     let troubled = troubled.take(MAX_HITS).map(|(id, shown)| Hit {
         title: text("{pool}: {state}").set("pool", id).say("state", text(shown.state.word())),
-        below: shown.reason.clone(),
+        below: fact("cause", &shown.reason),
         href: format!("/pools/{id}"),
         icon: shown.state.icon(),
     });
@@ -108,7 +109,7 @@ fn at_first(visit: &Visit, states: &PoolStates) -> Vec<Group> {
 
 fn places(role: Role) -> impl Iterator<Item = Hit> {
     let hit =
-        |word: &'static str, href: &str, icon| Hit { title: text(word), below: String::new(), href: href.into(), icon };
+        |word: &'static str, href: &str, icon| Hit { title: text(word), below: text(""), href: href.into(), icon };
     let menu = MENU.iter().flat_map(|(_, entries)| entries.iter()).filter(move |entry| role >= entry.role);
     let menu = menu.map(move |entry| hit(entry.word, entry.path, entry.icon));
     let more = [
@@ -134,7 +135,10 @@ fn find(model: &Model, q: &str, role: Role, language: Language) -> Vec<Group> {
         group(
             "Regions",
             &words,
-            model.regions.iter().map(|(id, region)| entity("map", "/regions", id, &region.meta.name)),
+            model.regions.iter().map(|(id, region)| {
+                let (said, hit) = entity("map", "/regions", id, &region_title(id, region, language));
+                (format!("{said} {}", region.meta.name), hit)
+            }),
         ),
         group("Zones", &words, zones(model)),
         group(
@@ -172,7 +176,7 @@ fn group(head: &'static str, words: &[String], all: impl Iterator<Item = (String
 /// Its words, and the way to it.
 fn entity(icon: &'static str, path: &str, id: impl ToString, name: &str) -> (String, Hit) {
     let id = id.to_string();
-    let hit = Hit { title: plain(&id), below: name.to_owned(), href: format!("{path}/{id}"), icon };
+    let hit = Hit { title: plain(&id), below: plain(name), href: format!("{path}/{id}"), icon };
     (format!("{id} {name}"), hit)
 }
 
@@ -188,8 +192,9 @@ fn names(model: &Model) -> impl Iterator<Item = (String, Hit)> {
 fn zones(model: &Model) -> impl Iterator<Item = (String, Hit)> {
     model.zones.iter().map(|(id, zone)| {
         let fqdn = zone.fqdn.to_string();
-        let (said, hit) = entity("file-text", "/zones", id, fqdn.strip_suffix('.').unwrap_or(&fqdn));
-        (format!("{} {said}", hit.below), hit)
+        let name = fqdn.strip_suffix('.').unwrap_or(&fqdn);
+        let (said, hit) = entity("file-text", "/zones", id, name);
+        (format!("{name} {said}"), hit)
     })
 }
 
@@ -213,7 +218,7 @@ fn actions(model: &Model, role: Role, language: Language) -> impl Iterator<Item 
     let operates = role >= Role::Operator;
     let hit = move |title: Text, href: String, icon| {
         let said = plain_words(&title, language);
-        (said, Hit { title, below: String::new(), href, icon })
+        (said, Hit { title, below: text(""), href, icon })
     };
     let pools = model.pools.keys().filter(move |_| operates).flat_map(move |id| {
         [

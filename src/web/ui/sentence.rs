@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::filters::percent_text;
-use super::text::{Text, plain, text};
+use super::text::{Language, Text, plain, text};
 use crate::model::{Choose, Id, LastResort, Model, Policy, Pool, Region, Rule, Step, builtin};
 
 /// Regions that one sentence names; of more it says how many.
@@ -60,6 +60,15 @@ pub fn region_name(model: &Model, id: &Id<Region>) -> Text {
     match model.regions.get(id) {
         Some(region) if !region.meta.name.is_empty() => plain(&region.meta.name),
         _ => plain(id),
+    }
+}
+
+/// As `region_name`, where a plain word is wanted; the id of one without a name.
+pub fn region_title(id: &Id<Region>, region: &Region, language: Language) -> String {
+    match builtin::region(id) {
+        Some(known) => text(&known.meta.name).to_html(language),
+        None if region.meta.name.is_empty() => id.to_string(),
+        None => region.meta.name.clone(),
     }
 }
 
@@ -135,7 +144,8 @@ pub fn step(step: &Step, slots: &impl Slots) -> Text {
     }
 }
 
-fn regions(ids: &[Id<Region>], slots: &impl Slots) -> Text {
+/// Regions in a row, with the number of those that are left out.
+pub fn regions(ids: &[Id<Region>], slots: &impl Slots) -> Text {
     let named = list(ids.iter().take(MAX_REGIONS).map(|id| slots.region(id)));
     match ids.len().saturating_sub(MAX_REGIONS) {
         0 => named,

@@ -63,6 +63,10 @@ enum Slot {
     Text(Text),
     /// Markup that our own templates made.
     Html(String),
+    /// English of a section of `told`, escaped where it is shown.
+    Fact(&'static str, String),
+    /// In the order of the languages, escaped where it is shown.
+    Each([String; Language::ALL.len()]),
 }
 
 /// A text of ours. What a user or a server wrote never comes in here but by `set`.
@@ -73,6 +77,11 @@ pub fn text(english: &'static str) -> Text {
 /// A name or another word that is the same in every language.
 pub fn plain(word: impl Display) -> Text {
     text("{word}").set("word", word)
+}
+
+/// What the machine says in English, by a section of `told`.
+pub fn fact(section: &'static str, english: impl Into<String>) -> Text {
+    text("{fact}").fact("fact", section, english)
 }
 
 /// The form for `n`, which fills the slot `n`.
@@ -89,6 +98,18 @@ impl Text {
     /// Fills a slot with another text, in the same language.
     pub fn say(mut self, slot: &'static str, text: Text) -> Text {
         self.slots.push((slot, Slot::Text(text)));
+        self
+    }
+
+    /// Fills a slot with what the machine says in English, of a section of `told`.
+    pub fn fact(mut self, slot: &'static str, section: &'static str, english: impl Into<String>) -> Text {
+        self.slots.push((slot, Slot::Fact(section, english.into())));
+        self
+    }
+
+    /// Fills a slot with names that differ by language, such as those of countries.
+    pub fn each(mut self, slot: &'static str, named: impl Fn(Language) -> String) -> Text {
+        self.slots.push((slot, Slot::Each(Language::ALL.map(named))));
         self
     }
 
@@ -113,6 +134,10 @@ impl Text {
                 Some((_, Slot::Plain(value))) => out.push_str(&escaped(value)),
                 Some((_, Slot::Text(text))) => out.push_str(&text.to_html(language)),
                 Some((_, Slot::Html(markup))) => out.push_str(markup),
+                Some((_, Slot::Each(words))) => out.push_str(&escaped(&words[language as usize])),
+                Some((_, Slot::Fact(section, english))) => {
+                    out.push_str(&escaped(&super::told::fact(section, english, language)));
+                }
                 None => {
                     out.push('{');
                     out.push_str(name);
@@ -172,8 +197,9 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 #[folder = "templates/ko/"]
 struct Korean;
 
-/// The table of what is not said by us word by word, see `told`.
-pub const PATTERNS: &str = "errors.toml";
+/// The tables of what is not said by us word by word, see `told`.
+pub const ERRORS: &str = "errors.toml";
+pub const FACTS: &str = "facts.toml";
 
 /// English itself where a language has no words for it.
 fn translated(english: &'static str, language: Language) -> &'static str {
@@ -186,13 +212,22 @@ fn translated(english: &'static str, language: Language) -> &'static str {
 fn korean() -> &'static HashMap<String, String> {
     static KOREAN: OnceLock<HashMap<String, String>> = OnceLock::new();
     KOREAN.get_or_init(|| {
-        let files = Korean::iter().filter(|file| file != PATTERNS);
+        let files = Korean::iter().filter(|file| file != ERRORS && file != FACTS);
         files.flat_map(|file| table(&file)).collect()
     })
 }
 
 /// One file of the tables.
 pub fn table(file: &str) -> HashMap<String, String> {
+    read(file)
+}
+
+/// A file of several tables.
+pub fn sections(file: &str) -> HashMap<String, HashMap<String, String>> {
+    read(file)
+}
+
+fn read<T: serde::de::DeserializeOwned>(file: &str) -> T {
     let file = Korean::get(file).map(|file| file.data).unwrap_or_default();
     toml::from_str(&String::from_utf8_lossy(&file)).expect("a test reads every table")
 }

@@ -1,21 +1,55 @@
-//! What is wrong, in the reader's language. Errors are made in English where the fault is found, for the API and
-//! the command line as well; pages know them again by the patterns of `templates/ko/errors.toml`. What no pattern
-//! fits stays English as a whole, never half of it.
+//! What is not said by us word by word, in the reader's language: errors, causes, changes and decisions are put into
+//! English where they arise, for the API, the log and the command line as well, and many were stored long ago. Pages
+//! know them again by patterns: errors by `templates/ko/errors.toml`, facts by the sections of `templates/ko/facts.toml`.
+//! What no pattern fits stays English as a whole, never half of it.
+//!
+//! A slot takes the words that stand in its place: `{name}` any, `{name:number}` figures, `{name:section}` what a
+//! section of the facts can say, and `{name:section?}` that or any.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::text::{Language, PATTERNS, table};
+use super::text::{ERRORS, FACTS, Language, sections, table};
 
 /// Longer ones hold what somebody sent, and are shown as they are.
-const MAX_TOLD: usize = 2_000;
+const MAX_TOLD: usize = 4_000;
+/// Places tried for the slots of one text, whatever somebody made of it.
+const MAX_TRIALS: u32 = 20_000;
+/// Sections in sections, as rules in changes.
+const MAX_DEPTH: u32 = 40;
+
+/// The section of errors; the others stand in the file of facts.
+const ERROR: &str = "error";
+/// Not a section but figures.
+const NUMBER: &str = "number";
 
 /// English with slots, cut at its slots, and what to say instead.
 struct Pattern {
     /// In small letters at the beginning, since a sentence may begin with it.
     pieces: Vec<String>,
-    slots: Vec<String>,
+    slots: Vec<Slot>,
     says: String,
+}
+
+struct Slot {
+    name: String,
+    takes: Takes,
+}
+
+enum Takes {
+    Any,
+    /// Of errors: what stands before a colon is a place, and no part of a word.
+    Word,
+    Number,
+    Section(String),
+    SectionOrAny(String),
+}
+
+/// What is still to be tried.
+struct Effort {
+    trials: Cell<u32>,
 }
 
 /// One or more sentences about a fault, as `problem; remedy` or with full stops.
@@ -23,8 +57,24 @@ pub fn told(english: &str, language: Language) -> String {
     if language == Language::English || english.len() > MAX_TOLD {
         return english.to_owned();
     }
-    let said: Option<Vec<String>> = sentences(english).into_iter().map(sentence).collect();
+    let effort = Effort::new();
+    let said: Option<Vec<String>> = sentences(english).into_iter().map(|sentence| effort.error(sentence)).collect();
     said.filter(|said| !said.is_empty()).map_or_else(|| english.to_owned(), |said| said.join(" "))
+}
+
+/// A fact, by a section of the facts, or an error. A full stop stays where there is one.
+pub fn fact(section: &str, english: &str, language: Language) -> String {
+    if section == ERROR {
+        return told(english, language);
+    }
+    if language == Language::English || english.len() > MAX_TOLD {
+        return english.to_owned();
+    }
+    let (plain, end) = english.strip_suffix('.').map_or((english, ""), |plain| (plain, "."));
+    let effort = Effort::new();
+    let said = effort.say(section, plain, 0).map(|said| said + end);
+    let said = said.or_else(|| effort.say(section, english, 0));
+    said.unwrap_or_else(|| english.to_owned())
 }
 
 fn sentences(text: &str) -> Vec<&str> {
@@ -40,56 +90,115 @@ fn sentences(text: &str) -> Vec<&str> {
     sentences
 }
 
-/// With the place before it, where one stands there: `pools/eu: is missing`.
-fn sentence(english: &str) -> Option<String> {
-    // `is empty` may stand beside its field as `This is empty`.
-    let bare = english.strip_prefix("This ").unwrap_or(english);
-    let whole = [english, bare].iter().find_map(|said| patterns().iter().find_map(|pattern| pattern.say(said)));
-    let said = whole.or_else(|| {
-        let (place, problem) = english.split_once(": ")?;
-        let said = |text| patterns().iter().find_map(|pattern| pattern.say(text));
-        Some(format!("{}: {}", said(place).unwrap_or_else(|| place.to_owned()), said(problem)?))
-    })?;
-    Some(if said.ends_with(['.', '?']) { said } else { said + "." })
+impl Effort {
+    fn new() -> Effort {
+        Effort { trials: Cell::new(MAX_TRIALS) }
+    }
+
+    /// False when it was enough.
+    fn once_more(&self) -> bool {
+        let left = self.trials.get();
+        self.trials.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    /// With the place before it, where one stands there: `pools/eu: is missing`.
+    fn error(&self, english: &str) -> Option<String> {
+        // `is empty` may stand beside its field as `This is empty`.
+        let bare = || self.say(ERROR, english.strip_prefix("This ")?, 0);
+        let whole = self.say(ERROR, english, 0).or_else(bare);
+        let said = whole.or_else(|| {
+            let (place, problem) = english.split_once(": ")?;
+            let place = self.say(ERROR, place, 0).unwrap_or_else(|| place.to_owned());
+            Some(format!("{place}: {}", self.say(ERROR, problem, 0)?))
+        })?;
+        Some(if said.ends_with(['.', '?']) { said } else { said + "." })
+    }
+
+    fn say(&self, section: &str, english: &str, depth: u32) -> Option<String> {
+        let patterns = patterns().get(section).filter(|_| depth < MAX_DEPTH)?;
+        patterns.iter().find_map(|pattern| self.fit(pattern, english, depth))
+    }
+
+    fn fit(&self, pattern: &Pattern, english: &str, depth: u32) -> Option<String> {
+        let first = pattern.pieces.first()?;
+        let rest = match first.is_empty() {
+            true => english,
+            false if begun_small(english).starts_with(first.as_str()) => english.get(first.len()..)?,
+            false => return None,
+        };
+        let mut words = Vec::with_capacity(pattern.slots.len());
+        self.fill(pattern, rest, depth, &mut words).then(|| pattern.filled(&words))
+    }
+
+    /// The words of the next slots, so that nothing of `rest` is left.
+    fn fill(&self, pattern: &Pattern, rest: &str, depth: u32, words: &mut Vec<String>) -> bool {
+        let at = words.len();
+        let (Some(slot), Some(piece)) = (pattern.slots.get(at), pattern.pieces.get(at + 1)) else {
+            return rest.is_empty();
+        };
+        let is_last = at + 1 == pattern.slots.len();
+        let ends: Vec<usize> = match is_last {
+            true => rest.strip_suffix(piece.as_str()).map(str::len).into_iter().collect(),
+            false => rest.match_indices(piece.as_str()).map(|(end, _)| end).collect(),
+        };
+        for end in ends {
+            if !self.once_more() {
+                return false;
+            }
+            let Some(said) = self.word(slot, &rest[..end], depth) else { continue };
+            words.push(said);
+            if self.fill(pattern, &rest[end + piece.len()..], depth, words) {
+                return true;
+            }
+            words.truncate(at);
+        }
+        false
+    }
+
+    fn word(&self, slot: &Slot, word: &str, depth: u32) -> Option<String> {
+        let said = match &slot.takes {
+            _ if word.is_empty() => return None,
+            Takes::Any => word.to_owned(),
+            Takes::Word => Some(word).filter(|word| !word.contains(": "))?.to_owned(),
+            Takes::Number => {
+                let is_figure = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
+                Some(word).filter(|word| word.chars().all(is_figure))?.to_owned()
+            }
+            Takes::Section(section) => self.say(section, word, depth + 1)?,
+            Takes::SectionOrAny(section) => self.say(section, word, depth + 1).unwrap_or_else(|| word.to_owned()),
+        };
+        Some(said)
+    }
 }
 
 impl Pattern {
-    fn new(english: &str, says: String) -> Pattern {
+    fn new(section: &str, english: &str, says: String) -> Pattern {
         let (mut pieces, mut slots) = (Vec::new(), Vec::new());
         let mut rest = english;
         while let Some((before, (slot, after))) =
             rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
         {
             pieces.push(before.to_owned());
-            slots.push(slot.to_owned());
+            slots.push(Slot::new(section, slot));
             rest = after;
         }
         pieces.push(rest.to_owned());
-        pieces[0] = begun_small(&pieces[0]);
+        pieces[0] = begun_small(&pieces[0]).into_owned();
         Pattern { pieces, slots, says }
     }
 
-    fn say(&self, english: &str) -> Option<String> {
-        let first = self.pieces.first()?;
-        let mut rest = match first.is_empty() {
-            true => english,
-            false if begun_small(english).starts_with(first.as_str()) => english.get(first.len()..)?,
-            false => return None,
-        };
-        let mut said = self.says.clone();
-        for (number, slot) in self.slots.iter().enumerate() {
-            let piece = self.pieces.get(number + 1)?;
-            let is_last = number + 1 == self.slots.len();
-            let end = match is_last {
-                true => rest.len().checked_sub(piece.len()).filter(|_| rest.ends_with(piece.as_str()))?,
-                false => rest.find(piece.as_str())?,
-            };
-            // What stands before a colon is a place, and no part of a word.
-            let word = rest.get(..end).filter(|word| !word.is_empty() && !word.contains(": "))?;
-            said = said.replace(&format!("{{{slot}}}"), word);
-            rest = rest.get(end + piece.len()..)?;
+    fn filled(&self, words: &[String]) -> String {
+        let (mut said, mut rest) = (String::new(), self.says.as_str());
+        while let Some((before, (slot, after))) =
+            rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
+        {
+            said.push_str(before);
+            let word = self.slots.iter().position(|known| known.name == slot).and_then(|at| words.get(at));
+            said.push_str(word.map_or("", String::as_str));
+            rest = after;
         }
-        rest.is_empty().then_some(said)
+        said + rest
     }
 
     /// Letters of its own: the more, the surer it is meant.
@@ -98,58 +207,44 @@ impl Pattern {
     }
 }
 
-fn begun_small(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
+impl Slot {
+    fn new(section: &str, slot: &str) -> Slot {
+        let (name, takes) = match slot.split_once(':') {
+            Some((name, NUMBER)) => (name, Takes::Number),
+            Some((name, of)) => match of.strip_suffix('?') {
+                Some(of) => (name, Takes::SectionOrAny(of.to_owned())),
+                None => (name, Takes::Section(of.to_owned())),
+            },
+            None if section == ERROR => (slot, Takes::Word),
+            None => (slot, Takes::Any),
+        };
+        Slot { name: name.to_owned(), takes }
+    }
 }
 
-/// The surest first.
-fn patterns() -> &'static [Pattern] {
-    static READ: OnceLock<Vec<Pattern>> = OnceLock::new();
+fn begun_small(text: &str) -> Cow<'_, str> {
+    match text.chars().next() {
+        Some(first) if first.is_uppercase() => Cow::Owned(first.to_lowercase().chain(text.chars().skip(1)).collect()),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// By section, the surest first.
+fn patterns() -> &'static HashMap<String, Vec<Pattern>> {
+    static READ: OnceLock<HashMap<String, Vec<Pattern>>> = OnceLock::new();
     READ.get_or_init(|| {
-        let table: BTreeMap<String, String> = table(PATTERNS).into_iter().collect();
-        let mut patterns: Vec<Pattern> =
-            table.into_iter().map(|(english, says)| Pattern::new(&english, says)).collect();
-        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.sureness()));
-        patterns
+        let facts = sections(FACTS).into_iter();
+        let all = facts.chain(std::iter::once((ERROR.to_owned(), table(ERRORS))));
+        all.map(|(section, table)| {
+            let new = |(english, says): (String, String)| (english.clone(), Pattern::new(&section, &english, says));
+            let mut patterns: Vec<(String, Pattern)> = table.into_iter().map(new).collect();
+            patterns.sort_by(|(a, first), (b, second)| (second.sureness(), a).cmp(&(first.sureness(), b)));
+            let patterns = patterns.into_iter().map(|(_, pattern)| pattern).collect();
+            (section, patterns)
+        })
+        .collect()
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_known_again_with_the_words_in_it() {
-        for (english, korean) in [
-            (
-                "eu 1 is not an address. It has four parts, such as 192.0.2.10.",
-                "주소가 아닙니다: eu 1. 192.0.2.10처럼 네 부분으로 씁니다.",
-            ),
-            (
-                "Is too short. Use at least 12 characters; a few words in a row are good.",
-                "너무 짧습니다. 12자 이상으로 하십시오. 단어 몇 개를 이어 쓰면 좋습니다.",
-            ),
-            (
-                "line 3: 1 is already in eu; give each address once",
-                "3번째 줄: eu 풀에 이미 있습니다: 1. 주소는 한 번씩만 쓰십시오.",
-            ),
-            ("This is missing.", "값이 없습니다."),
-            ("pools/eu weight: Is missing.", "pools/eu weight: 값이 없습니다."),
-            (
-                "No pool named eu-wset. Did you mean eu-west?",
-                "풀이 없습니다: eu-wset. 혹시 eu-west, 이것을 뜻하셨습니까?",
-            ),
-        ] {
-            assert_eq!(told(english, Language::Korean), korean);
-            assert_eq!(told(english, Language::English), english);
-        }
-    }
-
-    #[test]
-    fn half_a_translation_is_none() {
-        for english in ["", "Is empty. A remedy of tomorrow.", "{a} {b}", "한 is", "?", "."] {
-            assert_eq!(told(english, Language::Korean), english);
-        }
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use super::form::Form;
 use super::frame::{Frame, Place};
 use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, Stopped, search};
 use super::session::Notice;
-use super::text::{Text, plain, text};
+use super::text::{Text, fact, text};
 use super::visit::{Visit, see};
 use super::{Page, export};
 use crate::control::token::Role;
@@ -139,9 +139,9 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
         match visit.web.control.edits_back_to(number, model.revision).await {
             Ok(edits) => match tokio::task::block_in_place(|| model.check(&edits)) {
                 Ok(checked) => since = sentences(&model, &checked.model, &checked.changes),
-                Err(errors) => unknown = errors.first().map(plain),
+                Err(errors) => unknown = errors.first().map(|error| fact("error", error.to_string())),
             },
-            Err(refusal) => unknown = Some(plain(Problem::from(refusal).detail)),
+            Err(refusal) => unknown = Some(fact("error", Problem::from(refusal).detail)),
         }
     }
     let title = text("Version {n}").set("n", number);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use askama::Template;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -38,6 +39,8 @@ pub struct Visit {
     pub theme: &'static str,
     pub address: Option<IpAddr>,
     pub over_tls: Option<OverTls>,
+    /// Where the browser reached us: a name or an address, without its port.
+    pub host: Option<String>,
     /// Path and query, to come back to.
     pub here: String,
     pub now: Timestamp,
@@ -51,9 +54,9 @@ impl Visit {
     pub fn new(web: Web, session: Arc<Session>, user: User, request: &Request) -> Visit {
         let (address, over_tls) = (address(request), over_tls(request));
         let (language, theme) = (language(request.headers()), theme(request.headers()));
-        let (here, found) = (here(request), Seen::of(&web.control, &user.id));
+        let (here, host, found) = (here(request), host(request), Seen::of(&web.control, &user.id));
         let sent = Arc::default();
-        Visit { web, session, user, language, theme, address, over_tls, here, now: now(), found, sent }
+        Visit { web, session, user, language, theme, address, over_tls, host, here, now: now(), found, sent }
     }
 
     pub fn user(&self) -> &User {
@@ -230,6 +233,13 @@ pub fn address(request: &Request) -> Option<IpAddr> {
 /// Set where the request came encrypted.
 pub fn over_tls(request: &Request) -> Option<OverTls> {
     request.extensions().get().copied()
+}
+
+/// As the browser wrote it: the authority of HTTP/2, or the Host header.
+fn host(request: &Request) -> Option<String> {
+    let header = || request.headers().get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
+    let authority = request.uri().authority().cloned().or_else(header)?;
+    Some(authority.host().trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
 pub fn here(request: &Request) -> String {

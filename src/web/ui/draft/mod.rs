@@ -21,7 +21,7 @@ use super::form::Form;
 use super::frame::{Frame, Place};
 use super::login::local;
 use super::session::Notice;
-use super::text::{Text, plain, text};
+use super::text::{Text, fact, text};
 use super::visit::{Visit, see};
 use crate::control::draft::{Draft, Drafted, Settle};
 use crate::control::token::Role;
@@ -180,7 +180,7 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
             Ok(visit.page_with(StatusCode::CONFLICT, &sheet))
         }
         Err(other) => {
-            sheet.fault = Some(plain(Problem::from(other).detail));
+            sheet.fault = Some(fact("error", Problem::from(other).detail));
             Ok(visit.page_with(StatusCode::SERVICE_UNAVAILABLE, &sheet))
         }
     }
@@ -218,7 +218,7 @@ async fn undo(visit: Visit, form: Form) -> Result<Response, Problem> {
             Ok(see("/"))
         }
         Err(Refusal::Conflict(why)) => {
-            visit.say(text("Not undone: {why}. Look at the difference and restore it here.").set("why", why));
+            visit.say(text("Not undone: {why}. Look at the difference and restore it here.").fact("why", "error", why));
             Ok(see(&format!("/versions/{}", number.saturating_sub(1))))
         }
         Err(other) => Err(other.into()),

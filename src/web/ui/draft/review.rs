@@ -2,9 +2,10 @@
 //! Works out nothing: `control::preview` did.
 
 use crate::control::preview::{Effect, Loss, Move, Outage, PoolShare, Preview, Reviewed};
-use crate::model::{FieldError, Kind, Line, Sign, builtin};
+use crate::model::{FieldError, Kind, Line, Sign};
+use crate::web::ui::country;
 use crate::web::ui::filters::{percent_text, span};
-use crate::web::ui::text::{Text, count, plain, text};
+use crate::web::ui::text::{Text, count, fact, plain, text};
 
 /// Places that are listed by name in one cell.
 const MAX_PLACES: usize = 8;
@@ -21,7 +22,7 @@ pub struct Review {
 /// One thing that changes.
 pub struct Thing {
     pub kind: &'static str,
-    pub word: &'static str,
+    pub word: Text,
     pub id: String,
     pub lines: Vec<Line>,
 }
@@ -30,7 +31,7 @@ impl Review {
     pub fn of(Reviewed { preview, changes, more_changes }: Reviewed) -> Review {
         let thing = |(kind, id, lines): (Kind, String, Vec<Line>)| Thing {
             kind: kind.as_str(),
-            word: kind.singular(),
+            word: kind_word(kind),
             id,
             lines,
         };
@@ -69,7 +70,7 @@ impl Review {
                     .set("rule", rule),
                 None => text("{share} of the clients of {name} would get no answer: nothing would steer it."),
             };
-            said.set("share", percent_text(loss.share)).set("name", name).set("places", places(&loss.countries))
+            said.set("share", percent_text(loss.share)).set("name", name).say("places", places(&loss.countries))
         };
         self.preview.losses.iter().take(MAX_ROWS).map(say).collect()
     }
@@ -98,22 +99,21 @@ impl Review {
     }
 }
 
-/// Countries by name, the first few.
-pub fn places(codes: &[String]) -> String {
-    let name = |code: &String| {
-        let info = code.parse().ok().and_then(builtin::country);
-        info.map_or_else(|| code.clone(), |info| info.name.clone())
-    };
-    let shown = codes.iter().take(MAX_PLACES).map(name).collect::<Vec<_>>().join(", ");
-    match codes.len().saturating_sub(MAX_PLACES) {
-        0 => shown,
-        more => format!("{shown}, +{more}"),
-    }
+/// What a kind of thing is called.
+pub fn kind_word(kind: Kind) -> Text {
+    fact("kind", kind.singular())
 }
 
-/// `eu 90 %, us 10 %`, which breaks between pools alone.
-pub fn unbroken(shares: &str) -> String {
-    shares.replace(" %", "\u{a0}%")
+/// Countries by name, the first few.
+pub fn places(codes: &[String]) -> Text {
+    let named = |language| {
+        let shown: Vec<String> = codes.iter().take(MAX_PLACES).map(|code| country::named(code, language)).collect();
+        match codes.len().saturating_sub(MAX_PLACES) {
+            0 => shown.join(", "),
+            more => format!("{}, +{more}", shown.join(", ")),
+        }
+    };
+    text("{places}").each("places", named)
 }
 
 /// One side of a row of the table of outages.
@@ -134,7 +134,7 @@ pub fn without(effect: &Effect) -> Text {
     match effect.unanswered > 0.0 || !effect.without.is_empty() {
         true => text("{share}: {places}")
             .set("share", percent_text(effect.unanswered))
-            .set("places", places(&effect.without)),
+            .say("places", places(&effect.without)),
         false => text("nobody"),
     }
 }

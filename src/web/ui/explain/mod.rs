@@ -1,11 +1,14 @@
 //! Simulator: what clients get for a name, why, and what they would get in another world. Other pages show the
 //! same beside what they are about (`panel`).
 
+mod dig;
 mod keep;
+mod places;
 mod shown;
 mod why_not;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use askama::Template;
 use axum::extract::RawQuery;
@@ -13,22 +16,24 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 
+use self::dig::Server;
 use self::keep::Keep;
-use self::shown::{Beside, Group, Reader, Shown, beside, coarse, in_short};
+use self::places::PlaceGroup;
+use self::shown::{Group, Reader, Shown, beside, coarse};
 use super::Page;
 use super::filters;
 use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::state::{PoolStates, StateWord};
-use super::text::{Language, Text, plain, text};
+use super::text::{Text, count, plain, text};
 use super::visit::Visit;
-use crate::answer::{ANY_RESOLVER, Question, RuleVerdict, simulate};
+use crate::control::Refusal;
 use crate::control::simulate::{Ask, At, Simulation, World};
 use crate::control::token::Role;
-use crate::control::{Refusal, unix_ms};
-use crate::geo::{Clients, Coarse, cities};
+use crate::geo::{Clients, is_me};
+use crate::health::HealthTable;
 use crate::model::field::distance;
-use crate::model::{Id, Model, Name, Pool, RecordType};
+use crate::model::{Id, Model, Name, Pool};
 use crate::web::Problem;
 
 /// Names that are offered while somebody types; a browser filters them.
@@ -41,7 +46,12 @@ const MOST_POOLS: usize = 40;
 const TYPES: [&str; 10] = ["A", "AAAA", "CNAME", "MX", "TXT", "NS", "SOA", "SRV", "CAA", "HTTPS"];
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![Page::new("/explain", Role::Viewer, get(show)), Page::new("/explain/keep", Role::Editor, post(keep::keep))]
+    vec![
+        Page::new("/explain", Role::Viewer, get(show)),
+        Page::new("/explain.csv", Role::Viewer, get(places::csv)),
+        Page::new("/explain.json", Role::Viewer, get(places::json)),
+        Page::new("/explain/keep", Role::Editor, post(keep::keep)),
+    ]
 }
 
 /// What was asked and what came of it: the context of `_explain.html`, as `panel`.
@@ -60,6 +70,8 @@ pub struct Panel {
     pub groups: Vec<Group>,
     /// The same question on the page of the simulator.
     pub simulator: String,
+    /// The same, which others can open and which asks the same version later; nobody else has one's draft.
+    pub share: Option<String>,
     /// Examples to begin with.
     pub examples: Vec<(Text, String)>,
     simulation: Option<Simulation>,
@@ -76,6 +88,7 @@ pub async fn panel(visit: &Visit, action: &str, ask: Ask) -> Result<Panel, Probl
         shown: None,
         groups: Vec::new(),
         simulator: link("/explain", &ask),
+        share: None,
         examples: examples(visit, action, &ask),
         simulation: None,
         ask,
@@ -102,16 +115,21 @@ pub async fn panel(visit: &Visit, action: &str, ask: Ask) -> Result<Panel, Probl
 
 impl Panel {
     async fn answer(&mut self, visit: &Visit, simulation: Simulation) {
-        let reader = reader(visit);
+        let reader = reader(visit, &self.ask);
         let model = simulation.world.snapshot.model().clone();
-        self.who = match &simulation.clients {
-            Some(clients) => reader.who(&clients.who, &model),
-            None => simulation.resolver.to_string(),
+        self.who = match (&simulation.clients, reader.own) {
+            (Some(_), Some(own)) => own.to_string(),
+            (Some(clients), None) => reader.who(&clients.who, &model),
+            (None, _) => simulation.resolver.to_string(),
         };
         self.coarse = coarse(&reader, &simulation);
-        let other = other(visit, &simulation).await;
+        self.share = pinned(&self.ask, simulation.at, model.revision, reader.own);
+        let beside = match other(visit, &simulation).await {
+            Some((at, world)) => Some(beside(at, &simulation.groups, &simulation.again(&world))),
+            None => None,
+        };
         if let Some(group) = simulation.groups.first() {
-            self.shown = Some(Shown::new(&reader, &simulation, group, &other));
+            self.shown = Some(Shown::new(&reader, &simulation, group, beside));
         }
         if simulation.groups.len() > 1 {
             let href = |network: &str| link(&self.action, &Ask { client: network.to_owned(), ..self.ask.clone() });
@@ -121,23 +139,36 @@ impl Panel {
     }
 }
 
-fn reader(visit: &Visit) -> Reader {
-    Reader { language: visit.language, now: visit.now, node: visit.web.metrics.node().to_owned() }
+fn reader(visit: &Visit, ask: &Ask) -> Reader {
+    Reader {
+        language: visit.language,
+        now: visit.now,
+        own: visit.address.filter(|_| is_me(&ask.client)).map(|address| address.to_canonical()),
+        server: Server::reached(&visit.web.boot.dns, visit.host.as_deref()),
+    }
 }
 
-/// How the answer stands to the draft, or to what is live.
-async fn other(visit: &Visit, simulation: &Simulation) -> Beside {
-    let author = &visit.user().id;
+/// The world to compare with: the draft beside what is live, else what is live.
+async fn other(visit: &Visit, simulation: &Simulation) -> Option<(At, World)> {
     let at = match simulation.at {
-        At::Live if visit.draft().await.is_empty() => return Beside::Nothing,
-        At::Live => At::Draft,
-        At::Draft | At::Version(_) => At::Live,
+        At::Live if simulation.down.is_empty() && visit.draft().await.is_empty() => return None,
+        At::Live if simulation.down.is_empty() => At::Draft,
+        At::Live | At::Draft | At::Version(_) => At::Live,
     };
-    match visit.web.control.world(at, author).await {
-        Ok(world) => beside(&simulation.groups, &simulation.again(&world.with_down(&simulation.down))),
-        // A draft that stopped being right says so on its own page.
-        Err(_) => Beside::Nothing,
-    }
+    // A draft that stopped being right says so on its own page.
+    let world = visit.web.control.world(at, &visit.user().id).await.ok()?;
+    Some((at, world))
+}
+
+/// `live` as the version that it is now, `me` as the address that it is here.
+fn pinned(ask: &Ask, at: At, live: u64, own: Option<IpAddr>) -> Option<String> {
+    let at = match at {
+        At::Live => At::Version(live),
+        At::Version(_) => at,
+        At::Draft => return None,
+    };
+    let client = own.map_or_else(|| ask.client.clone(), |own| own.to_string());
+    Some(link("/explain", &Ask { at: at.to_string(), client, ..ask.clone() }))
 }
 
 /// Path and query of a question. Fields that are as usual are left out.
@@ -198,6 +229,8 @@ struct SimulatorPage {
     why_not: Vec<Text>,
     nearby: Vec<(String, String)>,
     places: Vec<PlaceGroup>,
+    /// The query of what programs get of `places`.
+    tables: String,
     keep: Option<Keep>,
     empty: Vec<(String, String, String)>,
 }
@@ -212,16 +245,9 @@ struct Version {
 /// A pool with its tick: assumed down.
 struct PoolTick {
     id: String,
+    /// What it really is.
     state: StateWord,
     down: bool,
-}
-
-/// Well-known places that get the same.
-struct PlaceGroup {
-    answer: String,
-    rule: String,
-    /// Name, what stands for it, and the link that explains it.
-    places: Vec<(String, String, String)>,
 }
 
 /// The page for a question. `kept` is a form that could not be kept, with its faults.
@@ -250,7 +276,7 @@ async fn answered(
         Ok(world) => world,
         Err(_) => visit.web.control.world(At::Live, author).await?,
     };
-    let reader = reader(visit);
+    let reader = reader(visit, ask);
     let drafted = visit.web.control.drafted(author).await.unwrap_or_else(|_| live.clone());
     let keep = panel.simulation.as_ref().filter(|_| visit.may(Role::Editor));
     let keep = keep.and_then(|simulation| Keep::of(simulation, &panel.who, &drafted));
@@ -261,7 +287,7 @@ async fn answered(
     let why = query.text("why").to_owned();
     let why_not = match (&panel.simulation, why.parse::<Id<Pool>>()) {
         (Some(simulation), Ok(pool)) => {
-            simulation.groups.first().map(|group| why_not::why_not(&reader, &simulation.world, &group.trace, &pool))
+            simulation.groups.first().map(|group| why_not::why_not(&reader, simulation, &group.trace, &pool))
         }
         _ => None,
     };
@@ -269,11 +295,12 @@ async fn answered(
         frame: visit.frame(Place::Simulator, text("Simulator")).await,
         rtypes: &TYPES,
         versions: versions(visit, ask).await?,
-        pools: ticks(&world, ask),
+        pools: ticks(world.snapshot.model(), &visit.web.control.health(), ask),
         why_not: why_not.unwrap_or_default(),
         why,
         nearby: nearby(&names, &panel),
-        places: places(&reader, &world, ask),
+        tables: link("/explain", ask).trim_start_matches("/explain").to_owned(),
+        places: places::groups(places::places(&reader, &world, ask)),
         keep,
         empty: beginnings(&names),
         names: names.into_iter().take(MOST_NAMES).collect(),
@@ -300,7 +327,7 @@ async fn versions(visit: &Visit, ask: &Ask) -> Result<Vec<Version>, Problem> {
     let drafted = visit.draft().await.edits.len();
     let mut all = vec![version(At::Live, text("Live, version {n}").set("n", head), at)];
     if drafted > 0 || at == At::Draft {
-        all.push(version(At::Draft, super::text::count(drafted, "Draft, {n} change", "Draft, {n} changes"), at));
+        all.push(version(At::Draft, count(drafted, "Draft, {n} change", "Draft, {n} changes"), at));
     }
     let kept = visit.web.control.revisions(None, MOST_VERSIONS).await?;
     let mut numbers: Vec<u64> = kept.iter().map(|revision| revision.number).filter(|number| *number != head).collect();
@@ -316,8 +343,7 @@ async fn versions(visit: &Visit, ask: &Ask) -> Result<Vec<Version>, Problem> {
 }
 
 /// The pools of the name's policy; all, where no policy answers it.
-fn ticks(world: &World, ask: &Ask) -> Vec<PoolTick> {
-    let model = world.snapshot.model();
+fn ticks(model: &Model, health: &HealthTable, ask: &Ask) -> Vec<PoolTick> {
     let name = ask.name.trim().to_lowercase();
     let is_asked = |attached: &Name| plain_name(&attached.to_string()) == plain_name(&name);
     let policy = model.policies.values().find(|policy| policy.attach.iter().any(|attach| is_asked(&attach.name)));
@@ -325,7 +351,7 @@ fn ticks(world: &World, ask: &Ask) -> Vec<PoolTick> {
         let steps = policy.rules.iter().flat_map(|rule| &rule.steps);
         steps.flat_map(|step| &step.pools).map(|used| used.pool.as_str()).collect()
     });
-    let states = PoolStates::of(model, &world.health);
+    let states = PoolStates::of(model, health);
     let is_down = |id: &str| ask.down.iter().any(|down| down == id);
     let shown = states
         .iter()
@@ -356,41 +382,6 @@ fn nearby(names: &[String], panel: &Panel) -> Vec<(String, String)> {
     near.sort_unstable();
     let links = near.into_iter().take(3);
     links.map(|(_, name)| (name.clone(), link("/explain", &Ask { name: name.clone(), ..panel.ask.clone() }))).collect()
-}
-
-/// What well-known places get, those together that get the same.
-fn places(reader: &Reader, world: &World, ask: &Ask) -> Vec<PlaceGroup> {
-    let rtype = if ask.rtype.is_empty() { "A" } else { &ask.rtype };
-    let (Ok(name), Ok(rtype)) = (ask.name.trim().parse::<Name>(), rtype.to_uppercase().parse::<RecordType>()) else {
-        return Vec::new();
-    };
-    let question = Question { name: name.as_wire(), rtype };
-    let base = world.snapshot.geo();
-    let mut groups: BTreeMap<(String, String), PlaceGroup> = BTreeMap::new();
-    for (city, clients) in cities().iter().zip(base.cities()) {
-        let Some(largest) = clients.networks.first() else { continue };
-        let asked = simulate(&world.snapshot, &question, &[*largest], ANY_RESOLVER, unix_ms(), 0);
-        let Some(trace) = asked.first().map(|group| &group.trace) else { continue };
-        let Some(steering) = &trace.steering else { return Vec::new() };
-        let rule = steering.rules.iter().find(|rule| rule.verdict == RuleVerdict::Matches);
-        let rule = rule.map(|rule| rule.name.clone()).unwrap_or_default();
-        let answer = in_short(trace);
-        let word = match reader.language {
-            Language::English => city.name,
-            Language::Korean => city.name_ko,
-        };
-        let stands = match clients.coarse {
-            Some(Coarse::NoCity) => reader.who(&clients.who, world.snapshot.model()),
-            _ => String::new(),
-        };
-        let href = link("/explain", &Ask { client: city.name.to_owned(), ..ask.clone() });
-        let group = groups.entry((answer.clone(), rule.clone()));
-        let group = group.or_insert_with(|| PlaceGroup { answer, rule, places: Vec::new() });
-        group.places.push((word.to_owned(), stands, href));
-    }
-    let mut groups: Vec<PlaceGroup> = groups.into_values().collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.places.len()));
-    groups
 }
 
 /// Questions to begin with: a name, a client, and the link.

@@ -5,23 +5,33 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::answer::{Explained, PoolTrace, RuleVerdict, ServerTrace, Standing, SteeringTrace, Trace, pools};
+use super::dig::{self, Server, dig};
+use crate::answer::{
+    ANY_RESOLVER, ClientSource, Explained, PoolTrace, RuleReason, RuleTrace, RuleVerdict, ServerTrace, Standing,
+    SteeringTrace, Trace, is_private, pools,
+};
 use crate::control::simulate::{At, Simulation, World};
 use crate::geo::{Coarse, Who};
 use crate::health::{Family, HealthTable, PoolState};
-use crate::model::{Country, Model, builtin};
+use crate::model::{Country, Id, Model, Pool, builtin};
+use crate::web::ui::country;
 use crate::web::ui::filters::{percent_text, span};
-use crate::web::ui::text::{Language, Text, count, plain, text};
+use crate::web::ui::sentence::{self, Plain, region_name, region_title};
+use crate::web::ui::text::{Language, Text, count, fact, plain, text};
 
 /// Records of an answer that are shown large; the rest is counted.
 const MOST_RECORDS: usize = 4;
 /// Networks that are named of one group of clients.
 const MOST_NETWORKS: usize = 3;
+/// Zones that are named to somebody who asked for a name in none of them.
+const MOST_ZONES: usize = 8;
 
 /// One explanation.
 pub struct Shown {
-    /// `Live answer, same in the draft`.
+    /// Which world answers: `Live answer`, `Answer if demo-ap were down`.
     pub head: Text,
+    /// How that stands to the draft, or to what is live: true where it differs.
+    pub beside: Option<(bool, Text)>,
     pub records: Vec<String>,
     pub more_records: usize,
     /// Who answers, for how long, and for whom it may be kept.
@@ -29,7 +39,9 @@ pub struct Shown {
     pub steps: Vec<Step>,
     pub odds: Vec<Bar>,
     pub facts: Vec<(Text, Text)>,
-    pub dig: String,
+    pub dig: Option<String>,
+    /// Why there is no `dig`.
+    pub no_dig: Option<Text>,
 }
 
 /// One line of the trace.
@@ -67,19 +79,15 @@ pub struct Group {
 pub struct Reader {
     pub language: Language,
     pub now: Timestamp,
-    pub node: String,
+    /// Their own address, where they asked for that.
+    pub own: Option<IpAddr>,
+    /// Whom dig is to ask.
+    pub server: Option<Server>,
 }
 
 impl Reader {
     pub fn country(&self, code: Country) -> String {
-        let info = builtin::country(code);
-        info.map_or_else(
-            || code.to_string(),
-            |info| match self.language {
-                Language::English => info.name.clone(),
-                Language::Korean => info.name_ko.clone(),
-            },
-        )
+        country::name(code, self.language)
     }
 
     /// Whom was asked for.
@@ -95,8 +103,8 @@ impl Reader {
                 country.map_or_else(|| city.clone(), |country| format!("{city}, {}", self.country(country)))
             }
             Who::Region(id) => {
-                let name = model.regions.get(id).map(|region| region.meta.name.clone()).unwrap_or_default();
-                if name.is_empty() { id.to_string() } else { name }
+                let known = model.regions.get(id);
+                known.map_or_else(|| id.to_string(), |region| region_title(id, region, self.language))
             }
         }
     }
@@ -114,58 +122,50 @@ pub fn coarse(reader: &Reader, simulation: &Simulation) -> Option<Text> {
     })
 }
 
-/// How the answer stands to the draft, or to what is live.
-pub enum Beside {
-    Nothing,
-    Same,
-    /// Other pools or records: what they would be.
-    Other(String),
-}
-
 impl Shown {
-    pub fn new(reader: &Reader, simulation: &Simulation, group: &Explained, beside: &Beside) -> Shown {
+    pub fn new(reader: &Reader, simulation: &Simulation, group: &Explained, beside: Option<(bool, Text)>) -> Shown {
         let trace = &group.trace;
+        let otherwise = dig::asks_otherwise(simulation);
         let mut shown = Shown {
-            head: head(simulation.at, beside),
+            head: head(simulation.at, &simulation.down),
+            beside,
             records: records(trace),
             more_records: trace.answer.len().saturating_sub(MOST_RECORDS),
             below: below(simulation, trace),
             steps: Vec::new(),
             odds: Vec::new(),
             facts: facts(trace),
-            dig: dig(reader, simulation, group),
+            dig: reader.server.as_ref().and_then(|server| dig(server, simulation, group)),
+            no_dig: otherwise.then(|| text("There is no dig command for this: dig asks the live server as it is.")),
         };
         match &trace.steering {
-            Some(steering) => shown.steer(reader, &simulation.world, trace, steering),
-            None => shown.steps.push(fixed(trace)),
+            Some(steering) => shown.steer(reader, simulation, trace, steering),
+            None => shown.steps.push(fixed(simulation.world.snapshot.model(), trace)),
         }
         shown
     }
 
-    fn steer(&mut self, reader: &Reader, world: &World, trace: &Trace, steering: &SteeringTrace) {
-        self.steps.push(place(reader, world, steering));
+    fn steer(&mut self, reader: &Reader, simulation: &Simulation, trace: &Trace, steering: &SteeringTrace) {
+        let model = simulation.world.snapshot.model();
+        self.steps.push(place(reader, simulation, steering));
         self.steps.extend(steering.rules.iter().enumerate().filter_map(|(at, rule)| {
             let last = at + 1 == steering.rules.len();
-            rule_step(at + 1, &rule.name, rule.verdict, &rule.reason, last)
+            rule_step(model, at + 1, rule, last)
         }));
-        let of_step = steering.steps.iter().enumerate().flat_map(|(at, step)| {
-            step.pools.iter().filter_map(move |pool| Some((at + 1, pool)).filter(|(_, pool)| is_passed(pool)))
-        });
-        for (_, pool) in of_step {
-            self.steps.push(passed(reader, &world.health, pool));
-        }
+        let of_step = steering.steps.iter().flat_map(|step| &step.pools);
+        self.steps.extend(of_step.filter(|pool| is_passed(pool)).map(|pool| passed(reader, simulation, pool)));
         self.steps.push(used(steering, trace));
         let family = family(&trace.rtype);
         let servers: Vec<&ServerTrace> =
             steering.servers.iter().filter(|server| family.is_none_or(|family| server.family == family)).collect();
         self.steps.extend(servers.iter().filter(|server| server.odds == 0.0).map(|server| left_out(server)));
-        if let (Some(ttl), Some(reason)) = (steering.ttl, &steering.ttl_reason) {
+        if let (Some(ttl), Some(why)) = (steering.ttl, &steering.ttl_reason) {
             self.steps.push(Step {
                 icon: "clock",
                 colour: "muted",
                 strong: false,
                 head: text("Resolvers may keep it for {ttl} s").set("ttl", ttl),
-                below: vec![sentence(reason)],
+                below: vec![reason(why)],
             });
         }
         let pools = pools(trace);
@@ -187,22 +187,48 @@ fn bar(label: &str, share: f64) -> Bar {
     Bar { label: label.to_owned(), width, percent: percent_text(share), drawn: false }
 }
 
-fn head(at: At, beside: &Beside) -> Text {
-    match (at, beside) {
-        (At::Live, Beside::Nothing) => text("Live answer"),
-        (At::Live, Beside::Same) => text("Live answer, same in the draft"),
-        (At::Live, Beside::Other(draft)) => text("Live answer. In the draft: {answer}").set("answer", draft),
-        (At::Draft, Beside::Other(live)) => text("Answer in your draft. Live: {answer}").set("answer", live),
-        (At::Draft, Beside::Same) => text("Answer in your draft, same as live"),
-        (At::Draft, Beside::Nothing) => text("Answer in your draft"),
-        (At::Version(number), Beside::Other(live)) => {
-            text("Answer of version {n} in the health of now. Live: {answer}").set("n", number).set("answer", live)
-        }
-        (At::Version(number), Beside::Same) => {
-            text("Answer of version {n} in the health of now, same as live").set("n", number)
-        }
-        (At::Version(number), Beside::Nothing) => text("Answer of version {n} in the health of now").set("n", number),
-    }
+fn head(at: At, down: &[Id<Pool>]) -> Text {
+    let said = match (at, down.is_empty()) {
+        (At::Live, true) => text("Live answer"),
+        (At::Live, false) => text("Answer if {pools} were down"),
+        (At::Draft, true) => text("Answer in your draft"),
+        (At::Draft, false) => text("Answer in your draft if {pools} were down"),
+        (At::Version(_), true) => text("Answer of version {n} in the health of now"),
+        (At::Version(_), false) => text("Answer of version {n} if {pools} were down"),
+    };
+    let pools: Vec<&str> = down.iter().map(Id::as_str).collect();
+    let said = said.set("pools", pools.join(", "));
+    if let At::Version(number) = at { said.set("n", number) } else { said }
+}
+
+/// How answers stand to those of another world: true where they differ for some clients.
+pub fn beside(at: At, groups: &[Explained], others: &[Explained]) -> (bool, Text) {
+    let short = |groups: &[Explained]| groups.iter().map(|group| in_short(&group.trace)).collect::<Vec<_>>();
+    let (mine, other) = (short(groups), short(others));
+    let said = match (at == At::Draft, mine == other, mine.first() == other.first()) {
+        (true, true, _) => text("The same in the draft"),
+        (false, true, _) => text("Live: the same"),
+        (true, _, true) => text("Some of these clients get something else in the draft"),
+        (false, _, true) => text("Some of these clients get something else live"),
+        (true, ..) => text("In the draft: {answer}"),
+        (false, ..) => text("Live: {answer}"),
+    };
+    let answer = others.first().map(|group| with_addresses(&group.trace)).unwrap_or_default();
+    (mine != other, said.set("answer", answer))
+}
+
+/// As `in_short`, and the addresses of a pool that answers alone.
+fn with_addresses(trace: &Trace) -> String {
+    let (short, addresses) = (in_short(trace), records(trace));
+    if pools(trace).len() == 1 { format!("{} ({short})", addresses.join(", ")) } else { short }
+}
+
+/// What can be answered of the pool that answers alone.
+pub fn addresses(trace: &Trace) -> Vec<String> {
+    let family = family(&trace.rtype);
+    let servers = trace.steering.iter().filter(|_| pools(trace).len() == 1).flat_map(|steering| &steering.servers);
+    let servers = servers.filter(|server| server.odds > 0.0 && family.is_none_or(|family| server.family == family));
+    servers.map(|server| server.address.clone()).collect()
 }
 
 fn records(trace: &Trace) -> Vec<String> {
@@ -235,10 +261,15 @@ fn below(simulation: &Simulation, trace: &Trace) -> Vec<Text> {
     if let Some(record) = trace.answer.first() {
         below.push(text("TTL {ttl} s").set("ttl", record.ttl));
     }
-    if simulation.clients.is_some() && trace.steering.is_some() {
+    if simulation.clients.is_some() && is_by_subnet(trace) {
         below.push(scope(trace));
     }
     below
+}
+
+/// True where a client subnet decides.
+fn is_by_subnet(trace: &Trace) -> bool {
+    trace.steering.as_ref().is_some_and(|steering| steering.client.source == ClientSource::Ecs)
 }
 
 /// For whom the answer holds.
@@ -264,20 +295,18 @@ fn facts(trace: &Trace) -> Vec<(Text, Text)> {
         false => text("not authoritative"),
     };
     facts.push((text("Flags"), flags));
-    facts.push((text("Scope of the client subnet"), plain(format!("/{}", trace.scope))));
+    if trace.steering.is_none() || is_by_subnet(trace) {
+        facts.push((text("Scope of the client subnet"), plain(format!("/{}", trace.scope))));
+    }
     facts.extend(trace.extended_error.map(|code| (text("Extended error (RFC 8914)"), plain(code))));
     facts
 }
 
-/// The command that asks the same of the server itself.
-fn dig(reader: &Reader, simulation: &Simulation, group: &Explained) -> String {
-    let name = group.trace.name.trim_end_matches('.');
-    let subnet = group.networks.first().map_or(String::new(), |network| format!(" +subnet={network}"));
-    format!("dig @{} {name} {}{subnet}", reader.node, simulation.rtype)
-}
-
-fn fixed(trace: &Trace) -> Step {
-    let below = trace.sentences.iter().map(plain).collect();
+fn fixed(model: &Model, trace: &Trace) -> Step {
+    let mut below: Vec<Text> = trace.sentences.iter().map(|said| fact("decision", said)).collect();
+    if trace.zone.is_none() {
+        below.push(zones_here(model));
+    }
     let head = match (&trace.zone, trace.rcode.as_str()) {
         (None, _) => text("No zone here holds this name"),
         (_, "NXDOMAIN") => text("There is no such name"),
@@ -287,30 +316,60 @@ fn fixed(trace: &Trace) -> Step {
     Step { icon: "file-text", colour: "", strong: true, head, below }
 }
 
-fn place(reader: &Reader, world: &World, steering: &SteeringTrace) -> Step {
+/// The zones that could have been meant.
+fn zones_here(model: &Model) -> Text {
+    let zones: Vec<String> = model.zones.values().map(|zone| zone.fqdn.to_string()).collect();
+    let named: Vec<&str> = zones.iter().take(MOST_ZONES).map(|apex| apex.trim_end_matches('.')).collect();
+    let said = match (named.is_empty(), zones.len().saturating_sub(MOST_ZONES)) {
+        (true, _) => text("There is no zone here."),
+        (false, 0) => text("Zones here: {zones}."),
+        (false, more) => text("Zones here: {zones} and {n} more.").set("n", more),
+    };
+    said.set("zones", named.join(", "))
+}
+
+fn place(reader: &Reader, simulation: &Simulation, steering: &SteeringTrace) -> Step {
     let client = &steering.client;
     let country =
         client.country.as_ref().map(|code| code.parse().map_or_else(|_| code.clone(), |code| reader.country(code)));
     let parts: Vec<String> = client.city.clone().into_iter().chain(country).collect();
     let place = match (parts.is_empty(), &client.continent) {
         (false, _) => plain(parts.join(", ")),
-        (true, Some(continent)) => plain(continent),
+        (true, Some(continent)) => fact("continent", continent),
         (true, None) => text("Place unknown"),
     };
-    let by = match client.source {
-        crate::answer::ClientSource::Ecs => {
-            text("From client subnet {network} sent by the resolver.").set("network", &client.address)
-        }
-        crate::answer::ClientSource::Resolver => text("From {resolver}.").set("resolver", &client.source_reason),
-    };
-    let mut below = vec![by];
+    let mut below = vec![placed_by(reader, simulation, steering)];
     below.extend(client.asn.map(|asn| plain(format!("AS{asn}."))));
-    below.push(geo_file(world, reader.now));
+    below.push(geo_file(&simulation.world));
     Step { icon: "map-pin", colour: "", strong: true, head: place, below }
 }
 
+/// By what address clients were placed.
+fn placed_by(reader: &Reader, simulation: &Simulation, steering: &SteeringTrace) -> Text {
+    let client = &steering.client;
+    if client.source == ClientSource::Ecs {
+        return text("From client subnet {network} sent by the resolver.").set("network", &client.address);
+    }
+    let asked = simulation.clients.as_ref().and_then(|clients| clients.networks.first());
+    let Some((network, _)) = asked.filter(|_| simulation.resolver == ANY_RESOLVER) else {
+        return text("From {resolver}.").fact("resolver", "placed", &client.source_reason);
+    };
+    // No resolver was named, so that the place of one is nobody's.
+    match (reader.own, is_private(network.network(), network.prefix_len())) {
+        (Some(own), true) => text("Your address {address} is private: you get what a resolver of unknown place gets.")
+            .set("address", own),
+        (None, true) => {
+            text("{network} is private: it gets what a resolver of unknown place gets.").set("network", network)
+        }
+        _ if network.prefix_len() == 0 => {
+            text("{network} names no network: this is what a resolver of unknown place gets.").set("network", network)
+        }
+        _ => text("The policy goes by the resolver: this is what one of unknown place gets."),
+    }
+}
+
 /// Which database says so, and how old it is.
-fn geo_file(world: &World, _: Timestamp) -> Text {
+fn geo_file(world: &World) -> Text {
     let built = world.snapshot.geo().databases().first().and_then(|database| {
         Some((database.kind.clone(), Timestamp::from_second(i64::try_from(database.built).ok()?).ok()?))
     });
@@ -322,31 +381,52 @@ fn geo_file(world: &World, _: Timestamp) -> Text {
     }
 }
 
-fn rule_step(number: usize, name: &str, verdict: RuleVerdict, reason: &str, last: bool) -> Option<Step> {
-    let (icon, colour, strong, head) = match verdict {
+fn rule_step(model: &Model, number: usize, rule: &RuleTrace, last: bool) -> Option<Step> {
+    let (icon, colour, strong, head) = match rule.verdict {
         RuleVerdict::NotReached => return None,
         RuleVerdict::Disabled => ("ban", "muted", false, text("Rule {n} is switched off: {name}")),
         RuleVerdict::PassedOver => ("x", "muted", false, text("Rule {n} does not match: {name}")),
         RuleVerdict::Matches if last => ("check", "okc", true, text("The catch-all matches: {name}")),
         RuleVerdict::Matches => ("check", "okc", true, text("Rule {n} matches: {name}")),
     };
-    let below = if verdict == RuleVerdict::Disabled { Vec::new() } else { vec![sentence(reason)] };
-    Some(Step { icon, colour, strong, head: head.set("n", number).set("name", name), below })
+    let below = if rule.verdict == RuleVerdict::Disabled { None } else { because(model, &rule.because) };
+    let head = head.set("n", number).set("name", &rule.name);
+    Some(Step { icon, colour, strong, head, below: below.into_iter().collect() })
 }
 
-/// Reasons of the engine stay in its words.
-fn sentence(reason: &str) -> Text {
+/// Why a rule matches or does not; nothing where it was not asked.
+pub fn because(model: &Model, reason: &RuleReason) -> Option<Text> {
+    let all = |regions: &[_]| sentence::regions(regions, &Plain(model));
+    Some(match reason {
+        RuleReason::Disabled | RuleReason::NotReached => return None,
+        RuleReason::Everyone => text("It takes everyone."),
+        RuleReason::In(region) => text("The client is in {region}.").say("region", region_name(model, region)),
+        RuleReason::MostlyIn(regions) => {
+            text("Most of the client's prefix is in {regions}.").say("regions", all(regions))
+        }
+        RuleReason::InNone(regions) => text("The client is in none of: {regions}.").say("regions", all(regions)),
+        RuleReason::InExcepted(region) => {
+            text("The client is in {region}, which the rule leaves out.").say("region", region_name(model, region))
+        }
+        RuleReason::PartlyIn(region) => {
+            text("Only a smaller part of the client's prefix is in {region}.").say("region", region_name(model, region))
+        }
+    })
+}
+
+/// A reason of the engine.
+fn reason(reason: &str) -> Text {
     let mut letters = reason.chars();
     let first = letters.next().map_or(String::new(), |first| first.to_uppercase().to_string());
     let end = if reason.ends_with(['.', '?', '!']) { "" } else { "." };
-    plain(format!("{first}{}{end}", letters.as_str()))
+    fact("decision", format!("{first}{}{end}", letters.as_str()))
 }
 
 fn is_passed(pool: &PoolTrace) -> bool {
     matches!(pool.standing, Standing::NoWeight | Standing::NotServing | Standing::CanaryAlone | Standing::Shed)
 }
 
-fn passed(reader: &Reader, health: &HealthTable, pool: &PoolTrace) -> Step {
+fn passed(reader: &Reader, simulation: &Simulation, pool: &PoolTrace) -> Step {
     let (icon, colour) = match pool.state {
         PoolState::Down => ("octagon-x", ""),
         PoolState::Held => ("hand", "warnc"),
@@ -354,9 +434,13 @@ fn passed(reader: &Reader, health: &HealthTable, pool: &PoolTrace) -> Step {
         PoolState::Drain => ("circle-arrow-down", "muted"),
         PoolState::Ok => ("x", "muted"),
     };
-    let mut below = vec![sentence(&pool.reason)];
-    below.extend(since(reader, health, &pool.pool));
-    Step { icon, colour, strong: false, head: text("{pool} is passed over").set("pool", &pool.pool), below }
+    let head = text("{pool} is passed over").set("pool", &pool.pool);
+    if simulation.down.iter().any(|down| down.as_str() == pool.pool) {
+        return Step { icon, colour, strong: false, head, below: vec![text("It is assumed to be down.")] };
+    }
+    let mut below = vec![reason(&pool.reason)];
+    below.extend(since(reader, &simulation.world.health, &pool.pool));
+    Step { icon, colour, strong: false, head, below }
 }
 
 /// How long a pool has been what it is.
@@ -368,15 +452,15 @@ pub fn since(reader: &Reader, health: &HealthTable, pool: &str) -> Option<Text> 
 }
 
 fn used(steering: &SteeringTrace, trace: &Trace) -> Step {
-    let reason = sentence(&steering.choice.reason);
+    let why = reason(&steering.choice.reason);
     let Some(pool) = &steering.choice.pool else {
         let (icon, head) = ("octagon-x", text("No pool can answer"));
-        return Step { icon, colour: "", strong: true, head, below: vec![reason] };
+        return Step { icon, colour: "", strong: true, head, below: vec![why] };
     };
     let family = family(&trace.rtype);
     let of = steering.servers.iter().filter(|server| family.is_none_or(|family| server.family == family));
     let (of, up) = (of.clone().count(), of.filter(|server| server.odds > 0.0).count());
-    let mut below = vec![reason];
+    let mut below = vec![why];
     below.push(match up {
         0 | 1 => {
             count(of, "{up} of {n} endpoint can be answered.", "{up} of {n} endpoints can be answered.").set("up", up)
@@ -388,11 +472,11 @@ fn used(steering: &SteeringTrace, trace: &Trace) -> Step {
 
 fn left_out(server: &ServerTrace) -> Step {
     let head = text("Endpoint {endpoint} is left out").set("endpoint", &server.endpoint);
-    let reason = match &*server.reason {
+    let why = match &*server.reason {
         "up" => text("Others of the pool come first."),
-        reason => sentence(reason),
+        other => reason(other),
     };
-    Step { icon: "x", colour: "muted", strong: false, head, below: vec![reason] }
+    Step { icon: "x", colour: "muted", strong: false, head, below: vec![why] }
 }
 
 fn family(rtype: &str) -> Option<Family> {
@@ -417,13 +501,6 @@ pub fn in_short(trace: &Trace) -> String {
             pools.iter().map(each).collect::<Vec<_>>().join(", ")
         }
     }
-}
-
-/// True when both groups of answers are the same for most clients.
-pub fn beside(groups: &[Explained], others: &[Explained]) -> Beside {
-    let short = |groups: &[Explained]| groups.iter().map(|group| in_short(&group.trace)).collect::<Vec<_>>();
-    let (mine, other) = (short(groups), short(others));
-    if mine == other { Beside::Same } else { Beside::Other(other.into_iter().next().unwrap_or_default()) }
 }
 
 impl Group {

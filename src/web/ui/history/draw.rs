@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::super::filters::day_form;
 use super::super::state::StateWord;
 use super::super::text::{Language, Text, text};
 use super::filter::Filters;
@@ -131,7 +132,8 @@ fn bar(lane: Lane, from: f64, to: f64) -> Bar {
 
 fn label(pool: &str, spans: &[SpanShown], language: Language) -> String {
     const READ: usize = 5;
-    let clock = |at: Timestamp| at.strftime("%-d %b %H:%M").to_string();
+    let form = format!("{} %H:%M", day_form(language));
+    let clock = |at: Timestamp| at.strftime(&form).to_string();
     let one = |span: &SpanShown| {
         let range = if span.is_open { text("{state} since {from}") } else { text("{state} {from} to {to}") };
         range.say("state", span.state.clone()).set("from", clock(span.from)).set("to", clock(span.to)).to_html(language)
@@ -147,11 +149,11 @@ fn label(pool: &str, spans: &[SpanShown], language: Language) -> String {
 }
 
 /// Where times stand below the lanes, and their words.
-pub fn axis(filters: &Filters) -> Vec<(String, String)> {
+pub fn axis(filters: &Filters, language: Language) -> Vec<(String, String)> {
     const STEPS: [i64; 12] = [1, 2, 4, 6, 12, 24, 48, 96, 168, 336, 720, 2160];
     let whole = filters.to.duration_since(filters.from).as_secs_f64().max(1.0);
     let step = STEPS.into_iter().find(|hours| whole / (*hours as f64 * 3600.0) <= 7.0).unwrap_or(8760) * 3600;
-    let form = if step >= 24 * 3600 { "%-d %b" } else { "%H:%M" };
+    let form = if step >= 24 * 3600 { day_form(language) } else { "%H:%M" };
     let first = filters.from.as_second().div_euclid(step) * step + step;
     let marks = (0..10).map(|n| first + n * step);
     let place = |second: i64| (second - filters.from.as_second()) as f64 / whole * 100.0;

@@ -219,7 +219,13 @@ fn drawing(visit: &Visit, period: &Period, filters: &Filters) -> Drawing {
     let not_drawn = pools.len().saturating_sub(MAX_LANES);
     pools.truncate(MAX_LANES);
     let lanes = pools.iter().map(|(id, spans)| draw::lane(id.as_str(), spans, filters, visit.language)).collect();
-    Drawing { title: filters.lanes_title(), lanes, axis: draw::axis(filters), ends_now: filters.is_now, not_drawn }
+    Drawing {
+        title: filters.lanes_title(),
+        lanes,
+        axis: draw::axis(filters, visit.language),
+        ends_now: filters.is_now,
+        not_drawn,
+    }
 }
 
 fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {

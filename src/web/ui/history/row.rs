@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::super::cause;
 use super::super::filters;
-use super::super::text::{Text, count, plain, text};
+use super::super::text::{Text, count, fact, text};
 use super::super::visit::Visit;
 use crate::health::story::{Plot, Story, subject_id};
 use crate::health::{Event, EventKind, PoolState};
@@ -25,7 +26,7 @@ pub struct Row {
     pub icon: &'static str,
     pub colour: &'static str,
     pub title: Text,
-    pub cause: String,
+    pub cause: Text,
     pub length: Text,
     pub kind: Text,
     pub steps: Vec<Step>,
@@ -72,7 +73,7 @@ impl Row {
             icon,
             colour,
             title: if is_held { held_title(story) } else { title(story, members) },
-            cause: story.cause.clone(),
+            cause: cause::of_story(story),
             length: match (story.plot, story.seconds(now)) {
                 (Plot::Notice, _) => text(""),
                 (_, Some(seconds)) if story.began_earlier => text("over {time}").say("time", length(seconds)),
@@ -141,13 +142,13 @@ fn title(story: &Story, members: &Members) -> Text {
             title.set("endpoint", subject).set("pools", pools.join(", "))
         }
         Plot::Notice => match story.steps.first().map(|event| event.kind) {
-            Some(EventKind::Publish) => text("{revision} published").set("revision", capital(&story.to)),
-            Some(EventKind::GeoDatabase) => text("Geo database {state}").set("state", &story.to),
+            Some(EventKind::Publish) => text("{revision} published").fact("revision", "state", capital(&story.to)),
+            Some(EventKind::GeoDatabase) => text("Geo database {state}").fact("state", "state", &story.to),
             Some(EventKind::Certificate) => {
                 let endpoint = subject.trim_start_matches("endpoints/");
-                text("Certificate of {endpoint}: {state}").set("endpoint", endpoint).set("state", &story.to)
+                text("Certificate of {endpoint}: {state}").set("endpoint", endpoint).fact("state", "state", &story.to)
             }
-            _ => text("{what}: {state}").set("what", subject).say("state", state(&story.to)),
+            _ => text("{what}: {state}").fact("what", "subject", subject).say("state", state(&story.to)),
         },
     }
 }
@@ -192,17 +193,20 @@ fn state(word: &str) -> Text {
         "unknown" => text("No data"),
         "forced down" => text("forced down"),
         "forced up" => text("forced up"),
-        other => plain(other),
+        other => fact("state", other),
     }
 }
 
 fn when(story: &Story, now: Timestamp) -> Text {
     let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
     let clock = |at: Timestamp| at.strftime("%H:%M").to_string();
-    let dated = |at: Timestamp| at.strftime("%-d %b %H:%M").to_string();
+    let dated = |at: Timestamp, language| {
+        let form = format!("{} %H:%M", filters::day_form(language));
+        at.strftime(&form).to_string()
+    };
     let (starts, is_today) = (story.starts, day(story.starts) == day(now));
     let end = story.ends.filter(|_| story.plot != Plot::Notice);
-    let from = if is_today { clock(starts) } else { dated(starts) };
+    let from = |language| if is_today { clock(starts) } else { dated(starts, language) };
     let pattern = match (story.is_open, end, is_today) {
         (true, _, true) if story.began_earlier => "Today since before {from}",
         (true, _, false) if story.began_earlier => "Since before {from}",
@@ -217,8 +221,8 @@ fn when(story: &Story, now: Timestamp) -> Text {
         (_, None, true) => "Today {from}",
         (_, None, false) => "{from}",
     };
-    let to = end.map(|end| if day(end) == day(starts) { clock(end) } else { dated(end) });
-    text(pattern).set("from", from).set("to", to.unwrap_or_default())
+    let to = |language| end.map(|end| if day(end) == day(starts) { clock(end) } else { dated(end, language) });
+    text(pattern).each("from", from).each("to", |language| to(language).unwrap_or_default())
 }
 
 /// A length of time; seconds where it is short.
@@ -284,33 +288,33 @@ fn steps(story: &Story, visit: &Visit) -> Vec<Step> {
 }
 
 fn step(event: &Event) -> Text {
-    let cause = &event.cause;
+    let cause = || cause::of_event(event);
     let pool = subject_id(event, "pools");
     match (event.kind, pool) {
-        (EventKind::Note, _) => text("{who}: “{note}”").set("who", &event.actor).set("note", cause),
+        (EventKind::Note, _) => text("{who}: “{note}”").set("who", &event.actor).say("note", cause()),
         (EventKind::Switch, _) => text("{who}: <b>{what} {state}.</b> “{reason}”")
             .set("who", &event.actor)
             .set("what", without_kind(&event.subject))
             .say("state", state(&event.to))
-            .set("reason", cause),
+            .say("reason", cause()),
         (EventKind::Pool, Some(pool)) if !event.instead.is_empty() => {
             text("<b>{pool}: {state}.</b> {instead} answers now. {cause}")
                 .set("pool", pool)
                 .say("state", state(&event.to))
                 .set("instead", event.instead.join(", "))
-                .set("cause", cause)
+                .say("cause", cause())
         }
         (EventKind::Pool, Some(pool)) if !event.unserved.is_empty() => {
             text("<b>{pool}: {state}.</b> Some clients have no working pool. {cause}")
                 .set("pool", pool)
                 .say("state", state(&event.to))
-                .set("cause", cause)
+                .say("cause", cause())
         }
         (EventKind::Pool | EventKind::Endpoint, _) => text("<b>{what}: {state}.</b> {cause}")
             .set("what", without_kind(&event.subject))
             .say("state", state(&event.to))
-            .set("cause", cause),
-        _ => text("{cause}").set("cause", cause),
+            .say("cause", cause()),
+        _ => text("{cause}").say("cause", cause()),
     }
 }
 
@@ -338,5 +342,5 @@ fn still(story: &Story, visit: &Visit) -> Text {
         _ => 0,
     };
     let reason = known.map(|known| known.reason.clone()).unwrap_or_default();
-    text(pattern).say("length", length).set("seconds", seconds).set("reason", capital(&reason))
+    text(pattern).say("length", length).set("seconds", seconds).fact("reason", "cause", capital(&reason))
 }

@@ -11,6 +11,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::super::cause;
 use super::super::chart::{Chart, Line, Mark, Shape};
 use super::super::clash::{Kept, keep};
 use super::super::dock::Dock;
@@ -349,7 +350,7 @@ struct EventShown {
     subject: String,
     path: String,
     change: Option<Text>,
-    cause: String,
+    cause: Text,
     actor: String,
     incident: Option<u64>,
 }
@@ -394,8 +395,8 @@ fn event_shown(event: &Event) -> EventShown {
         class,
         path: format!("/pools/{subject}"),
         subject,
-        change: said.then(|| text("{from} → {to}").set("from", &event.from).set("to", &event.to)),
-        cause: event.cause.clone(),
+        change: said.then(|| text("{from} → {to}").fact("from", "state", &event.from).fact("to", "state", &event.to)),
+        cause: cause::of_event(event),
         actor: event.actor.clone(),
         incident: event.incident,
     }

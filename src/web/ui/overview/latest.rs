@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::super::cause;
 use super::super::text::{Text, text};
 use crate::health::{Event, EventKind};
 use crate::model::Model;
@@ -15,8 +16,7 @@ pub struct Latest {
     pub class: &'static str,
     pub title: Text,
     pub href: String,
-    /// As whoever caused it put it.
-    pub cause: String,
+    pub cause: Text,
     pub names: usize,
 }
 
@@ -37,6 +37,7 @@ impl Latest {
         if !cause.is_empty() && !cause.ends_with(['.', '?', '!']) {
             cause.push('.');
         }
+        let cause = cause::of(event.kind, &cause);
         Latest { at: event.at, icon, class, title: title(event), href, cause, names: event.names.len() }
     }
 }
@@ -76,7 +77,7 @@ pub fn title(event: &Event) -> Text {
         (EventKind::Certificate, _) => text("Certificate of {subject}: {to}"),
         (EventKind::GeoDatabase, _) => text("The geo database changed"),
         (EventKind::Publish, _) => text("{actor} published {to}"),
-        _ => text("{subject}: {to}"),
+        _ => text("{subject}: {to}").fact("subject", "subject", subject),
     };
-    words.set("subject", subject).set("actor", &event.actor).set("to", &event.to)
+    words.set("subject", subject).set("actor", &event.actor).fact("to", "state", &event.to)
 }

@@ -289,7 +289,11 @@ async fn check_now(visit: &Visit, id: &Id<Endpoint>) -> Result<Text, Problem> {
         None => text("{endpoint} is being checked; its result comes when it is there."),
         Some(seen) if seen.passed => text("{endpoint} was checked just now and passed in {ms} ms.")
             .set("ms", filters::figure_text(seen.latency.total_ms.unwrap_or_default())),
-        Some(seen) => text("{endpoint} was checked just now and failed: {reason}.").set("reason", seen.reason),
+        Some(seen) => text("{endpoint} was checked just now and failed: {reason}.").fact(
+            "reason",
+            "finding",
+            seen.reason.to_string(),
+        ),
     }
     .set("endpoint", id))
 }

@@ -415,7 +415,7 @@ fn doubt(reason: &str, monitor: &Monitor) -> Text {
         }
         None => text("Tried just now from this node: {reason}. Is the address right?"),
     }
-    .set("reason", reason)
+    .fact("reason", "finding", reason)
 }
 
 /// Takes the endpoint out of the pool; where no other pool uses it, it goes altogether.

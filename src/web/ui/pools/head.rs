@@ -59,7 +59,7 @@ impl Head {
         let policies = policies(live, users);
         let names = names(&policies);
         let ttl = policies.iter().map(|(_, policy)| policy.ttl).max().unwrap_or_default();
-        let place = place(&scene.pool);
+        let place = place(&scene.pool, visit.language);
         let state = shown.as_ref().map_or(text("New"), |shown| text(shown.state.word()));
         let (up, of) = shown.as_ref().map_or((0, scene.pool.members.len()), |shown| (shown.up, shown.of));
         let badge = shown.as_ref().map_or(String::new(), |shown| shown.state.badge(visit.language));
@@ -133,7 +133,7 @@ fn banner(scene: &Scene, shown: &PoolShown, names: usize) -> Option<Banner> {
                 true => text("{endpoint} is down."),
                 false => text("{endpoint} is down: {reason}."),
             };
-            Some(Banner { bad, what: what.set("endpoint", &endpoint).set("reason", reason), then, link })
+            Some(Banner { bad, what: what.set("endpoint", &endpoint).fact("reason", "cause", reason), then, link })
         }
     }
 }

@@ -10,6 +10,7 @@ use super::super::filters;
 use super::super::frame::{Frame, Place};
 use super::super::live::Fragment;
 use super::super::state::{PoolShown, PoolStates, StateWord};
+use super::super::text::Language;
 use super::super::text::text;
 use super::super::visit::Visit;
 use super::{models, names, place, policies, uses};
@@ -165,7 +166,7 @@ fn search<'m>(model: &'m Model, states: &'m PoolStates, asked: &Asked) -> Vec<Fo
     let matches = |id: &Id<Pool>, pool: &Pool| {
         wanted.is_empty()
             || id.as_str().contains(&wanted)
-            || place(pool).to_lowercase().contains(&wanted)
+            || Language::ALL.iter().any(|language| place(pool, *language).to_lowercase().contains(&wanted))
             || pool.members.iter().any(|member| member.endpoint.as_str().contains(&wanted))
     };
     let pools = states.iter().filter_map(|(id, shown)| Some(Found { id, pool: model.pools.get(id)?, shown }));
@@ -189,7 +190,7 @@ fn rows(visit: &Visit, live: &Model, drafted: &Model, found: &[Found]) -> Vec<Ro
     };
     let row = |((found, beat), share): ((&Found, Beat), Option<f64>)| Row {
         id: found.id.to_string(),
-        place: place(found.pool),
+        place: place(found.pool, visit.language),
         shown: found.shown.clone(),
         beat,
         names: uses.get(found.id).map_or(0, |uses| names(&policies(live, uses))),
@@ -230,9 +231,12 @@ fn exported(visit: &Visit, asked: &Asked) -> Vec<Exported> {
     let states = PoolStates::of(&live, &visit.web.control.health());
     let found = search(&live, &states, asked);
     let rows = rows(visit, &live, &live, &found);
+    // What programs read is the same in every language.
+    let place =
+        |id: &str| found.iter().find(|found| found.id.as_str() == id).map(|found| place(found.pool, Language::English));
     let export = |row: Row| Exported {
+        place: place(&row.id).unwrap_or_default(),
         pool: row.id,
-        place: row.place,
         state: row.shown.state.word(),
         up: row.shown.up,
         of: row.shown.of,

@@ -20,8 +20,10 @@ use axum::routing::{get, post};
 use serde_json::Value;
 
 use super::Page;
+use super::country;
 use super::export::both;
 use super::live::Fragment;
+use super::text::Language;
 use super::visit::Visit;
 use crate::control::draft::Draft;
 use crate::control::token::Role;
@@ -186,9 +188,8 @@ pub fn names(policies: &[(&Id<Policy>, &Arc<Policy>)]) -> usize {
 }
 
 /// Where a pool stands, in words.
-pub fn place(pool: &Pool) -> String {
-    let country =
-        pool.country.map(|code| crate::model::builtin::country(code).map_or(code.to_string(), |c| c.name.clone()));
+pub fn place(pool: &Pool, language: Language) -> String {
+    let country = pool.country.map(|code| country::name(code, language));
     match (&pool.meta.name, country) {
         (name, Some(country)) if name.is_empty() => country,
         (name, Some(country)) => format!("{name}, {country}"),

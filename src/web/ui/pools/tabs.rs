@@ -7,6 +7,7 @@ use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use super::super::cause;
 use super::super::filters;
 use super::super::frame::{Frame, Place};
 use super::super::overview::latest;
@@ -227,7 +228,7 @@ pub struct Change {
     pub icon: &'static str,
     pub class: &'static str,
     pub what: Text,
-    pub why: String,
+    pub why: Text,
     pub incident: Option<u64>,
 }
 
@@ -277,7 +278,14 @@ fn change(event: &Event) -> Change {
         (EventKind::Certificate, _) => ("triangle-alert", "warnc"),
         _ => ("info", ""),
     };
-    Change { at: event.at, icon, class, what: latest::title(event), why: event.cause.clone(), incident: event.incident }
+    Change {
+        at: event.at,
+        icon,
+        class,
+        what: latest::title(event),
+        why: cause::of_event(event),
+        incident: event.incident,
+    }
 }
 
 async fn frame(visit: &Visit, scene: &Scene, tab: Tab) -> (Frame, Head) {

@@ -21,6 +21,7 @@ use crate::web::ui::clash::{Kept, keep};
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
+use crate::web::ui::sentence::region_title;
 use crate::web::ui::text::{Language, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
@@ -241,7 +242,7 @@ async fn editor(visit: &Visit, typed: Typed, is_new: bool, faults: Faults, liste
         is_new,
         continents: continents(&typed, visit.language),
         parts: parts(&typed, visit.language),
-        regions: regions(&typed, &sight.model),
+        regions: regions(&typed, &sight.model, visit.language),
         typed,
         faults,
         listed: listed.into_iter().take(MAX_FAULTS).collect(),
@@ -286,12 +287,12 @@ fn parts(typed: &Typed, language: Language) -> Vec<(String, Vec<Tick>)> {
     countries
 }
 
-fn regions(typed: &Typed, model: &Model) -> Vec<Tick> {
+fn regions(typed: &Typed, model: &Model, language: Language) -> Vec<Tick> {
     let others = model.regions.iter().filter(|(id, _)| id.as_str() != typed.id);
     let mut ticks: Vec<Tick> = others
         .map(|(id, region)| {
             let value = id.to_string();
-            let word = if region.meta.name.is_empty() { value.clone() } else { region.meta.name.clone() };
+            let word = region_title(id, region, language);
             Tick { ticked: typed.regions.contains(&value), value, word }
         })
         .collect();
@@ -418,7 +419,7 @@ async fn deletion(visit: &Visit, id: &str) -> Result<(Deletion, Vec<Edit>), Prob
     };
     let frame = visit.frame(Place::Regions, text("Delete")).await.under(text("Regions"), "/regions");
     let frame = frame.under(plain(&id), format!("/regions/{id}"));
-    let name = if region.meta.name.is_empty() { id.to_string() } else { region.meta.name.clone() };
+    let name = region_title(&id, region, visit.language);
     Ok((Deletion { frame, id: id.to_string(), name, sentences: said, errors }, edits))
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::answer::Snapshot;
 use crate::geo::Coverage;
-use crate::model::{Country, Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
+use crate::model::{Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
 use crate::web::ui::filters::{figure_text, percent_text};
+use crate::web::ui::sentence::region_name;
 use crate::web::ui::text::{Language, Text, count, text};
+use crate::web::ui::told;
 
 /// The regions of a model as they cover the world.
 pub enum Cover {
@@ -153,6 +155,7 @@ pub struct Shared {
 /// What a region has in common with each of `others`, the largest part first.
 pub fn shared<'r>(
     coverage: &Coverage,
+    model: &Model,
     id: &Id<Region>,
     others: impl IntoIterator<Item = &'r Id<Region>>,
 ) -> Vec<Shared> {
@@ -175,7 +178,11 @@ pub fn shared<'r>(
                 }
                 (false, false) => text("{region}, in IPv6"),
             };
-            Some(Shared { other: other.to_string(), said: said.set("region", other), share: overlap.share })
+            Some(Shared {
+                other: other.to_string(),
+                said: said.say("region", region_name(model, other)),
+                share: overlap.share,
+            })
         })
         .collect();
     shared.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.other.cmp(&b.other)));
@@ -201,20 +208,12 @@ pub fn summary(tokens: &[Token]) -> Vec<Text> {
     said
 }
 
-pub fn country_name(code: Country, language: Language) -> String {
-    builtin::country(code).map_or_else(
-        || code.to_string(),
-        |info| match language {
-            Language::English => info.name.clone(),
-            Language::Korean => info.name_ko.clone(),
-        },
-    )
-}
+pub use super::super::country::name as country_name;
 
 /// A token in words, for people.
 pub fn token_word(token: &Token, language: Language) -> String {
     match token {
-        Token::Continent(continent) => continent.name().to_owned(),
+        Token::Continent(continent) => told::fact("continent", continent.name(), language),
         Token::Country(code) => country_name(*code, language),
         Token::Subdivision(part) => {
             builtin::subdivision(*part).map_or_else(|| part.to_string(), |info| format!("{} ({part})", info.name))
@@ -222,6 +221,6 @@ pub fn token_word(token: &Token, language: Language) -> String {
         Token::Asn(asn) => format!("AS{asn}"),
         Token::Cidr(network) => network.to_string(),
         Token::Region(id) => id.to_string(),
-        Token::Unknown => "unknown".to_owned(),
+        Token::Unknown => told::fact("continent", "unknown", language),
     }
 }

@@ -22,7 +22,8 @@ use super::dock::Dock;
 use super::filters;
 use super::form::Form;
 use super::frame::{Frame, Place};
-use super::text::{Text, text};
+use super::sentence::region_title;
+use super::text::{Language, Text, text};
 use super::visit::Visit;
 use crate::control::token::Role;
 use crate::geo::Coverage;
@@ -102,6 +103,7 @@ struct Sight {
     live: std::sync::Arc<Model>,
     model: std::sync::Arc<Model>,
     cover: Cover,
+    language: Language,
 }
 
 impl Sight {
@@ -109,7 +111,7 @@ impl Sight {
         let live = visit.model();
         let model = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| live.clone());
         let cover = Cover::of(visit.web.control.snapshot(), &model);
-        Sight { live, model, cover }
+        Sight { live, model, cover, language: visit.language }
     }
 
     fn coverage(&self) -> &Coverage {
@@ -140,6 +142,7 @@ fn matches(sight: &Sight, id: &Id<Region>, region: &Region, query: &str) -> bool
     };
     id.as_str().contains(&query)
         || region.meta.name.to_lowercase().contains(&query)
+        || region_title(id, region, sight.language).to_lowercase().contains(&query)
         || region.meta.note.to_lowercase().contains(&query)
         || region.include.iter().chain(&region.except).any(of_token)
         || holds()
@@ -209,7 +212,7 @@ fn map(sight: &Sight) -> RegionMap {
 }
 
 fn land(sight: &Sight, id: &Id<Region>, region: &Region) -> Land {
-    let name = if region.meta.name.is_empty() { id.to_string() } else { region.meta.name.clone() };
+    let name = region_title(id, region, sight.language);
     Land { name, share: sight.coverage().share(id), countries: sight.coverage().countries(id) }
 }
 
@@ -255,13 +258,13 @@ fn rows_of<'s>(sight: &'s Sight, rates: &'s Rates) -> impl Fn(&Id<Region>) -> Ro
         let share = sight.coverage().share(id);
         let mut shared = match builtin::is_built_in(id) {
             true => Vec::new(),
-            false => shared(sight.coverage(), id, &others),
+            false => shared(sight.coverage(), &sight.model, id, &others),
         };
         let shared_more = shared.len().saturating_sub(MOST_SHARED);
         shared.truncate(MOST_SHARED);
         Row {
             id: id.to_string(),
-            name: region.map(|region| region.meta.name.clone()).unwrap_or_default(),
+            name: region.map(|region| region_title(id, region, sight.language)).unwrap_or_default(),
             holds: tokens(|region| &region.include),
             leaves_out: tokens(|region| &region.except),
             share,

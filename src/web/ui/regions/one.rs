@@ -20,6 +20,7 @@ use crate::web::ui::chart::Chart;
 use crate::web::ui::dock::Dock;
 use crate::web::ui::filters;
 use crate::web::ui::frame::{Frame, Place};
+use crate::web::ui::sentence::{region_name, region_title};
 use crate::web::ui::text::{Text, plain, text};
 use crate::web::ui::visit::Visit;
 
@@ -47,7 +48,8 @@ struct One {
     include: Vec<Tokens>,
     except: Vec<Tokens>,
     uses: Vec<(String, String, String, &'static str)>,
-    regions: Vec<String>,
+    /// Regions that name it, with their titles.
+    regions: Vec<(String, Text)>,
     names: usize,
     rate: f64,
     rate_with: Option<Text>,
@@ -82,7 +84,8 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
     let mut names: Vec<String> =
         coverage.countries(&id).into_iter().map(|code| country_name(code, visit.language)).collect();
     names.sort();
-    let head = if region.meta.name.is_empty() { plain(&id) } else { plain(&region.meta.name) };
+    let name = region_title(&id, region, visit.language);
+    let head = plain(&name);
     let says_all = region.include.iter().all(|token| matches!(token, Token::Country(_))) && region.except.is_empty();
     let (span, slug) = match asked.span.as_str() {
         "hour" => (Span::Hour, "hour"),
@@ -97,7 +100,7 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
         spans: spans.map(|(value, word)| (value, word, value == slug)).into(),
         chart: chart(&visit, &sight.model, &id, span),
         frame: visit.frame(Place::Regions, head).await.under(text("Regions"), "/regions"),
-        name: region.meta.name.clone(),
+        name,
         note: region.meta.note.clone(),
         built_in: builtin::is_built_in(&id),
         changed: sight.changed(&id),
@@ -108,9 +111,9 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
         include: groups(&region.include, visit.language),
         except: groups(&region.except, visit.language),
         uses: uses.rules.iter().map(|(policy, rule, how)| used(&sight.model, policy.as_str(), rule, *how)).collect(),
-        regions: uses.regions.iter().map(ToString::to_string).collect(),
+        regions: uses.regions.iter().map(|other| (other.to_string(), region_name(&sight.model, other))).collect(),
         names: uses.names,
-        shared: shared(coverage, &id, sight.model.regions.keys()),
+        shared: shared(coverage, &sight.model, &id, sight.model.regions.keys()),
         networks_elsewhere: elsewhere(&sight.model, &id),
         map: RegionMap::new(vec![land(&sight, &id, region)]),
         dock: Dock::of(&visit, &visit.draft().await),
@@ -167,7 +170,7 @@ fn elsewhere(model: &Model, id: &crate::model::Id<crate::model::Region>) -> Vec<
         said.extend(same.map(|network| {
             text("{network} is also in {region}. In a policy that names both, the upper rule decides.")
                 .set("network", network)
-                .set("region", other)
+                .say("region", region_name(model, other))
         }));
         if said.len() > 20 {
             break;
