@@ -91,6 +91,7 @@ impl Writer {
         let (health, at_start) = Health::new(&model, &loaded.health, now_ms);
         let snapshot = Snapshot::compile(&model, &geo, health.table(), None);
         let shared = Arc::new(Shared {
+            last_backup: Mutex::default(),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             health: ArcSwap::from_pointee(health.table().clone()),
             admitted: Admitted::load(&loaded.secrets),

@@ -104,7 +104,9 @@ impl Effort {
 
     /// With the place before it, where one stands there: `pools/eu: is missing`.
     fn error(&self, english: &str) -> Option<String> {
-        let whole = self.say(ERROR, english, 0);
+        // `is empty` may stand beside its field as `This is empty`.
+        let bare = || self.say(ERROR, english.strip_prefix("This ")?, 0);
+        let whole = self.say(ERROR, english, 0).or_else(bare);
         let said = whole.or_else(|| {
             let (place, problem) = english.split_once(": ")?;
             let place = self.say(ERROR, place, 0).unwrap_or_else(|| place.to_owned());
