@@ -325,7 +325,7 @@ impl Control {
     /// What leads from revision `head` back to `number`.
     pub async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
         if number > head {
-            return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
+            return Err(Refusal::NotFound(format!("there is no version {number}; the newest is {head}")));
         }
         let mut edits: Vec<Edit> = Vec::new();
         let mut seen = std::collections::BTreeSet::new();

@@ -201,9 +201,10 @@ impl Pattern {
         said + rest
     }
 
-    /// Letters of its own: the more, the surer it is meant.
-    fn sureness(&self) -> usize {
-        self.pieces.iter().map(String::len).sum()
+    /// Letters of its own, and then slots that do not take just anything: the more, the surer it is meant.
+    fn sureness(&self) -> (usize, usize) {
+        let picky = self.slots.iter().filter(|slot| matches!(slot.takes, Takes::Number | Takes::Section(_)));
+        (self.pieces.iter().map(String::len).sum(), picky.count())
     }
 }
 

@@ -221,7 +221,8 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
     let (snapshot, health) = (control.snapshot(), control.health());
     let model = snapshot.model().clone();
     let states = PoolStates::of(&model, &health);
-    let newest = control.newest(|_| true, latest::SHOWN).await.unwrap_or_default();
+    // The first verdict after a start is no news.
+    let newest = control.newest(|event| event.from != "unknown", latest::READ).await.unwrap_or_default();
     let failed = |event: &Event| event.kind == EventKind::Pool && event.to == "down";
     let failures = control.newest(failed, MAX_MARKS).await.unwrap_or_default();
     let marks = failures.iter().rev().map(|event| Mark {
@@ -268,7 +269,7 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
         bys: bys.into(),
         periods: periods.into(),
         chart,
-        events: newest.iter().map(|event| Latest::of(event, &model)).collect(),
+        events: latest::told(newest).iter().take(latest::SHOWN).map(|event| Latest::of(event, &model)).collect(),
         asked,
     }
 }

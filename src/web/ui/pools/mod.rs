@@ -56,6 +56,7 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/pools/{pool}/drain", Operator, get(switch::drain)),
         Page::new("/pools/{pool}/off", Operator, get(switch::off)),
         Page::new("/pools/{pool}/on", Operator, get(switch::on)),
+        Page::new("/pools/{pool}/hold", Operator, get(switch::hold)),
         Page::new("/pools/{pool}/approve", Operator, get(switch::approve)),
         Page::new("/pools/{pool}/endpoints/new", Editor, get(endpoint_form::new).post(endpoint_form::create)),
         Page::new("/pools/{pool}/endpoints/{endpoint}", Viewer, get(endpoint::show)),

@@ -19,7 +19,7 @@ use super::head::{Head, Tab};
 use super::{Scene, uses};
 use crate::answer::{PlanState, policy_state};
 use crate::health::{Event, EventKind};
-use crate::model::{Check, HealthyWhen, Monitor, Recovery};
+use crate::model::{Check, HealthyWhen, Model, Monitor, Recovery};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -260,7 +260,8 @@ pub fn subjects(scene: &Scene) -> BTreeSet<String> {
 
 /// The newest events about any of these, `endpoints/web-1 ipv4` counted to `endpoints/web-1`.
 pub async fn of_subjects(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> Result<Vec<Change>, Problem> {
-    Ok(events(visit, subjects, most).await?.iter().map(|event| change(event)).collect())
+    let model = visit.model();
+    Ok(events(visit, subjects, most).await?.iter().map(|event| change(event, &model)).collect())
 }
 
 pub async fn events(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> Result<Vec<Arc<Event>>, Problem> {
@@ -269,7 +270,7 @@ pub async fn events(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> 
     Ok(visit.web.control.newest(|event| event.from != "unknown" && about(event), most).await?)
 }
 
-fn change(event: &Event) -> Change {
+fn change(event: &Event, model: &Model) -> Change {
     let (icon, class) = match (event.kind, event.to.as_str()) {
         (EventKind::Switch, _) => ("hand", ""),
         (_, "down") => ("octagon-x", "badc"),
@@ -282,7 +283,7 @@ fn change(event: &Event) -> Change {
         at: event.at,
         icon,
         class,
-        what: latest::title(event),
+        what: latest::title(event, model),
         why: cause::of_event(event),
         incident: event.incident,
     }
