@@ -23,12 +23,12 @@ const PEOPLE: &[Person] = &[
         role: "viewer",
         offered: &[],
         sees: &[("/pools/eu", "Endpoints"), ("/names/www.example.test", "www.example.test")],
-        refused: &["/pools/eu/drain", "/pools/eu/endpoints/new", "/draft", "/settings/users"],
+        refused: &["/pools/eu/drain", "/pools/eu/endpoints/new", "/draft", "/audit", "/settings/users"],
     },
     Person {
         role: "operator",
         offered: &[SWITCHES],
-        sees: &[("/pools/eu/drain", "Drain eu?")],
+        sees: &[("/pools/eu/drain", "Drain eu?"), ("/audit", "Who did what")],
         refused: &["/pools/eu/endpoints/new", "/draft", "/settings/users"],
     },
     Person {

@@ -119,7 +119,8 @@ fn describe(before: &Model, after: &Model, change: &Change) -> Vec<String> {
 fn other(change: &Change, old: &Value, new: &Value, covered: &[&str]) -> Vec<String> {
     let subject = subject(change);
     let phrases = fields::phrases(old, new, covered);
-    phrases.into_iter().map(|phrase| format!("{subject}: {phrase}.")).collect()
+    // A name ends with a dot of its own.
+    phrases.into_iter().map(|phrase| format!("{subject}: {}.", phrase.trim_end_matches('.'))).collect()
 }
 
 fn subject(change: &Change) -> String {
@@ -173,7 +174,7 @@ fn appeared(after: &Model, change: &Change) -> String {
         Kind::Endpoints => {
             let endpoint = change.id.parse().ok().and_then(|id| after.endpoints.get(&id));
             let addresses = endpoint.map(|endpoint| addresses(endpoint)).unwrap_or_default();
-            format!("{subject} is new: {}.", addresses.join(", "))
+            format!("{subject} is new: {}.", addresses.join(", ").trim_end_matches('.'))
         }
         Kind::Tests => match change.id.parse().ok().and_then(|id| after.tests.get(&id)) {
             Some(test) => {
