@@ -65,7 +65,7 @@ pub fn address(text: &str) -> Result<Address, FieldError> {
 }
 
 /// True for what clients on the internet cannot reach.
-fn is_private(ip: IpAddr) -> bool {
+pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
