@@ -66,6 +66,7 @@ async fn each_role_sees_and_may_do_what_it_should() {
         }
         if person.offered.contains(&SWITCHES) {
             browser.click("Drain pool").await;
+            browser.fill("Reason (goes to the audit log)", "New kernel").await;
             browser.click("Drain").await;
             browser.wait_for("eu gets no new clients from now on.").await;
             browser.click("Undo").await;
