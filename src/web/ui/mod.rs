@@ -13,6 +13,7 @@ mod clash;
 mod country;
 mod dock;
 mod draft;
+mod every;
 mod explain;
 mod export;
 mod filters;

@@ -106,7 +106,7 @@ fn banner(scene: &Scene, shown: &PoolShown, names: usize) -> Option<Banner> {
         link: Some((text("See what happened"), format!("{path}/history"))),
     };
     match shown.state {
-        StateWord::Up => None,
+        StateWord::Up | StateWord::Unchecked => None,
         StateWord::Drained => Some(plain_banner(false, "{pool} is drained: it gets no new clients.", takes_over)),
         StateWord::Off => Some(plain_banner(false, "{pool} is off: it is answered to nobody.", takes_over)),
         StateWord::Held => {

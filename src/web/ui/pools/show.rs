@@ -26,7 +26,7 @@ use crate::answer::{Share, shares};
 use crate::control::effect::planned;
 use crate::control::outcomes::Seen;
 use crate::health::Address;
-use crate::model::{Endpoint, Id, Member, Model};
+use crate::model::{Endpoint, Id, Member, Model, Pool, Serve};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
 
@@ -233,6 +233,15 @@ fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> Vec<R
         let mut row = row(visit, scene, model, member);
         row.was = before.map(|known| known.weight).filter(|weight| *weight != member.weight);
         row.is_new = before.is_none();
+        let is_checked = is_checked(&scene.drafted, &scene.pool, &member.endpoint);
+        if row.is_new && row.state == StateWord::Up && !scene.live.endpoints.contains_key(&member.endpoint) {
+            (row.state, row.note) = match is_checked {
+                true => (StateWord::NoData, Some(text("first check once this is applied"))),
+                false => (StateWord::Unchecked, Some(text("counts as up, always"))),
+            };
+        } else if !is_checked && row.state == StateWord::Up && row.note.is_none() {
+            row.note = Some(text("not checked"));
+        }
         row.is_removed = is_removed;
         row.now = share_of(&now, &member.endpoint);
         row.after = share_of(&after, &member.endpoint);
@@ -246,6 +255,12 @@ fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> Vec<R
         row
     };
     scene.pool.members.iter().map(|member| row(member, false)).chain(gone.map(|member| row(member, true))).collect()
+}
+
+/// True where something decides whether it is up.
+fn is_checked(model: &Model, pool: &Pool, id: &Id<Endpoint>) -> bool {
+    let own = model.endpoints.get(id).map(|endpoint| (endpoint.serve == Serve::Auto, endpoint.monitors.is_empty()));
+    own.is_some_and(|(is_auto, has_none)| is_auto && !(has_none && pool.monitors.is_empty()))
 }
 
 /// The share of its first family that has one; families of an endpoint are mostly alike.
