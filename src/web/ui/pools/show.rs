@@ -264,7 +264,7 @@ fn is_checked(model: &Model, pool: &Pool, id: &Id<Endpoint>) -> bool {
 }
 
 /// The share of its first family that has one; families of an endpoint are mostly alike.
-fn share_of(shares: &[Share], endpoint: &Id<Endpoint>) -> f64 {
+pub fn share_of(shares: &[Share], endpoint: &Id<Endpoint>) -> f64 {
     shares.iter().filter(|share| share.endpoint == *endpoint).map(|share| share.share).fold(0.0, f64::max)
 }
 
@@ -277,6 +277,8 @@ fn row(visit: &Visit, scene: &Scene, model: &Model, member: &Member) -> Row {
     let forced = known.and_then(|known| known.families.values().find_map(|family| family.forced));
     if forced.is_some() {
         note = Some(text("held by hand"));
+    } else if state == StateWord::Down {
+        note = super::down_since(visit, scene, id);
     }
     if !member.enabled {
         (state, note) = (StateWord::Off, Some(text("left out of this pool")));
