@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -28,11 +29,11 @@ use crate::control::accounts::{make_password, new_account};
 use crate::control::geo_files::{self, GeoFiles};
 use crate::control::token::{Role, Scope, Token};
 use crate::control::{Author, CheckRequest, Control, Publication, Tests, Wanted, now, system_event};
-use crate::health::{EventKind, Report, Target, Watch};
+use crate::health::{Event, EventKind, Report, Target, Watch};
 use crate::metrics::Metrics;
 use crate::model::FieldError;
 use crate::probe::{Checker, Probe, Scheduler};
-use crate::store;
+use crate::store::{self, EventFilter};
 use crate::web::{self, Sessions, Setup, Streams, Web};
 
 use certificate::Certificate;
@@ -72,6 +73,7 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 }
 
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
+    let begins = now();
     let geo_files = GeoFiles::of(&config);
     geo_files.remove_unfinished();
     // Before the files are read: one that is replaced meanwhile is read again.
@@ -85,7 +87,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let (core, wanted) = Core::start(opened, geo, stop.clone())?;
     let control = core.control.clone();
 
-    traffic_file::load(config.data_dir.clone(), &control).await;
+    let ran_until = traffic_file::load(config.data_dir.clone(), &control).await;
 
     // Sockets before anything else can fail or take time: an occupied port is said at once.
     let dns = DnsService::start(&config, &control, core.used_held.clone())?;
@@ -128,6 +130,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     for sentence in core.repairs.iter().chain(&geo_trouble) {
         control.note(system_event(EventKind::System, "start", "repaired", sentence.clone())).await;
     }
+    control.note(started(&control, begins, ran_until).await).await;
     let dns_address = dns.addresses()[0];
     let asked_to_stop = asked_to_stop();
     if core.is_new {
@@ -156,6 +159,20 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.
     let _ = tokio::time::timeout(STORE_GRACE, core.close()).await;
     Ok(())
+}
+
+/// The start in the history, so that it tells of which time nobody knows anything.
+async fn started(control: &Control, begins: Timestamp, file_written: Option<Timestamp>) -> Event {
+    let before = EventFilter { to: Some(begins), ..EventFilter::default() };
+    let newest = control.events(before, None, 1).await.ok().and_then(|mut events| events.pop());
+    let ran_until = file_written.max(newest.map(|event| event.at)).map(|at| at.min(begins));
+    let version = env!("CARGO_PKG_VERSION");
+    let cause = match ran_until {
+        Some(at) => format!("Version {version} runs; the run before it lasted until {}", at.strftime("%F %T UTC")),
+        None => format!("Version {version} runs"),
+    };
+    let event = system_event(EventKind::System, "northing", "started", cause);
+    Event { from: "stopped".into(), ran_until, ..event }
 }
 
 /// A data directory without a running server, for the command line: no DNS, no probes, the same API.

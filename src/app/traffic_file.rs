@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
@@ -17,16 +18,20 @@ const WRITE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// The largest that is read; a full series of a large configuration is 40 MB.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Takes over what an earlier run counted.
-pub async fn load(data_dir: PathBuf, control: &Control) {
+/// Takes over what an earlier run counted, and tells when that was written last.
+pub async fn load(data_dir: PathBuf, control: &Control) -> Option<Timestamp> {
     let read = tokio::task::spawn_blocking(move || {
         let path = data_dir.join(FILE);
-        let small = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_BYTES);
-        small.then(|| std::fs::read(&path).ok()).flatten().and_then(|bytes| Series::from_bytes(&bytes))
+        let metadata = std::fs::metadata(&path).ok()?;
+        let written = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
+        let series = (metadata.len() <= MAX_BYTES).then(|| std::fs::read(&path).ok()).flatten();
+        Some((series.and_then(|bytes| Series::from_bytes(&bytes)), written))
     });
-    if let Ok(Some(series)) = read.await {
+    let (series, written) = read.await.ok()??;
+    if let Some(series) = series {
         control.shared().traffic.lock().series = series;
     }
+    written
 }
 
 /// Writes until `stop`, and once more then.

@@ -126,7 +126,7 @@ impl Control {
     /// Makes an account; one with this login name must not be there. The password has been judged.
     pub async fn create_account(&self, account: Account, author: Author) -> Result<Arc<Account>, Refusal> {
         let id = account.id.clone();
-        self.change_account(&id, "create user", author, move |known, accounts| match known {
+        self.change_account(&id, "create user", author, Keeping::Durable, move |known, accounts| match known {
             Some(_) => Err(Refusal::Conflict(format!("There is a user {} already; choose another name.", account.id))),
             None if accounts.len() >= MAX_ACCOUNTS => {
                 Err(Refusal::Conflict(format!("There are {MAX_ACCOUNTS} users; delete some first.")))
@@ -140,7 +140,7 @@ impl Control {
     /// The first account, made by whoever knows the setup code. Fails once there is one.
     pub async fn create_first_admin(&self, account: Account, author: Author) -> Result<Arc<Account>, Refusal> {
         let id = account.id.clone();
-        self.change_account(&id, "create first admin", author, move |_, accounts| match accounts.is_empty() {
+        self.change_account(&id, "create first admin", author, Keeping::Durable, move |_, accounts| match accounts.is_empty() {
             true => Ok(Some(Account { role: Role::Admin, ..account })),
             false => Err(Refusal::Conflict("Northing has been set up already; sign in.".into())),
         })
@@ -156,8 +156,19 @@ impl Control {
         author: Author,
         edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
     ) -> Result<Arc<Account>, Refusal> {
+        self.edit_kept(id, action, author, Keeping::Durable, edit).await
+    }
+
+    async fn edit_kept(
+        &self,
+        id: &str,
+        action: &'static str,
+        author: Author,
+        keeping: Keeping,
+        edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
+    ) -> Result<Arc<Account>, Refusal> {
         let missing = unknown(id);
-        self.change_account(id, action, author, move |known, _| match known {
+        self.change_account(id, action, author, keeping, move |known, _| match known {
             None => Err(missing),
             Some(known) => {
                 let mut account = known.clone();
@@ -184,8 +195,19 @@ impl Control {
         author: Author,
         edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
     ) -> Result<Arc<Account>, Refusal> {
+        self.edit_proved_kept(proved, action, author, Keeping::Durable, edit).await
+    }
+
+    async fn edit_proved_kept(
+        &self,
+        proved: &Account,
+        action: &'static str,
+        author: Author,
+        keeping: Keeping,
+        edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
+    ) -> Result<Arc<Account>, Refusal> {
         let epoch = proved.epoch;
-        self.edit_account(&proved.id, action, author, move |account| {
+        self.edit_kept(&proved.id, action, author, keeping, move |account| {
             match account.epoch == epoch && !account.disabled {
                 true => edit(account),
                 false => Err(Refusal::Conflict(format!(
@@ -201,7 +223,7 @@ impl Control {
     pub async fn delete_account(&self, id: &str, author: Author) -> Result<(), Refusal> {
         let missing = unknown(id);
         let delete = move |known: Option<&Account>, _: &Accounts| known.map(|_| None).ok_or(missing);
-        self.change_account(id, "delete user", author, delete).await?;
+        self.change_account(id, "delete user", author, Keeping::Durable, delete).await?;
         self.discard_draft(id, None).await.map(drop)
     }
 
@@ -210,6 +232,7 @@ impl Control {
         id: &str,
         action: &'static str,
         author: Author,
+        keeping: Keeping,
         change: impl FnOnce(Option<&Account>, &Accounts) -> Result<Option<Account>, Refusal> + Send + 'static,
     ) -> Result<Option<Arc<Account>>, Refusal> {
         let (control, id) = (self.clone(), id.to_owned());
@@ -225,7 +248,11 @@ impl Control {
             draft.after = after.as_ref().and_then(|account| serde_json::to_value(account.listed()).ok());
             let key = format!("{ACCOUNT_KEY}{id}");
             let value = after.as_ref().and_then(|account| serde_json::to_value(account).ok());
-            control.keeper.run(move |kept| kept.set_secret(&key, value, draft)).await?;
+            match (control.keeper.run(move |kept| kept.set_secret(&key, value, draft)).await, keeping) {
+                (Ok(()), _) => {}
+                (Err(fault), Keeping::IfPossible) => tracing::error!("not in the audit log: {action} of {id}: {fault}"),
+                (Err(fault), Keeping::Durable) => return Err(fault.into()),
+            }
             let mut accounts = Accounts::clone(&accounts);
             let after = after.map(Arc::new);
             match &after {
@@ -237,6 +264,14 @@ impl Control {
         });
         change.await.map_err(|_| Refusal::Fault("the user could not be stored; see the log".into()))?
     }
+}
+
+/// Whether a change that the disk refuses is made all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    Durable,
+    /// In memory, with a line in the log: a full disk is when somebody has to come in.
+    IfPossible,
 }
 
 fn unknown(id: &str) -> Refusal {
@@ -299,7 +334,7 @@ pub enum Entry {
 pub async fn signed_in(control: &Control, proved: &Account, author: Author, code: String) -> Result<Entry, Refusal> {
     let address = author.address;
     // Judged where the account is changed, so that no code opens twice.
-    let entered = control.edit_proved(proved, "sign in", author, move |account| {
+    let entered = control.edit_proved_kept(proved, "sign in", author, Keeping::IfPossible, move |account| {
         account.take_code(&code, now())?;
         if let Some(address) = address {
             account.remember_network(address);

@@ -59,6 +59,8 @@ pub const TRIAL_SECONDS: f64 = 4.0;
 /// Events that a slow live reader may fall behind.
 const LIVE_EVENTS: usize = 1024;
 
+/// Entries of the audit log that are looked through for the last backup.
+const MAX_SEARCHED_FOR_BACKUP: usize = 2_000;
 /// How long a publication can be taken back by one button; later, somebody should look at the difference first.
 pub const UNDO: SignedDuration = SignedDuration::from_secs(30);
 
@@ -152,6 +154,8 @@ pub struct Shared {
     pub live: broadcast::Sender<Arc<Event>>,
     /// The newest of those that are stored.
     pub recent: recent::Recent,
+    /// When the last backup was made and by whom, once that was looked up.
+    pub last_backup: Mutex<Option<Option<(Timestamp, String)>>>,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
     pub started: Timestamp,
@@ -321,7 +325,7 @@ impl Control {
     /// What leads from revision `head` back to `number`.
     pub async fn edits_back_to(&self, number: u64, head: u64) -> Result<Vec<Edit>, Refusal> {
         if number > head {
-            return Err(Refusal::NotFound(format!("there is no revision {number}; the newest is {head}")));
+            return Err(Refusal::NotFound(format!("there is no version {number}; the newest is {head}")));
         }
         let mut edits: Vec<Edit> = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
@@ -381,13 +385,27 @@ impl Control {
     /// Writes one file that `northing restore` takes on an empty machine.
     pub async fn backup(&self, file: std::path::PathBuf, secrets: Secrets, author: Author) -> Result<(), Refusal> {
         let draft = author.act("backup", file.display().to_string());
-        Ok(self
-            .keeper
+        let made = (draft.at, draft.actor.clone());
+        self.keeper
             .run(move |kept| {
                 kept.audit(draft)?;
                 kept.store.backup(&file, secrets, &mut |_| {})
             })
-            .await?)
+            .await?;
+        *self.shared.last_backup.lock() = Some(Some(made));
+        Ok(())
+    }
+
+    /// When the last backup was made and by whom, as far back as is looked.
+    pub async fn last_backup(&self) -> Result<Option<(Timestamp, String)>, Refusal> {
+        let known = self.shared.last_backup.lock().clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let entries = self.audit(None, MAX_SEARCHED_FOR_BACKUP).await?;
+        let found = entries.into_iter().find(|entry| entry.action == "backup").map(|entry| (entry.at, entry.actor));
+        // One that was made meanwhile is newer.
+        Ok(self.shared.last_backup.lock().get_or_insert(found).clone())
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {

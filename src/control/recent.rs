@@ -69,6 +69,8 @@ pub struct Period {
     pub after: Vec<Arc<Event>>,
     /// Only the newest of the period are there.
     pub cut: bool,
+    /// The oldest event that is still there, where the period begins before it; else when the period begins.
+    pub known_from: Timestamp,
 }
 
 impl Recent {
@@ -125,7 +127,7 @@ impl Recent {
         let to = to.unwrap_or(Timestamp::MAX);
         let since = filled.events.iter().filter(|event| event.at >= from);
         let (events, after) = since.cloned().partition(|event| event.at < to);
-        Some(Period { events, after, cut })
+        Some(Period { events, after, cut, known_from: from.max(oldest) })
     }
 }
 
@@ -174,23 +176,33 @@ impl Control {
         period.cut = period.events.len() >= MAX_EVENTS;
         period.events.truncate(MAX_EVENTS);
         period.events.reverse();
-        if to.is_none() {
-            return Ok(period);
+        let before = EventFilter { to: Some(from), ..EventFilter::default() };
+        let has_older = !period.cut && !self.events(before, None, 1).await?.is_empty();
+        if to.is_some() {
+            period.after = self.stored_after(filter).await?;
         }
+        let oldest = period.events.first().or(period.after.first()).map_or(Timestamp::MAX, |event| event.at);
+        period.known_from = if has_older { from } else { from.max(oldest) };
+        Ok(period)
+    }
+
+    /// What followed the end of a period.
+    async fn stored_after(&self, period: EventFilter) -> Result<Vec<Arc<Event>>, Refusal> {
         // Sequences have no gaps, so that what followed lies in as many as there are in a page.
-        let earlier = EventFilter { from: None, ..filter };
+        let later = EventFilter { from: period.to, ..EventFilter::default() };
+        let earlier = EventFilter { from: None, ..period };
         let last = self.events(earlier, None, 1).await?.pop();
         let mut at = last.map_or(0, |event| event.sequence);
-        let later = EventFilter { from: to, ..EventFilter::default() };
+        let mut after = Vec::new();
         for _ in 0..PAGES_AFTER {
             let page = self.events(later.clone(), Some(at + MAX_PAGE as u64 + 1), MAX_PAGE).await?;
             if page.is_empty() {
                 break;
             }
             at += MAX_PAGE as u64;
-            period.after.extend(page.into_iter().rev().map(Arc::new));
+            after.extend(page.into_iter().rev().map(Arc::new));
         }
-        Ok(period)
+        Ok(after)
     }
 }
 

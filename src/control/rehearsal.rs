@@ -35,7 +35,7 @@ impl Rehearsal {
 
     /// Why a publication is refused.
     pub fn errors(&self) -> Vec<FieldError> {
-        let remedy = "correct the change or the test, or publish despite the tests (despite_tests)";
+        let remedy = "correct the change or the test, or publish despite the tests";
         self.failing.iter().map(|verdict| failure(verdict, remedy)).collect()
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::series::{Counted, Regions, Series};
+use crate::health::Moved;
 use crate::model::{Id, Model, Name, Policy, Pool};
 
 /// The window of shares.
@@ -128,6 +129,13 @@ impl Traffic {
         }
         let total = self.recent.iter().map(|slice| slice.replies).sum();
         Shares { traffic: self, of_name, total, known: HashMap::new() }
+    }
+
+    /// What a pool answers, as a part of all and in figures; `None` without traffic.
+    pub fn moved(&self, pool: &Id<Pool>) -> Option<Moved> {
+        let total: u64 = self.recent.iter().map(|slice| slice.replies).sum();
+        let own: u64 = self.recent.iter().filter_map(|slice| slice.pools.get(pool)).sum();
+        (total > 0).then(|| Moved { share: own as f64 / total as f64, per_second: self.pool_rate(pool) })
     }
 
     fn recent_of(&self, policy: &Id<Policy>) -> u64 {

@@ -91,6 +91,7 @@ impl Writer {
         let (health, at_start) = Health::new(&model, &loaded.health, now_ms);
         let snapshot = Snapshot::compile(&model, &geo, health.table(), None);
         let shared = Arc::new(Shared {
+            last_backup: Mutex::default(),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             health: ArcSwap::from_pointee(health.table().clone()),
             admitted: Admitted::load(&loaded.secrets),
@@ -190,7 +191,7 @@ impl Writer {
             // The first verdict after a start is no news.
             if from == "unknown" {
                 tracing::debug!("{subject}: {from} → {to}: {cause}");
-            } else if *kind == EventKind::System {
+            } else if *kind == EventKind::System && to != "started" {
                 tracing::warn!("{subject}: {from} → {to}: {cause}");
             } else {
                 tracing::info!("{subject}: {from} → {to}: {cause}");
@@ -220,6 +221,8 @@ impl Writer {
         let mut shares = traffic.shares(&self.model);
         for event in events {
             event.query_share = shares.of(&event.names);
+            let pool = event.subject.strip_prefix("pools/").and_then(|id| id.parse().ok());
+            event.moved = pool.filter(|_| event.from == "ok").and_then(|pool| traffic.moved(&pool));
         }
     }
 

@@ -38,6 +38,9 @@ pub struct Event {
     pub names: Vec<String>,
     /// Share of the last five minutes' queries that went to those names, 0 to 1, where known.
     pub query_share: Option<f64>,
+    /// Of a pool that stops answering: what it answered just before, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
     /// Incidents count from 1; events outside of any outage have none.
     pub incident: Option<u64>,
     /// When the first of the failed checks in a row ended that led to this.
@@ -50,9 +53,21 @@ pub struct Event {
     /// Names of which some clients have no working pool from now on, at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unserved: Vec<String>,
+    /// Of a start: until when northing ran before it, as far as is known. Nobody watched in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub ran_until: Option<Timestamp>,
     /// Seconds for which caches may keep the answers from before: the longest TTL of the names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
+}
+
+/// The queries that another pool has to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Moved {
+    /// Of all queries of the last five minutes, 0 to 1.
+    pub share: f64,
+    pub per_second: f64,
 }
 
 impl Event {
@@ -74,10 +89,12 @@ impl Event {
             actor: "health".into(),
             names: Vec::new(),
             query_share: None,
+            moved: None,
             incident: None,
             first_failed: None,
             instead: Vec::new(),
             unserved: Vec::new(),
+            ran_until: None,
             ttl: None,
         }
     }

@@ -13,11 +13,16 @@ use crate::model::{Endpoint, Id, Model, Pool};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     Up,
-    Degraded { up: usize, of: usize },
+    Degraded {
+        up: usize,
+        of: usize,
+    },
     Down,
     Held,
     Drained,
     Off,
+    /// Nothing was heard of it yet, or nobody watched.
+    NoData,
 }
 
 /// How long a pool was so.
@@ -36,16 +41,47 @@ struct PoolThen {
     members: BTreeMap<String, Addresses>,
 }
 
-type Addresses = BTreeMap<String, bool>;
+type Addresses = BTreeMap<String, EndpointState>;
 
-/// The spans of every pool that is wanted, from `from` to `to`, without gaps. `events` are those of the period, the oldest first, and
-/// `after` those that followed it. Where there is none about a thing in the period, it was all the time as the next
-/// one found it; without any at all, as it is now.
+/// A time of which nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// Of the time from `from` to `to`: what was before `known_from`, and while northing did not run. `after` are events
+/// that followed.
+pub fn gaps(
+    events: &[Arc<Event>],
+    after: &[Arc<Event>],
+    known_from: Timestamp,
+    from: Timestamp,
+    to: Timestamp,
+) -> Vec<Gap> {
+    let starts = events.iter().chain(after).filter_map(|event| Some((event.ran_until?, event.at)));
+    let mut gaps: Vec<Gap> = Vec::new();
+    for (begins, ends) in std::iter::once((from, known_from)).chain(starts) {
+        let known = gaps.last().map_or(from, |gap| gap.to);
+        let gap = Gap { from: begins.clamp(known, to.max(known)), to: ends.min(to) };
+        match gaps.last_mut() {
+            _ if gap.from >= gap.to => {}
+            Some(last) if last.to == gap.from => last.to = gap.to,
+            _ => gaps.push(gap),
+        }
+    }
+    gaps
+}
+
+/// The spans of every pool that is wanted, from `from` to `to`, one after another. `events` are those of the period,
+/// the oldest first, and `after` those that followed it. Where there is none about a thing in the period, it was all
+/// the time as the next one found it; without any at all, as it is now. Of `gaps` nothing is known.
 pub fn lanes(
     events: &[Arc<Event>],
     after: &[Arc<Event>],
     model: &Model,
     health: &HealthTable,
+    gaps: &[Gap],
     (from, to): (Timestamp, Timestamp),
     wanted: impl Fn(&Id<Pool>) -> bool,
 ) -> BTreeMap<Id<Pool>, Vec<Span>> {
@@ -67,7 +103,7 @@ pub fn lanes(
                 moves.extend(changes);
             }
             moves.sort_by_key(|event| event.at);
-            (id.clone(), spans(then, &moves, from, to))
+            (id.clone(), without(&spans(then, &moves, from, to), gaps))
         })
         .collect()
 }
@@ -107,10 +143,10 @@ fn addresses_then<'e>(
     id: &Id<Endpoint>,
 ) -> Addresses {
     let known = health.endpoints.get(id).into_iter().flat_map(|endpoint| &endpoint.families);
-    let now = known.map(|(family, known)| (format!("endpoints/{id} {family}"), known.state == EndpointState::Down));
+    let now = known.map(|(family, known)| (format!("endpoints/{id} {family}"), known.state));
     let mut addresses: Addresses = now.collect();
     for event in changes.rev() {
-        addresses.insert(event.subject.clone(), is_down(&event.from));
+        addresses.insert(event.subject.clone(), heard(&event.from));
     }
     addresses
 }
@@ -118,19 +154,38 @@ fn addresses_then<'e>(
 fn spans(mut then: PoolThen, moves: &[&Event], from: Timestamp, to: Timestamp) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut since = from;
-    let mut push = |lane: Lane, from: Timestamp, to: Timestamp| match spans.last_mut() {
-        _ if from >= to => {}
-        Some(last) if last.lane == lane => last.to = to,
-        _ => spans.push(Span { lane, from, to }),
-    };
     for event in moves {
         let at = event.at.clamp(from, to);
-        push(then.lane(), since, at);
+        add(&mut spans, then.lane(), since, at);
         since = at;
         then.hear(event);
     }
-    push(then.lane(), since, to);
+    add(&mut spans, then.lane(), since, to);
     spans
+}
+
+fn add(spans: &mut Vec<Span>, lane: Lane, from: Timestamp, to: Timestamp) {
+    match spans.last_mut() {
+        _ if from >= to => {}
+        Some(last) if last.lane == lane => last.to = to,
+        _ => spans.push(Span { lane, from, to }),
+    }
+}
+
+/// The same, but for the times of which nothing is known.
+fn without(spans: &[Span], gaps: &[Gap]) -> Vec<Span> {
+    let mut left: Vec<Span> = Vec::new();
+    for span in spans {
+        let mut at = span.from;
+        for gap in gaps.iter().filter(|gap| gap.from < span.to && gap.to > span.from) {
+            let (begins, ends) = (gap.from.max(at), gap.to.min(span.to));
+            add(&mut left, span.lane, at, begins);
+            add(&mut left, Lane::NoData, begins, ends);
+            at = ends;
+        }
+        add(&mut left, span.lane, at, span.to);
+    }
+    left
 }
 
 impl PoolThen {
@@ -138,18 +193,21 @@ impl PoolThen {
         if event.subject.starts_with("pools/") {
             self.state = pool_state(&event.to);
         } else if let Some(addresses) = subject_id(event, "endpoints").and_then(|id| self.members.get_mut(id)) {
-            addresses.insert(event.subject.clone(), is_down(&event.to));
+            addresses.insert(event.subject.clone(), heard(&event.to));
         }
     }
 
     fn lane(&self) -> Lane {
-        let is_gone = |addresses: &&Addresses| !addresses.is_empty() && addresses.values().all(|down| *down);
-        let (of, gone) = (self.members.len(), self.members.values().filter(is_gone).count());
+        let all_are =
+            |addresses: &Addresses, state| !addresses.is_empty() && addresses.values().all(|own| *own == state);
+        let are = |state| self.members.values().filter(|addresses| all_are(addresses, state)).count();
+        let (of, gone) = (self.members.len(), are(EndpointState::Down));
         match self.state {
             PoolState::Off => Lane::Off,
             PoolState::Drain => Lane::Drained,
             PoolState::Down => Lane::Down,
             PoolState::Held => Lane::Held,
+            PoolState::Ok if of > 0 && are(EndpointState::Unknown) == of => Lane::NoData,
             PoolState::Ok if gone > 0 => Lane::Degraded { up: of - gone, of },
             PoolState::Ok => Lane::Up,
         }
@@ -166,8 +224,12 @@ fn pool_state(word: &str) -> PoolState {
     }
 }
 
-fn is_down(word: &str) -> bool {
-    matches!(word, "down" | "forced down")
+fn heard(word: &str) -> EndpointState {
+    match word {
+        "down" | "forced down" => EndpointState::Down,
+        "unknown" => EndpointState::Unknown,
+        _ => EndpointState::Up,
+    }
 }
 
 #[cfg(test)]
@@ -205,7 +267,8 @@ mod tests {
             event(Endpoint, 40, "endpoints/b ipv4", "down", "up"),
             event(Switch, 50, "pools/us", "drain", "ok"),
         ];
-        let lanes = lanes(&events.map(Arc::new), &[], &model(), &HealthTable::default(), (at(0), at(60)), |_| true);
+        let lanes =
+            lanes(&events.map(Arc::new), &[], &model(), &HealthTable::default(), &[], (at(0), at(60)), |_| true);
         let told = |id: &str| -> Vec<(Lane, i64)> {
             let minutes = |span: &Span| span.to.duration_since(span.from).as_mins();
             lanes[&id.parse().unwrap()].iter().map(|span| (span.lane, minutes(span))).collect()
@@ -233,7 +296,7 @@ mod tests {
             let up = super::super::PoolHealth { since_ms: 2_000_000_000_000, ..Default::default() };
             health.pools.insert("eu".parse().unwrap(), std::sync::Arc::new(up));
             let after: Vec<Arc<Event>> = after.into_iter().map(Arc::new).collect();
-            let lanes = lanes(&[], &after, &model(), &health, (at(0), at(60)), |_| true);
+            let lanes = lanes(&[], &after, &model(), &health, &[], (at(0), at(60)), |_| true);
             let span = Span { lane: eu, from: at(0), to: at(60) };
             assert_eq!(lanes[&"eu".parse().unwrap()], [span], "{after:?}");
         }
@@ -244,8 +307,48 @@ mod tests {
         let mut health = HealthTable::default();
         let down = super::super::PoolHealth { state: PoolState::Down, ..Default::default() };
         health.pools.insert("eu".parse().unwrap(), std::sync::Arc::new(down));
-        let lanes = lanes(&[], &[], &model(), &health, (at(0), at(60)), |_| true);
+        let lanes = lanes(&[], &[], &model(), &health, &[], (at(0), at(60)), |_| true);
         let eu = Span { lane: Lane::Down, from: at(0), to: at(60) };
         assert_eq!(lanes[&"eu".parse().unwrap()], [eu]);
+    }
+
+    #[test]
+    fn nothing_is_drawn_of_a_time_that_nobody_watched() {
+        let start = |minute, ran_until| Event {
+            ran_until,
+            ..event(EventKind::System, minute, "northing", "stopped", "started")
+        };
+        let gap = |from, to| Gap { from: at(from), to: at(to) };
+        for (events, after, known_from, expected) in [
+            (vec![], vec![], 0, vec![]),
+            (vec![start(40, None)], vec![], 40, vec![gap(0, 40)]),
+            (vec![start(20, Some(at(10))), start(40, Some(at(30)))], vec![], -90, vec![gap(10, 20), gap(30, 40)]),
+            (vec![start(20, Some(at(-10)))], vec![], -90, vec![gap(0, 20)]),
+            (vec![start(20, Some(at(5)))], vec![], 10, vec![gap(0, 20)]),
+            (vec![], vec![start(90, Some(at(50)))], -90, vec![gap(50, 60)]),
+            (vec![], vec![start(90, Some(at(70)))], -90, vec![]),
+            (vec![], vec![start(90, None)], 90, vec![gap(0, 60)]),
+        ] {
+            let arcs = |events: Vec<Event>| events.into_iter().map(Arc::new).collect::<Vec<_>>();
+            let found = gaps(&arcs(events), &arcs(after), at(known_from), at(0), at(60));
+            assert_eq!(found, expected);
+        }
+        let events = [event(EventKind::Pool, 20, "pools/eu", "ok", "down")].map(Arc::new);
+        let gaps = [gap(0, 10), gap(30, 40)];
+        let lanes = lanes(&events, &[], &model(), &HealthTable::default(), &gaps, (at(0), at(60)), |_| true);
+        let told: Vec<Lane> = lanes[&"eu".parse().unwrap()].iter().map(|span| span.lane).collect();
+        assert_eq!(told, [Lane::NoData, Lane::Up, Lane::Down, Lane::NoData, Lane::Down]);
+    }
+
+    #[test]
+    fn a_pool_is_without_data_until_something_is_heard_of_it() {
+        let events = [
+            event(EventKind::Endpoint, 20, "endpoints/a ipv4", "unknown", "up"),
+            event(EventKind::Endpoint, 30, "endpoints/b ipv4", "unknown", "up"),
+        ];
+        let lanes =
+            lanes(&events.map(Arc::new), &[], &model(), &HealthTable::default(), &[], (at(0), at(60)), |_| true);
+        let told: Vec<Lane> = lanes[&"eu".parse().unwrap()].iter().map(|span| span.lane).collect();
+        assert_eq!(told, [Lane::NoData, Lane::Up]);
     }
 }

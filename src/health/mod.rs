@@ -40,7 +40,7 @@ use stored::Key;
 use stream::Stream;
 
 pub use checks::CheckHealth;
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, Moved};
 pub use outcome::{Address, Latency, Outcome, Report, Said, Target, Watch};
 pub use recovery::needed;
 pub use stream::judged;

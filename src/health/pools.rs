@@ -63,7 +63,7 @@ pub(super) struct Census {
 
 impl Census {
     pub fn words(&self) -> String {
-        format!("{} of {} members healthy, {} needed", self.healthy, self.total, self.needed)
+        format!("{} of {} endpoints healthy, {} needed", self.healthy, self.total, self.needed)
     }
 }
 

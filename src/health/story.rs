@@ -7,10 +7,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::event::moment;
-use super::{Event, EventKind, HealthTable, PoolState};
+use super::{Event, EventKind, HealthTable, Moved, PoolState};
 use crate::model::{Endpoint, Id, Model, Pool};
 
 /// Steps of one story that are kept; the rest is counted.
@@ -125,11 +125,16 @@ pub struct Story {
     pub instead: Vec<String>,
     pub unserved: Vec<String>,
     pub share: Option<f64>,
+    pub moved: Option<Moved>,
     pub ttl: Option<u32>,
     /// Milliseconds from the first failed check to the change of the answers.
     pub reaction_ms: Option<u64>,
     /// When the last cached answer from before was gone.
     pub caches_end: Option<Timestamp>,
+    /// How long the pool itself was down, without the time for which it was held afterwards.
+    down: SignedDuration,
+    /// Since when it is down now.
+    down_since: Option<Timestamp>,
     pub steps: Vec<Arc<Event>>,
     pub steps_left_out: usize,
 }
@@ -154,9 +159,12 @@ impl Story {
             instead: Vec::new(),
             unserved: Vec::new(),
             share: None,
+            moved: None,
             ttl: None,
             reaction_ms: None,
             caches_end: None,
+            down: SignedDuration::ZERO,
+            down_since: None,
             steps: Vec::new(),
             steps_left_out: 0,
         }
@@ -189,8 +197,28 @@ impl Story {
         let waited = event.first_failed.map(|first| event.at.duration_since(first).as_millis().max(0));
         self.reaction_ms = waited.and_then(|ms| u64::try_from(ms).ok());
         self.ttl = event.ttl;
-        let ttl = event.ttl.map(|ttl| jiff::SignedDuration::from_secs(i64::from(ttl)));
+        self.moved = event.moved;
+        let ttl = event.ttl.map(|ttl| SignedDuration::from_secs(i64::from(ttl)));
         self.caches_end = ttl.and_then(|ttl| event.at.checked_add(ttl).ok());
+    }
+
+    /// The pool is now in a state.
+    fn count_down(&mut self, state: &str, at: Timestamp) {
+        match (self.down_since, state == "down") {
+            (None, true) => self.down_since = Some(at),
+            (Some(since), false) => {
+                self.down += at.duration_since(since);
+                self.down_since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whole seconds for which the pool itself was down: an outage lasts until it answers again.
+    pub fn down_seconds(&self, now: Timestamp) -> u64 {
+        let until = if self.is_open { Some(now) } else { self.ends };
+        let going_on = self.down_since.zip(until).map(|(since, until)| until.duration_since(since));
+        (self.down + going_on.unwrap_or_default()).as_secs().max(0).unsigned_abs()
     }
 
     /// The names whose answers it touched, each once.
@@ -271,7 +299,8 @@ pub fn add_standing(stories: &mut Vec<Story>, health: &HealthTable) {
         };
         let story = Story::new(key, Plot::Outage, id.to_string(), &event);
         // A pool that is held was down before.
-        stories.push(Story { is_open: true, began_earlier: pool.state == PoolState::Held, ..story });
+        let down_since = (pool.state == PoolState::Down).then_some(since);
+        stories.push(Story { is_open: true, began_earlier: pool.state == PoolState::Held, down_since, ..story });
     }
     sort(stories);
 }
@@ -391,6 +420,7 @@ impl Teller {
             story.begin(event);
         }
         story.add(event);
+        story.count_down(&event.to, event.at);
         if event.to == "ok" {
             story.ends = Some(event.at);
         }

@@ -74,7 +74,7 @@ impl Health {
             let change = PoolChange { from, to, incident };
             let admin = word(pool.admin);
             let cause =
-                format!("revision {} sets admin to {admin}, which ends the switch by {}", model.revision, switch.by);
+                format!("version {} sets admin to {admin}, which ends the switch by {}", model.revision, switch.by);
             events.push(self.change_event(EventKind::Switch, id, &change, cause, now_ms));
         }
     }

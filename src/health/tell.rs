@@ -115,7 +115,7 @@ impl Health {
         let trigger = trigger.map(|event| format!(": {}", event.cause)).unwrap_or_default();
         let cause = match change.to {
             PoolState::Off | PoolState::Drain => {
-                format!("revision {} sets admin to {}", self.model.revision, change.to)
+                format!("version {} sets admin to {}", self.model.revision, change.to)
             }
             _ => format!("{count}{waited}{trigger}"),
         };

@@ -104,6 +104,15 @@ fn every_file_says_what_it_is_for() {
     }
 }
 
+#[test]
+fn the_page_about_names_every_crate_in_the_binary() {
+    let list = std::process::Command::new(root("packaging/third-party")).arg("list").output().unwrap();
+    assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+    let kept = fs::read_to_string(root("packaging/crates.txt")).unwrap();
+    let remedy = "packaging/crates.txt is old; write it anew: packaging/third-party list >packaging/crates.txt";
+    assert!(kept == String::from_utf8_lossy(&list.stdout), "{remedy}");
+}
+
 fn assert_names_only(folder: &str, allowed: &[&str]) {
     for (file, line, text) in code_lines(folder) {
         for (at, _) in text.match_indices("crate::") {

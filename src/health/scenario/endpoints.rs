@@ -59,7 +59,7 @@ fn serve_and_force_win_over_checks() {
     let events = world.force("web-1", Some(Down));
     assert_eq!(told(&events), ["endpoints/web-1 ipv4: up → forced down #2", "pools/primary: ok → down #2"]);
     assert_eq!((events[0].kind, events[0].actor.as_str()), (EventKind::Switch, "ana"));
-    assert_eq!(events[1].cause, "0 of 1 members healthy, 1 needed: web-1 forced down by ana");
+    assert_eq!(events[1].cause, "0 of 1 endpoints healthy, 1 needed: web-1 forced down by ana");
     assert_eq!(world.force("web-1", Some(Down)), [], "it is forced already");
     assert_eq!(world.address("web-1").forced, Some(Down));
     let events = world.force("web-1", None);

@@ -11,7 +11,10 @@ fn active_passive_with_manual_failback_goes_step_by_step() {
     let events = world.fail("web-1", 1);
     assert_eq!(told(&events), ["endpoints/web-1 ipv4: up → down #1", "pools/primary: ok → down #1"]);
     assert_eq!(events[0].cause, "check web of 192.0.2.1: HTTP 503, 3 times in a row");
-    assert_eq!(events[1].cause, "0 of 1 members healthy, 1 needed: check web of 192.0.2.1: HTTP 503, 3 times in a row");
+    assert_eq!(
+        events[1].cause,
+        "0 of 1 endpoints healthy, 1 needed: check web of 192.0.2.1: HTTP 503, 3 times in a row"
+    );
     assert!(events.iter().all(|event| event.names == ["www.example.com."] && event.actor == "health"));
     assert_eq!(world.states(), (PoolState::Down, PoolState::Ok));
     let first_ms = i64::try_from(world.now_ms - 20_000).unwrap();
@@ -77,7 +80,7 @@ fn a_hold_ends_by_itself_and_a_break_begins_it_anew() {
     assert_eq!(world.health.tick(held_ms + 59_999), []);
     let events = world.health.tick(held_ms + 60_000);
     assert_eq!(told(&events), ["pools/primary: held → ok #1"]);
-    assert_eq!(events[0].cause, "1 of 1 members healthy, 1 needed, stable for 60 s");
+    assert_eq!(events[0].cause, "1 of 1 endpoints healthy, 1 needed, stable for 60 s");
     assert_eq!(world.health.next_tick_ms(), None, "all clean: nothing to wake for");
 }
 
@@ -138,7 +141,7 @@ fn members_without_weight_or_disabled_do_not_count() {
     });
     world.publish();
     assert_eq!(world.pool("primary").state, PoolState::Ok);
-    assert_eq!(world.pool("primary").reason, "1 of 1 members healthy, 1 needed");
+    assert_eq!(world.pool("primary").reason, "1 of 1 endpoints healthy, 1 needed");
 }
 
 #[test]

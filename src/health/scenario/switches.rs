@@ -35,7 +35,7 @@ fn publishing_another_admin_ends_the_switch() {
     edit(&mut world.model.pools, "primary", |pool| pool.admin = Admin::Drain);
     let events = world.publish();
     assert_eq!(told(&events), ["pools/primary: off → drain"]);
-    assert_eq!(events[0].cause, "revision 3 sets admin to drain, which ends the switch by ana");
+    assert_eq!(events[0].cause, "version 3 sets admin to drain, which ends the switch by ana");
     assert_eq!(world.pool("primary").reason, "drained in the configuration");
     edit(&mut world.model.pools, "primary", |pool| pool.admin = Admin::On);
     assert_eq!(told(&world.publish()), ["pools/primary: drain → ok"]);

@@ -204,3 +204,21 @@ fn a_key_reads_back() {
     }
     assert!("x".parse::<Key>().is_err());
 }
+
+#[test]
+fn a_pool_is_down_until_it_is_held_and_the_outage_lasts_until_it_answers() {
+    let rows: &[Row] = &[
+        (0, P, "pools/eu", "ok", "down", Some(7)),
+        (20, P, "pools/eu", "down", "held", Some(7)),
+        (50, P, "pools/eu", "held", "down", Some(7)),
+        (55, P, "pools/eu", "down", "held", Some(7)),
+        (90, S, "pools/eu", "held", "ok", Some(7)),
+    ];
+    for (steps, down, whole) in [(5, 25, Some(90)), (4, 25, None), (3, 20, None), (2, 20, None)] {
+        let story = stories(&events(&rows[..steps]), &[], &Model::default(), &HealthTable::default()).remove(0);
+        assert_eq!((story.down_seconds(at(100)), story.seconds(at(100))), (down, whole), "{steps} steps");
+    }
+    let health = in_outage("eu", 7);
+    let open = stories(&events(&rows[..3]), &[], &Model::default(), &health).remove(0);
+    assert_eq!((open.is_open, open.down_seconds(at(100)), open.seconds(at(100))), (true, 70, Some(100)));
+}

@@ -40,6 +40,7 @@ fn compare(prefix: &str, old: &Value, new: &Value, covered: &[&str], phrases: &m
 fn value(value: &Value) -> String {
     match value {
         Value::String(text) if text.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c)) => text.clone(),
+        Value::Array(items) if items.is_empty() => "nothing".to_owned(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
         other => brief(other),
     }

@@ -23,6 +23,8 @@ pub struct Imported {
     /// The zone's fields: apex, SOA, name servers, default TTL.
     pub(super) fields: Value,
     pub(super) sets: Vec<Edit>,
+    /// Where each set begins in the text.
+    lines: Vec<u32>,
     /// What the file says and the zone will not, by line.
     pub left_out: Vec<FieldError>,
 }
@@ -30,6 +32,11 @@ pub struct Imported {
 impl Imported {
     pub fn record_sets(&self) -> usize {
         self.sets.len()
+    }
+
+    /// The line on which a record set begins, by its id.
+    pub fn line_of(&self, id: &str) -> Option<u32> {
+        self.lines.get(self.sets.iter().position(|edit| edit.id == id)?).copied()
     }
 
     /// The edits that make the zone what the file says. Record sets that it does not name are deleted;
@@ -52,7 +59,15 @@ impl Imported {
 
 /// Reads the file of zone `zone`. `apex` is its name where it is known; else the SOA record says it.
 pub fn import(text: &str, zone: &Id<Zone>, apex: Option<&Name>) -> Result<Imported, Vec<FieldError>> {
-    let too_large = |problem: String, remedy| Err(vec![FieldError::new("file", problem, remedy)]);
+    match import_sound(text, zone, apex) {
+        (Some(imported), errors) if errors.is_empty() => Ok(imported),
+        (_, errors) => Err(errors),
+    }
+}
+
+/// As `import`; beside the errors it gives what the lines without any say, so that those can be checked as well.
+pub fn import_sound(text: &str, zone: &Id<Zone>, apex: Option<&Name>) -> (Option<Imported>, Vec<FieldError>) {
+    let too_large = |problem: String, remedy| (None, vec![FieldError::new("file", problem, remedy)]);
     if text.len() > MAX_BYTES {
         return too_large(format!("has {} bytes", text.len()), format!("split the zone; at most {MAX_BYTES} are read"));
     }
@@ -189,7 +204,7 @@ impl Reader {
     }
 
     /// Sorts what was read into the zone's own fields and its record sets.
-    fn finish(mut self, zone: &Id<Zone>, apex: Option<&Name>) -> Result<Imported, Vec<FieldError>> {
+    fn finish(mut self, zone: &Id<Zone>, apex: Option<&Name>) -> (Option<Imported>, Vec<FieldError>) {
         let lines = std::mem::take(&mut self.lines);
         let soa = lines.iter().find(|line| line.rtype == RecordType::SOA);
         let Some(apex) = apex.or(soa.map(|soa| &soa.owner)).cloned() else {
@@ -198,7 +213,7 @@ impl Reader {
                 "has no SOA record, so that the zone's name is not known",
                 "add the SOA record, or name the zone",
             ));
-            return Err(self.errors);
+            return (None, self.errors);
         };
         let mut fields = json!({"fqdn": apex});
         if let Some(ttl) = self.default_ttl {
@@ -238,20 +253,19 @@ impl Reader {
         if !servers.is_empty() {
             fields["ns"] = servers.into();
         }
-        if !self.errors.is_empty() {
-            return Err(self.errors);
-        }
+        let lines = sets.values().map(|set| set.line).collect();
         let sets = sets.into_iter().map(|((name, rtype), set)| {
             let id = format!("{zone}/{}/{rtype}", name.relative_to(&apex));
             let values: Vec<String> = set.values.iter().map(|value| value.present(rtype)).collect();
             Edit { kind: Kind::Records, id, value: Some(json!({"ttl": set.ttl, "values": values})) }
         });
-        Ok(Imported { zone: zone.clone(), fields, sets: sets.collect(), left_out: self.left_out })
+        let imported = Imported { zone: zone.clone(), fields, sets: sets.collect(), lines, left_out: self.left_out };
+        (Some(imported), self.errors)
     }
 
     fn add(&mut self, line: Line, sets: &mut BTreeMap<(Name, RecordType), Set>) {
         let key = (line.owner, line.rtype);
-        let set = sets.entry(key).or_insert_with(|| Set { ttl: line.ttl, values: BTreeSet::new() });
+        let set = sets.entry(key).or_insert_with(|| Set { line: line.line, ttl: line.ttl, values: BTreeSet::new() });
         if set.ttl != line.ttl {
             // RFC 2181 section 5.2: one set has one TTL; a resolver takes the smallest.
             let default = self.default_ttl;
@@ -276,6 +290,7 @@ impl Reader {
 }
 
 struct Set {
+    line: u32,
     ttl: Option<u32>,
     values: BTreeSet<Rdata>,
 }

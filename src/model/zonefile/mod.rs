@@ -6,7 +6,7 @@ mod import;
 
 pub use changes::{Changes, text};
 pub use export::{Now, export, export_json};
-pub use import::{Imported, import};
+pub use import::{Imported, import, import_sound};
 
 #[cfg(test)]
 mod tests;

@@ -40,11 +40,11 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new("post", "/api/v1/revisions/{number}/restore", Role::Editor, restored, post(restore))
             .takes("Reason")
             .gives("Published"),
-        read("/api/v1/audit", Role::Admin, "The audit log, the newest first", "Audit", get(audit))
+        read("/api/v1/audit", Role::Operator, "The audit log, the newest first", "Audit", get(audit))
             .parameters(PAGE_PARAMETERS),
         read(
             "/api/v1/audit/verify",
-            Role::Admin,
+            Role::Operator,
             "Recompute the audit log's hash chain",
             "AuditReport",
             get(verify_audit),

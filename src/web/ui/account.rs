@@ -8,7 +8,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use qrcode::{Color, EcLevel, QrCode};
+use serde_json::json;
 
+use super::export::{Format, both};
 use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::login::CHANGE_PASSWORD;
@@ -32,14 +34,16 @@ const ACCOUNT: &str = "/account";
 const QUIET: usize = 4;
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![
+    let mut pages = vec![
         Page::new(ACCOUNT, Role::Viewer, get(show).post(rename)),
         Page::new(CHANGE_PASSWORD, Role::Viewer, get(show_password).post(change_password)),
         Page::new("/account/totp", Role::Viewer, get(show_totp).post(set_totp)),
         Page::new("/account/totp/remove", Role::Viewer, post(remove_totp)),
         Page::new("/account/sessions/{id}/end", Role::Viewer, post(end_session)),
         Page::new("/account/sessions/end", Role::Viewer, post(end_others)),
-    ]
+    ];
+    pages.extend(both!("/account/sessions", session_rows));
+    pages
 }
 
 #[derive(Template)]
@@ -102,6 +106,14 @@ async fn page(visit: &Visit, status: StatusCode, form: Form, faults: Faults) -> 
     let sessions = visit.web.sessions.of(&account, visit.now);
     let frame = visit.frame(Place::Elsewhere, text("Account")).await;
     Ok(visit.page_with(status, &Show { frame, account, sessions, own: visit.session.id.clone(), form, faults }))
+}
+
+async fn session_rows(visit: Visit, format: Format) -> Result<Response, Problem> {
+    let sessions = visit.web.sessions.of(&own(&visit)?, visit.now);
+    let rows = sessions.iter().map(|session| {
+        json!([session.browser, session.address, session.opened, session.used(), session.id == visit.session.id])
+    });
+    format.table("sessions", &["browser", "address", "signed_in", "last_used", "this_one"], rows)
 }
 
 async fn rename(visit: Visit, form: Form) -> Result<Response, Problem> {

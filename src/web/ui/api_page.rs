@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::RawQuery;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::Value;
@@ -33,6 +34,8 @@ pub(super) fn pages() -> Vec<Page> {
 struct ApiPage {
     frame: Frame,
     query: String,
+    /// Where this server is, as the browser reached it.
+    base: String,
     groups: Vec<Group>,
     schemas: Vec<Schema>,
     found: usize,
@@ -87,18 +90,29 @@ struct Field {
     description: String,
 }
 
-async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+async fn show(visit: Visit, headers: HeaderMap, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = Form::parse(query.unwrap_or_default().as_bytes())?;
     let words = query.text("q").to_owned();
-    let groups = groups(openapi(), &words);
+    let base = base(&visit, &headers);
+    let groups = groups(openapi(), &words, &base);
     let page = ApiPage {
         frame: visit.frame(Place::Api, text("API")).await,
         found: groups.iter().map(|group| group.operations.len()).sum(),
         schemas: if words.is_empty() { schemas(openapi()) } else { Vec::new() },
+        base,
         groups,
         query: words,
     };
     Ok(visit.page(&page))
+}
+
+/// As the browser says it; a name that would mean something to a shell stands for itself.
+fn base(visit: &Visit, headers: &HeaderMap) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.filter(|host| host.chars().all(is_plain)).unwrap_or("HOST");
+    let scheme = if visit.over_tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{host}")
 }
 
 /// Leads to a path with its parameters filled in; the browser's own sign-in opens it, for what reads only.
@@ -131,14 +145,14 @@ fn filled(path: &str, query: &Form) -> String {
     if rest.is_empty() { path } else { format!("{path}?{rest}") }
 }
 
-fn groups(document: &Value, words: &str) -> Vec<Group> {
+fn groups(document: &Value, words: &str, base: &str) -> Vec<Group> {
     let words = words.to_lowercase();
     let mut groups: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
     for (path, methods) in document["paths"].as_object().into_iter().flatten() {
         let name = path.trim_start_matches("/api/v1/").trim_start_matches('/');
         let name = if path.starts_with("/api/") { name.split('/').next().unwrap_or_default() } else { "server" };
         for (method, operation) in methods.as_object().into_iter().flatten() {
-            let operation = read(path, method, operation);
+            let operation = read(path, method, operation, base);
             let fits = [&operation.path, &operation.summary, &operation.method.clone()]
                 .iter()
                 .any(|text| text.to_lowercase().contains(&words));
@@ -155,7 +169,7 @@ fn groups(document: &Value, words: &str) -> Vec<Group> {
     groups
 }
 
-fn read(path: &str, method: &str, operation: &Value) -> Operation {
+fn read(path: &str, method: &str, operation: &Value, base: &str) -> Operation {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let parameter = |value: &Value| Parameter {
         name: word(&value["name"]),
@@ -173,7 +187,7 @@ fn read(path: &str, method: &str, operation: &Value) -> Operation {
         role: operation["x-role"].as_str().map(str::to_owned),
         parameters: operation["parameters"].as_array().into_iter().flatten().map(parameter).collect(),
         gives: gives.collect(),
-        curl: curl(path, &method, takes.as_deref(), operation["x-role"].is_string()),
+        curl: curl(&format!("{base}{path}"), &method, takes.as_deref(), operation["x-role"].is_string()),
         takes,
         path: path.to_owned(),
         method,
@@ -186,7 +200,7 @@ fn schema_of(body: &Value) -> Option<String> {
     Some(content["schema"]["$ref"].as_str()?.rsplit('/').next()?.to_owned())
 }
 
-fn curl(path: &str, method: &str, takes: Option<&str>, needs_token: bool) -> String {
+fn curl(address: &str, method: &str, takes: Option<&str>, needs_token: bool) -> String {
     let mut line = "curl".to_owned();
     if method != "GET" {
         line.push_str(&format!(" -X {method}"));
@@ -199,7 +213,7 @@ fn curl(path: &str, method: &str, takes: Option<&str>, needs_token: bool) -> Str
         Some(_) => line.push_str(" -H 'Content-Type: application/json' -d @body.json"),
         None => {}
     }
-    format!("{line} $NORTHING{path}")
+    format!("{line} {address}")
 }
 
 fn schemas(document: &Value) -> Vec<Schema> {
@@ -288,7 +302,7 @@ mod tests {
 
     #[test]
     fn every_path_is_shown_once_with_what_it_takes_and_gives() {
-        let groups = groups(openapi(), "");
+        let groups = groups(openapi(), "", "http://ns1");
         let shown: usize = groups.iter().map(|group| group.operations.len()).sum();
         let paths = openapi()["paths"].as_object().unwrap();
         assert_eq!(shown, paths.values().map(|methods| methods.as_object().unwrap().len()).sum::<usize>());
@@ -298,7 +312,7 @@ mod tests {
             assert!(!operation.summary.is_empty(), "{}", operation.path);
             assert!(operation.takes.iter().all(known), "{}: {:?}", operation.path, operation.takes);
             assert!(operation.gives.iter().all(|(_, name)| known(name)), "{}: {:?}", operation.path, operation.gives);
-            assert!(operation.curl.ends_with(&format!("$NORTHING{}", operation.path)));
+            assert!(operation.curl.ends_with(&format!("http://ns1{}", operation.path)));
         }
         assert!(
             schemas.iter().any(|schema| schema.name == "Pool" && schema.fields.iter().any(|f| f.name == "members"))
@@ -307,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_word_finds_paths_by_what_they_say() {
-        let found = |words| groups(openapi(), words).iter().map(|group| group.operations.len()).sum::<usize>();
+        let found = |words| groups(openapi(), words, "").iter().map(|group| group.operations.len()).sum::<usize>();
         assert!(found("explain") >= 1 && found("explain") < found(""));
         assert_eq!(found("no such thing"), 0);
     }

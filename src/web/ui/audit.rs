@@ -1,7 +1,7 @@
 //! The audit log: who did what, to what, why, and from where. The list and its exports, and the check of its
 //! chain. Changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use askama::Template;
 use axum::response::Response;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::filters;
 use super::frame::{Frame, Place};
-use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, Stopped, search};
+use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, STEP, Stopped, search};
 use super::text::{Text, count, text};
 use super::visit::Visit;
 use super::{Page, export};
@@ -22,12 +22,16 @@ use crate::web::extract::Query;
 
 /// What a page asks for, as it stands in the address.
 const FILTERS: [&str; 6] = ["actor", "action", "subject", "q", "from", "to"];
+/// Sentences of a publication that stand in its row; its version has all.
+const MAX_SENTENCES: usize = 3;
+/// What every sign-in changes; the entry itself tells it.
+const UNTOLD: [&str; 1] = ["last_sign_in"];
 
 pub(super) fn pages() -> Vec<Page> {
     vec![
-        Page::new("/audit", Role::Admin, get(show)),
-        Page::new("/audit.csv", Role::Admin, get(as_csv)),
-        Page::new("/audit.json", Role::Admin, get(as_json)),
+        Page::new("/audit", Role::Operator, get(show)),
+        Page::new("/audit.csv", Role::Operator, get(as_csv)),
+        Page::new("/audit.json", Role::Operator, get(as_json)),
     ]
 }
 
@@ -37,6 +41,8 @@ struct Audit {
     frame: Frame,
     asked: Asked,
     entries: Vec<Row>,
+    /// What was done lately, to choose from.
+    actions: BTreeSet<String>,
     filtered: bool,
     query: String,
     /// The query of the next page, and whether it goes on searching.
@@ -47,9 +53,22 @@ struct Audit {
 
 struct Row {
     entry: AuditEntry,
-    /// What changed, for the eye: lines as they were and are.
+    /// Fields of the thing that differ.
+    fields: Vec<Field>,
+    /// What a publication says of itself, and how much more of that there is.
+    sentences: Vec<String>,
+    more: usize,
+    /// The whole thing as it was and is, for those who need every field.
     before: String,
-    after: Vec<String>,
+    after: String,
+}
+
+/// A field that somebody changed; `was` is missing where the thing is new.
+#[derive(Debug, PartialEq)]
+struct Field {
+    name: String,
+    was: Option<String>,
+    is: String,
 }
 
 /// What the check of the chain found.
@@ -67,7 +86,11 @@ async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Res
         Stopped::Before(number) => Some(asked.query(&FILTERS, Some(number))),
         Stopped::AtEnd => None,
     };
+    let lately = visit.web.control.audit(None, STEP).await?;
+    let chosen = Some(asked.text("action").to_owned()).filter(|action| !action.is_empty());
+    let actions = lately.into_iter().map(|entry| entry.action).chain(chosen).collect();
     Ok(visit.page(&Audit {
+        actions,
         frame: visit.frame(Place::Audit, text("Audit")).await,
         filtered: asked.is_filtered(&FILTERS),
         query: asked.query(&FILTERS, None),
@@ -87,7 +110,7 @@ async fn entries(
 ) -> Result<(Vec<AuditEntry>, Stopped), Refusal> {
     let admits = |entry: &AuditEntry| {
         asked.admits("actor", &entry.actor)
-            && asked.admits("action", &entry.action)
+            && (asked.text("action").is_empty() || asked.text("action") == entry.action)
             && asked.admits("subject", &entry.subject)
             && (asked.text("q").is_empty()
                 || asked.admits("q", &entry.reason)
@@ -117,16 +140,53 @@ async fn chain(visit: &Visit) -> Result<Chain, Problem> {
 }
 
 fn row(entry: AuditEntry) -> Row {
-    let after = match &entry.after {
-        // A publication tells its changes in sentences.
-        Some(Value::Array(lines)) => {
-            lines.iter().map(|line| line.as_str().map_or(line.to_string(), Into::into)).collect()
-        }
-        Some(other) => vec![pretty(other)],
+    // A publication tells its changes in sentences.
+    if let Some(Value::Array(lines)) = &entry.after {
+        let said = lines.iter().map(|line| line.as_str().map_or(line.to_string(), Into::into));
+        let (sentences, more) = (said.take(MAX_SENTENCES).collect(), lines.len().saturating_sub(MAX_SENTENCES));
+        return Row { entry, fields: Vec::new(), sentences, more, before: String::new(), after: String::new() };
+    }
+    let fields = match &entry.after {
+        Some(after) => changed(entry.before.as_ref(), after),
         None => Vec::new(),
     };
-    let before = entry.before.as_ref().map(pretty).unwrap_or_default();
-    Row { entry, before, after }
+    // A sign-in changes nothing that anybody would look at.
+    let is_told = entry.before.is_none() || entry.after.is_none() || !fields.is_empty();
+    let whole = |value: &Option<Value>| value.as_ref().filter(|_| is_told).map(pretty).unwrap_or_default();
+    let (before, after) = (whole(&entry.before), whole(&entry.after));
+    Row { entry, fields, sentences: Vec::new(), more: 0, before, after }
+}
+
+/// The fields of a thing that differ; of a new one, those that say something.
+fn changed(before: Option<&Value>, after: &Value) -> Vec<Field> {
+    let (Some(before), Some(after)) = (before.map_or(Some(None), |it| it.as_object().map(Some)), after.as_object())
+    else {
+        return Vec::new();
+    };
+    let names: BTreeSet<&String> = after.keys().chain(before.into_iter().flat_map(|fields| fields.keys())).collect();
+    let told = names.into_iter().filter(|name| !UNTOLD.contains(&name.as_str()));
+    let field = |name: &String| {
+        let (was, is) = (before.map(|fields| worded(fields.get(name))), worded(after.get(name)));
+        let says = was.as_ref().map_or(!is.is_empty(), |was| *was != is);
+        says.then(|| Field { name: name.clone(), was, is })
+    };
+    told.filter_map(field).collect()
+}
+
+/// A value as one word or a few; empty for nothing.
+fn worded(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(word)) => word.clone(),
+        Some(Value::Bool(is)) => if *is { "yes" } else { "no" }.to_owned(),
+        Some(Value::Array(all)) => all.iter().map(|one| worded(Some(one))).collect::<Vec<_>>().join(", "),
+        Some(Value::Object(fields)) => {
+            let said = fields.iter().map(|(name, value)| (name, worded(Some(value))));
+            let said = said.filter(|(_, value)| !value.is_empty());
+            said.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join("; ")
+        }
+        Some(other) => other.to_string(),
+    }
 }
 
 fn pretty(value: &Value) -> String {
@@ -189,4 +249,29 @@ async fn as_csv(visit: Visit, Query(query): Query<HashMap<String, String>>) -> R
 
 async fn as_json(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
     Ok(export::json("audit", exported(&visit, query).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_by_the_fields_that_differ() {
+        let before = json!({ "id": "ann", "role": "viewer", "disabled": false, "last_sign_in": null, "zones": ["a"] });
+        let after =
+            json!({ "id": "ann", "role": "editor", "disabled": false, "last_sign_in": "now", "zones": ["a", "b"] });
+        let field = |name: &str, was: Option<&str>, is: &str| Field {
+            name: name.into(),
+            was: was.map(Into::into),
+            is: is.into(),
+        };
+        let told = [field("role", Some("viewer"), "editor"), field("zones", Some("a"), "a, b")];
+        assert_eq!(changed(Some(&before), &after), told);
+        assert_eq!(changed(Some(&after), &after), []);
+        let new = json!({ "role": "viewer", "expires": null, "scope": { "kinds": ["pools"], "zones": [] } });
+        assert_eq!(changed(None, &new), [field("role", None, "viewer"), field("scope", None, "kinds pools")]);
+        assert_eq!(changed(None, &json!("a word")), []);
+    }
 }

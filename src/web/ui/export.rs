@@ -1,11 +1,81 @@
-//! Tables for spreadsheets and programs: what a page's list shows, whole, under its filters.
+//! Tables for spreadsheets and programs: what a page's list shows, whole, under its filters. `both` makes the two
+//! addresses of a table, `Format::table` its two forms.
+
+use std::convert::Infallible;
 
 use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::web::Problem;
+
+/// The pages of a table, ending in `.csv` and `.json`; those who may read its page may have it.
+macro_rules! both {
+    ($path:literal, $handler:expr) => {{
+        use crate::control::token::Role::Viewer;
+        use crate::web::ui::Page;
+        let csv = Page::new(concat!($path, ".csv"), Viewer, axum::routing::get($handler));
+        [csv, Page::new(concat!($path, ".json"), Viewer, axum::routing::get($handler))]
+    }};
+}
+pub(super) use both;
+
+/// The form that an address ends with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Format {
+    Csv,
+    Json,
+}
+
+impl<S: Sync> FromRequestParts<S> for Format {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(if parts.uri.path().ends_with(".json") { Format::Json } else { Format::Csv })
+    }
+}
+
+impl Format {
+    /// Each row is a list of values, one for each column. In JSON a row is an object.
+    pub fn table<R: IntoIterator<Item = Value>>(
+        self,
+        file: &str,
+        columns: &[&str],
+        rows: R,
+    ) -> Result<Response, Problem> {
+        let values = |row: Value| match row {
+            Value::Array(values) => values,
+            one => vec![one],
+        };
+        match self {
+            Format::Csv => {
+                let rows = rows.into_iter().map(|row| values(row).iter().map(plain).collect());
+                csv(file, columns, rows)
+            }
+            Format::Json => {
+                let object = |row: Value| {
+                    let named = columns.iter().map(|column| (*column).to_owned()).zip(values(row));
+                    Value::Object(named.collect::<Map<String, Value>>())
+                };
+                Ok(json(file, rows.into_iter().map(object).collect::<Vec<Value>>()))
+            }
+        }
+    }
+}
+
+/// A value in a cell.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
 
 /// Rows as CSV (RFC 4180) with a line of column names. A value that a spreadsheet would take for a formula gets
 /// a leading apostrophe.
@@ -37,4 +107,27 @@ fn named(kind: &'static str, file: &str, end: &str) -> [(header::HeaderName, Hea
     let disposition = format!("attachment; filename=\"northing-{file}.{end}\"");
     let disposition = HeaderValue::from_str(&disposition).unwrap_or(HeaderValue::from_static("attachment"));
     [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, disposition)]
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_table_says_the_same_in_both_forms() {
+        let text = async |format: Format| {
+            let rows = [json!(["eu-1", ["192.0.2.1", "2001:db8::1"], 0.5, null]), json!(["=1+1", [], 0, "a, b"])];
+            let response = format.table("x", &["endpoint", "addresses", "share", "note"], rows).unwrap();
+            let bytes = to_bytes(response.into_body(), 4096).await.unwrap();
+            String::from_utf8(bytes.to_vec()).unwrap()
+        };
+        let csv = "endpoint,addresses,share,note\neu-1,192.0.2.1 2001:db8::1,0.5,\n'=1+1,,0,\"a, b\"\n";
+        assert_eq!(text(Format::Csv).await.replace("\r\n", "\n"), csv);
+        let first: Value = serde_json::from_str(&text(Format::Json).await).unwrap();
+        let row = json!({ "endpoint": "eu-1", "addresses": ["192.0.2.1", "2001:db8::1"], "share": 0.5, "note": null });
+        assert_eq!(first[0], row);
+    }
 }

@@ -208,6 +208,10 @@ impl Faults {
     pub fn new(errors: Vec<FieldError>, prefix: &str) -> Faults {
         let strip = |error: FieldError| match error.at.strip_prefix(prefix) {
             Some(field) => FieldError { at: field.trim().to_owned(), ..error },
+            // What is wrong with the id is told of the whole thing.
+            None if error.at == prefix.trim_end() && error.problem.ends_with(" is not an id") => {
+                FieldError { at: "id".into(), ..error }
+            }
             None => error,
         };
         Faults { errors: errors.into_iter().map(strip).collect(), said: Vec::new() }
@@ -285,6 +289,18 @@ impl Faults {
     }
 }
 
+/// True where the first word is an id, a name or an address, which stays as it is written.
+fn begins_with_a_name(text: &str) -> bool {
+    /// Words of ours that something can be said of.
+    const OURS: [&str; 12] =
+        ["it", "this", "that", "there", "what", "nothing", "nobody", "name", "file", "code", "password", "certificate"];
+    let mut words = text.split(' ');
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_said_of = matches!(second, "is" | "has" | "exists" | "takes" | "lies" | "stands" | "answers" | "already");
+    let parts = first.trim_end_matches('.');
+    parts.contains(['-', '/', ':', '.', '_', '@']) || (is_said_of && !OURS.contains(&first))
+}
+
 /// True for a problem that goes on from the name of its place.
 fn says_what_it_is(problem: &str) -> bool {
     ["is ", "has ", "and ", "stands "].iter().any(|verb| problem.starts_with(verb))
@@ -297,9 +313,15 @@ fn sentence(error: &FieldError) -> String {
         true => FieldError { problem: format!("{field} {}", error.problem), ..error.clone() },
         false => error.clone(),
     };
+    // A problem that goes on from the name of its field, where that stands above it already.
+    let error = &match error.problem.split(' ').next() {
+        Some("is" | "has" | "stands" | "leaves" | "hides" | "goes" | "leads" | "lies") => {
+            FieldError { problem: format!("this {}", error.problem), ..error.clone() }
+        }
+        _ => error.clone(),
+    };
     let capital = |text: &str| {
-        // What is an id or an address stays as it is written.
-        if text.split(' ').next().is_some_and(|word| word.contains(['-', '/', ':', '.']) && !word.ends_with('.')) {
+        if begins_with_a_name(text) {
             return text.to_owned();
         }
         let mut letters = text.chars();
@@ -309,5 +331,32 @@ fn sentence(error: &FieldError) -> String {
     match error.remedy.as_str() {
         "" => end(capital(&error.problem)),
         remedy => format!("{} {}", end(capital(&error.problem)), end(capital(remedy))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_written_with_another_first_letter() {
+        for (at, problem, remedy, said) in [
+            ("", "www is steered already", "", "www is steered already."),
+            ("id", "seoul exists already", "choose another id", "seoul exists already. Choose another id."),
+            ("", "geo.demo.test. is steered", "", "geo.demo.test. is steered."),
+            ("", "the name is empty", "give one", "The name is empty. Give one."),
+            ("", "there is no pool", "use eu-west", "There is no pool. Use eu-west."),
+            ("values", "is empty", "give one value", "This is empty. Give one value."),
+            ("low", "and high are swapped", "", "Low and high are swapped."),
+        ] {
+            assert_eq!(sentence(&FieldError::new(at, problem, remedy)), said);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_id_stands_beside_its_field() {
+        let wrong = FieldError::new("tests/Bad Id!", "\"Bad Id!\" is not an id", "use a-z");
+        let faults = Faults::new(vec![wrong], "tests/Bad Id! ");
+        assert_eq!(faults.of("id"), ["\"Bad Id!\" is not an id. Use a-z."]);
     }
 }

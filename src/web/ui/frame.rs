@@ -35,10 +35,16 @@ pub struct Entry {
     pub path: &'static str,
     pub icon: &'static str,
     pub word: &'static str,
+    /// Who may open it; nobody else is shown it.
+    pub role: Role,
 }
 
 const fn entry(place: Place, path: &'static str, icon: &'static str, word: &'static str) -> Entry {
-    Entry { place, path, icon, word }
+    Entry { place, path, icon, word, role: Role::Viewer }
+}
+
+const fn entry_for(role: Role, entry: Entry) -> Entry {
+    Entry { role, ..entry }
 }
 
 /// The menu's parts with their headings. Pages come in here when they work.
@@ -58,7 +64,7 @@ pub const MENU: &[(&str, &[Entry])] = &[
         "System",
         &[
             entry(Place::Zones, "/zones", "file-text", "Zones and export"),
-            entry(Place::Audit, "/audit", "scroll-text", "Audit"),
+            entry_for(Role::Operator, entry(Place::Audit, "/audit", "scroll-text", "Audit")),
             entry(Place::Settings, "/settings", "settings", "Settings"),
             entry(Place::Api, "/api", "terminal", "API"),
         ],
@@ -140,8 +146,11 @@ impl Frame {
         self
     }
 
-    pub fn menu(&self) -> &'static [(&'static str, &'static [Entry])] {
-        MENU
+    /// What the user may open; nothing while another password has to be chosen first.
+    pub fn menu(&self) -> Vec<(&'static str, Vec<&'static Entry>)> {
+        let opens = |entry: &&Entry| !self.user.must_change && self.user.role >= entry.role;
+        let parts = MENU.iter().map(|(heading, entries)| (*heading, entries.iter().filter(opens).collect::<Vec<_>>()));
+        parts.filter(|(_, entries)| !entries.is_empty()).collect()
     }
 
     /// How every state is shown while nothing is heard from the server.

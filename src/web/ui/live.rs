@@ -73,6 +73,7 @@ const TOPICS: &[(&str, Render)] = &[
     ("endpoint", |visit, path| Box::pin(pools::live_endpoint(visit, path))),
     ("frame", |visit, _| Box::pin(async { frame::live(visit) })),
     ("history", |visit, query| Box::pin(history::live(visit, query))),
+    ("incident", |visit, key| Box::pin(history::live_incident(visit, key))),
     ("names", |visit, policies| Box::pin(names::live(visit, policies))),
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
     ("pool", |visit, id| Box::pin(pools::live(visit, id))),

@@ -110,11 +110,12 @@ fn at_first(visit: &Visit, states: &PoolStates) -> Vec<Group> {
 fn places(role: Role) -> impl Iterator<Item = Hit> {
     let hit =
         |word: &'static str, href: &str, icon| Hit { title: text(word), below: text(""), href: href.into(), icon };
-    let menu = MENU.iter().flat_map(|(_, entries)| entries.iter());
+    let menu = MENU.iter().flat_map(|(_, entries)| entries.iter()).filter(move |entry| role >= entry.role);
     let menu = menu.map(move |entry| hit(entry.word, entry.path, entry.icon));
     let more = [
         (Role::Editor, "Review changes", "/draft", "pencil"),
         (Role::Viewer, "Monitors", "/monitors", "radar"),
+        (Role::Viewer, "Versions", "/versions", "history"),
         (Role::Viewer, "Account", "/account", "circle-user"),
         (Role::Viewer, "Keys", "/keys", "terminal"),
         (Role::Editor, "Add a name", "/names/new", "plus"),
@@ -296,6 +297,12 @@ mod tests {
     fn actions_are_for_those_who_may() {
         assert_eq!(found("drain eu-west", Role::Operator), ["Drain eu-west /pools/eu-west/drain"]);
         assert!(found("drain eu-west", Role::Viewer).is_empty());
+    }
+
+    #[test]
+    fn pages_are_found_by_those_who_may_open_them() {
+        assert_eq!(found("audit", Role::Operator), ["Audit /audit"]);
+        assert!(found("audit", Role::Viewer).is_empty());
     }
 
     #[test]

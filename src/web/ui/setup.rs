@@ -29,7 +29,7 @@ use super::login::own;
 use super::session::Browser;
 use super::text::Language;
 use super::visit::{language, over_tls, render, see, theme};
-use crate::control::account::{code, plain_code};
+use crate::control::account::{check_id, check_name, check_password, code, plain_code};
 use crate::control::accounts::new_account;
 use crate::control::lockout::Attempt;
 use crate::control::token::{Role, secret_hash};
@@ -103,6 +103,8 @@ struct AccountPage {
     theme: &'static str,
     form: Form,
     faults: Faults,
+    /// Where a backup would be brought back.
+    data_dir: String,
 }
 
 /// The steps after the account.
@@ -123,12 +125,13 @@ async fn show(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Pr
     if !web.control.accounts().is_empty() {
         return Ok(see(NEXT));
     }
-    page(&headers, StatusCode::OK, Form::default(), Faults::default())
+    page(&web, &headers, StatusCode::OK, Form::default(), Faults::default())
 }
 
-fn page(headers: &HeaderMap, status: StatusCode, form: Form, faults: Faults) -> Result<Response, Problem> {
+fn page(web: &Web, headers: &HeaderMap, status: StatusCode, form: Form, faults: Faults) -> Result<Response, Problem> {
     let (language, theme) = (language(headers), theme(headers));
-    let html = render(&AccountPage { language, theme, form, faults }, language, now())?;
+    let data_dir = web.boot.data_dir.display().to_string();
+    let html = render(&AccountPage { language, theme, form, faults, data_dir }, language, now())?;
     Ok((status, Html(html)).into_response())
 }
 
@@ -147,8 +150,9 @@ async fn create(
     let attempt = Attempt::at_long_secret(peer.ip());
     if let Err(wait) = web.entrance.begin(&attempt, now()) {
         let error = FieldError::new("code", wait.to_html(Language::English), "");
-        return page(&headers, StatusCode::TOO_MANY_REQUESTS, form, Faults::new(vec![error], ""));
+        return page(&web, &headers, StatusCode::TOO_MANY_REQUESTS, form, Faults::new(vec![error], ""));
     }
+    let id = form.text("id").to_lowercase();
     if let Err(denied) = web.setup.try_code(form.text("code"), now()) {
         let remedy = match denied {
             Denied::Wrong => "look at the terminal or the log again, and type every letter",
@@ -159,10 +163,12 @@ async fn create(
                 "a new one stands in the log now; or run northing setup-code on the server"
             }
         };
+        // How the other fields are written is told with it; whether anything is known of them is not.
         let error = FieldError::new("code", "this is not the code, or it is no longer good", remedy);
-        return page(&headers, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(vec![error], ""));
+        let others = [check_id(&id), check_name(form.text("name")), check_password(&id, form.raw("password"))];
+        let errors = std::iter::once(error).chain(others.into_iter().filter_map(Result::err)).collect();
+        return page(&web, &headers, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(errors, ""));
     }
-    let id = form.text("id").to_lowercase();
     let made = match new_account(&id, form.text("name"), Role::Admin, form.raw("password"), now()).await {
         Ok(account) => {
             let author = Author { address: Some(peer.ip()), ..Author::new(&account.id) };
@@ -177,7 +183,7 @@ async fn create(
             Ok(login::enter(&web, &account, browser, NEXT))
         }
         Err(Refusal::Invalid(errors)) => {
-            page(&headers, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(errors, ""))
+            page(&web, &headers, StatusCode::UNPROCESSABLE_ENTITY, form, Faults::new(errors, ""))
         }
         Err(refusal) => Err(refusal.into()),
     }

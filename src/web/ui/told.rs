@@ -104,7 +104,9 @@ impl Effort {
 
     /// With the place before it, where one stands there: `pools/eu: is missing`.
     fn error(&self, english: &str) -> Option<String> {
-        let whole = self.say(ERROR, english, 0);
+        // `is empty` may stand beside its field as `This is empty`.
+        let bare = || self.say(ERROR, english.strip_prefix("This ")?, 0);
+        let whole = self.say(ERROR, english, 0).or_else(bare);
         let said = whole.or_else(|| {
             let (place, problem) = english.split_once(": ")?;
             let place = self.say(ERROR, place, 0).unwrap_or_else(|| place.to_owned());
@@ -199,9 +201,10 @@ impl Pattern {
         said + rest
     }
 
-    /// Letters of its own: the more, the surer it is meant.
-    fn sureness(&self) -> usize {
-        self.pieces.iter().map(String::len).sum()
+    /// Letters of its own, and then slots that do not take just anything: the more, the surer it is meant.
+    fn sureness(&self) -> (usize, usize) {
+        let picky = self.slots.iter().filter(|slot| matches!(slot.takes, Takes::Number | Takes::Section(_)));
+        (self.pieces.iter().map(String::len).sum(), picky.count())
     }
 }
 

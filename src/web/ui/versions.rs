@@ -7,9 +7,11 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use serde_json::{Value, json};
 
 use super::audit::too_many;
 use super::draft::{MAX_REASON, Review, review};
+use super::export::{Format, both};
 use super::filters;
 use super::form::Form;
 use super::frame::{Frame, Place};
@@ -20,7 +22,7 @@ use super::visit::{Visit, see};
 use super::{Page, export};
 use crate::control::token::Role;
 use crate::control::{Expect, Publication, Refusal, Tests};
-use crate::model::{Edit, FieldError, Revision, sentences};
+use crate::model::{Change, Edit, FieldError, Kind, Revision, sentences};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
 
@@ -31,13 +33,15 @@ const MAX_SHOWN: usize = 50;
 const MAX_BACK: u64 = 1_000;
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![
+    let mut pages = vec![
         Page::new("/versions", Role::Viewer, get(list)),
         Page::new("/versions.csv", Role::Viewer, get(as_csv)),
         Page::new("/versions.json", Role::Viewer, get(as_json)),
         Page::new("/versions/{number}", Role::Viewer, get(show)),
         Page::new("/versions/{number}/restore", Role::Editor, get(ask).post(restore)),
-    ]
+    ];
+    pages.extend(both!("/versions/{number}/changes", changes));
+    pages
 }
 
 #[derive(Template)]
@@ -116,8 +120,10 @@ struct Version {
 async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem> {
     let mut version = find(&visit, number).await?;
     let model = visit.model();
+    // A zone whose serial went up for another thing's change is no change of its own.
+    version.changes.retain(|change| !is_serial_alone(change));
     let more = version.changes.len().saturating_sub(MAX_SHOWN);
-    let pretty = |value: &Option<serde_json::Value>| {
+    let pretty = |value: &Option<Value>| {
         value.as_ref().map(|value| serde_json::to_string_pretty(value).unwrap_or_default()).unwrap_or_default()
     };
     let changes = version.changes.drain(..).take(MAX_SHOWN);
@@ -141,6 +147,32 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
     let title = text("Version {n}").set("n", number);
     let frame = visit.frame(Place::Audit, title).await.under(text("Versions"), "/versions");
     Ok(visit.page(&Version { frame, version, changes, more, is_live, since, unknown, newest: model.revision }))
+}
+
+/// Every change of a version, as it was and as it became.
+async fn changes(visit: Visit, Path(number): Path<u64>, format: Format) -> Result<Response, Problem> {
+    let version = find(&visit, number).await?;
+    let rows = version.changes.iter().map(|change| {
+        let value = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+        let is = match format {
+            Format::Csv => [json!(value(&change.before)), json!(value(&change.after))],
+            Format::Json => [json!(change.before), json!(change.after)],
+        };
+        let [before, after] = is;
+        json!([change.kind, change.id, before, after])
+    });
+    format.table(&format!("version-{number}"), &["kind", "id", "before", "after"], rows)
+}
+
+fn is_serial_alone(change: &Change) -> bool {
+    let without = |value: &Option<Value>| {
+        let mut value = value.clone()?;
+        let fields = value.as_object_mut()?;
+        ["serial", "rev"].iter().for_each(|field| drop(fields.remove(*field)));
+        Some(value)
+    };
+    let (before, after) = (without(&change.before), without(&change.after));
+    change.kind == Kind::Zones && before.is_some() && before == after
 }
 
 async fn find(visit: &Visit, number: u64) -> Result<Revision, Problem> {

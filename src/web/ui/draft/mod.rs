@@ -2,6 +2,7 @@
 //! while, and what to do when somebody was faster. The only page that publishes.
 
 mod conflict;
+mod files;
 pub(super) mod review;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use axum::routing::{get, post};
 
 use super::Page;
 use super::clash::Seen;
+use super::export::both;
 use super::filters;
 use super::form::Form;
 use super::frame::{Frame, Place};
@@ -37,13 +39,17 @@ const MAX_DRAFTED: usize = 200;
 pub(super) const MAX_REASON: usize = 500;
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![
+    let mut pages = vec![
         Page::new("/draft", Role::Editor, get(show)),
         Page::new("/draft/publish", Role::Editor, post(publish)),
         Page::new("/draft/discard", Role::Editor, post(discard)),
         Page::new("/draft/settle", Role::Editor, post(settle)),
         Page::new("/draft/undo", Role::Editor, post(undo)),
-    ]
+    ];
+    pages.extend(both!("/draft/moves", files::moves));
+    pages.extend(both!("/draft/shares", files::shares));
+    pages.extend(both!("/draft/outages", files::outages));
+    pages
 }
 
 #[derive(Template)]

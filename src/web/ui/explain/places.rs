@@ -28,7 +28,6 @@ pub struct Place {
     city: String,
     country: String,
     /// What stands for it, where the geo data is coarser.
-    #[serde(skip_serializing_if = "String::is_empty")]
     stands_for: String,
     rule: String,
     /// A pool, pools with their shares, or a response code.

@@ -303,10 +303,10 @@ fn facts(trace: &Trace) -> Vec<(Text, Text)> {
 }
 
 fn fixed(model: &Model, trace: &Trace) -> Step {
-    let mut below: Vec<Text> = trace.sentences.iter().map(|said| fact("decision", said)).collect();
-    if trace.zone.is_none() {
-        below.push(zones_here(model));
-    }
+    let below = match &trace.zone {
+        Some(_) => trace.sentences.iter().map(|said| fact("decision", said)).collect(),
+        None => vec![zones_here(model)],
+    };
     let head = match (&trace.zone, trace.rcode.as_str()) {
         (None, _) => text("No zone here holds this name"),
         (_, "NXDOMAIN") => text("There is no such name"),

@@ -11,6 +11,8 @@ use crate::health::lanes::{Lane, Span};
 
 /// The narrowest bar, in percent of the width: shorter outages must be seen as well.
 const NARROWEST: f64 = 0.35;
+/// The class of a time without data: a dotted line, no bar.
+pub const NO_DATA: &str = "none";
 /// Bars of one lane; the shortest are left to the table.
 const MAX_BARS: usize = 60;
 /// Bars of one lane that have words beside them.
@@ -21,6 +23,7 @@ const WORD_WIDTH: f64 = 14.0;
 /// One pool.
 pub struct LaneRow {
     pub pool: String,
+    /// At the end.
     pub state: StateWord,
     pub bars: Vec<Bar>,
     pub words: Vec<Word>,
@@ -33,6 +36,7 @@ pub struct Bar {
     pub class: &'static str,
     pub x: String,
     pub width: String,
+    pub end: String,
     pub y: u8,
     pub height: u8,
 }
@@ -56,7 +60,8 @@ pub struct SpanShown {
 pub fn rank(spans: &[Span]) -> (StateWord, i64) {
     let last = spans.last().map_or(StateWord::Up, |span| state(span.lane));
     let seconds = |span: &Span| span.to.duration_since(span.from).as_secs();
-    let out: i64 = spans.iter().filter(|span| span.lane != Lane::Up).map(seconds).sum();
+    let is_out = |span: &&Span| !matches!(span.lane, Lane::Up | Lane::NoData);
+    let out: i64 = spans.iter().filter(is_out).map(seconds).sum();
     (last, -out)
 }
 
@@ -68,6 +73,7 @@ fn state(lane: Lane) -> StateWord {
         Lane::Held => StateWord::Held,
         Lane::Drained => StateWord::Drained,
         Lane::Off => StateWord::Off,
+        Lane::NoData => StateWord::NoData,
     }
 }
 
@@ -100,7 +106,7 @@ pub fn lane(pool: &str, spans: &[Span], filters: &Filters, language: Language) -
     let bars: Vec<Bar> = out.iter().map(|span| bar(span.lane, percent(span.from), percent(span.to))).collect();
     let mut words: Vec<Word> = Vec::new();
     let mut taken = f64::INFINITY;
-    for span in out.iter().rev() {
+    for span in out.iter().rev().filter(|span| span.lane != Lane::NoData) {
         let (from, to) = (percent(span.from), percent(span.to));
         let (x, at_end) =
             if to > 100.0 - WORD_WIDTH { (from - 0.6, true) } else { (to.max(from + NARROWEST) + 0.4, false) };
@@ -124,10 +130,12 @@ fn bar(lane: Lane, from: f64, to: f64) -> Bar {
         Lane::Degraded { .. } | Lane::Up => ("deg", 22, 14),
         Lane::Held => ("drill", 20, 18),
         Lane::Drained | Lane::Off => ("maint", 20, 18),
+        Lane::NoData => (NO_DATA, 22, 14),
     };
     let width = (to - from).max(NARROWEST);
     let x = from.min(100.0 - width);
-    Bar { class, x: format!("{x:.2}%"), width: format!("{width:.2}%"), y, height }
+    let end = format!("{:.2}%", x + width);
+    Bar { class, x: format!("{x:.2}%"), width: format!("{width:.2}%"), end, y, height }
 }
 
 fn label(pool: &str, spans: &[SpanShown], language: Language) -> String {
@@ -150,9 +158,11 @@ fn label(pool: &str, spans: &[SpanShown], language: Language) -> String {
 
 /// Where times stand below the lanes, and their words.
 pub fn axis(filters: &Filters, language: Language) -> Vec<(String, String)> {
-    const STEPS: [i64; 12] = [1, 2, 4, 6, 12, 24, 48, 96, 168, 336, 720, 2160];
+    const MINUTES: [i64; 6] = [1, 2, 5, 10, 20, 30];
+    const HOURS: [i64; 12] = [1, 2, 4, 6, 12, 24, 48, 96, 168, 336, 720, 2160];
     let whole = filters.to.duration_since(filters.from).as_secs_f64().max(1.0);
-    let step = STEPS.into_iter().find(|hours| whole / (*hours as f64 * 3600.0) <= 7.0).unwrap_or(8760) * 3600;
+    let minutes = MINUTES.into_iter().chain(HOURS.map(|hours| hours * 60));
+    let step = 60 * { minutes }.find(|minutes| whole / (*minutes as f64 * 60.0) <= 7.0).unwrap_or(8760 * 60);
     let form = if step >= 24 * 3600 { day_form(language) } else { "%H:%M" };
     let first = filters.from.as_second().div_euclid(step) * step + step;
     let marks = (0..10).map(|n| first + n * step);

@@ -11,6 +11,8 @@ use crate::health::story::{Plot, Reason, Story};
 use crate::model::{FieldError, Model};
 use crate::web::Problem;
 
+/// What is drawn before and after something short.
+const LEAST_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 /// Pools and names to choose from; more are found by search.
 const MAX_CHOICES: usize = 500;
 
@@ -132,6 +134,29 @@ impl Filters {
         })
     }
 
+    /// The time around something, with some of what was before it and after it.
+    pub fn around(starts: Timestamp, ends: Timestamp, now: Timestamp) -> Filters {
+        let margin = (ends.duration_since(starts) / 5).max(LEAST_MARGIN);
+        let from = starts.checked_sub(margin).unwrap_or(starts);
+        let to = ends.checked_add(margin).unwrap_or(ends).min(now);
+        let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+        Filters {
+            period: Period::Dates,
+            from,
+            to,
+            is_now: to == now,
+            from_date: day(from),
+            to_date: day(to),
+            pool: String::new(),
+            name: String::new(),
+            cause: String::new(),
+            kind: String::new(),
+            page: 1,
+            pools: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
     pub fn with_choices(mut self, model: &Model) -> Filters {
         let names: std::collections::BTreeSet<String> = model
             .policies
@@ -178,6 +203,11 @@ impl Filters {
     /// The end of a period that is over.
     pub fn until(&self) -> Option<Timestamp> {
         (!self.is_now).then_some(self.to)
+    }
+
+    /// False for pools that somebody left out.
+    pub fn wants(&self, pool: &str) -> bool {
+        self.pool.is_empty() || self.pool == pool
     }
 
     pub fn admits(&self, story: &Story) -> bool {

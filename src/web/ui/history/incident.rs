@@ -8,12 +8,14 @@ use axum::response::Response;
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
-use super::super::text::text;
+use super::super::live::Fragment;
+use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
-use super::read;
+use super::filter::Filters;
 use super::row::{Members, Row};
+use super::{Drawing, drawn, moves, read, spans_of_pools, told};
 use crate::control::token::Role;
-use crate::health::story::{self, Key, Story};
+use crate::health::story::{self, Key, Plot, Story};
 use crate::health::{Event, EventKind};
 use crate::model::FieldError;
 use crate::store::EventFilter;
@@ -27,10 +29,30 @@ const MAX_NOTE: usize = 1000;
 #[template(path = "ui/history_incident.html")]
 struct Incident {
     frame: Frame,
-    row: Row,
+    key: String,
+    /// Rendered by their own templates.
+    parts: [Text; 3],
     may_operate: bool,
     faults: Faults,
     note: String,
+}
+
+/// What it is, and what can be done about it.
+#[derive(Template)]
+#[template(path = "ui/history_incident_head.html")]
+struct Head<'r> {
+    row: &'r Row,
+    may_operate: bool,
+}
+
+/// What happened.
+#[derive(Template)]
+#[template(path = "ui/history_incident_told.html")]
+struct Told<'r> {
+    row: &'r Row,
+    may_operate: bool,
+    /// It is open already.
+    is_page: bool,
 }
 
 pub async fn show(visit: Visit, Path(key): Path<String>) -> Result<Response, Problem> {
@@ -41,7 +63,47 @@ pub async fn show(visit: Visit, Path(key): Path<String>) -> Result<Response, Pro
 async fn page(visit: &Visit, story: &Story, faults: Faults, note: String) -> Result<Incident, Problem> {
     let row = Row::of(story, visit, &Members::of(&visit.model()));
     let frame = visit.frame(Place::History, row.title.clone()).await.under(text("History"), "/history");
-    Ok(Incident { frame, row, may_operate: visit.may(Role::Operator), faults, note })
+    let frame = if story.is_open { frame.live(format!("incident:{}", story.key)) } else { frame };
+    let parts = parts(visit, story, &row).await?.map(|(_, html)| text("{part}").html("part", html));
+    Ok(Incident { frame, key: row.key, parts, may_operate: visit.may(Role::Operator), faults, note })
+}
+
+/// What moves while it goes on, each with its id.
+async fn parts(visit: &Visit, story: &Story, row: &Row) -> Result<[(&'static str, String); 3], Problem> {
+    let may_operate = visit.may(Role::Operator);
+    let lanes = around(visit, story).await?;
+    Ok([
+        ("incident-head", visit.render(&Head { row, may_operate })?),
+        ("incident-told", visit.render(&Told { row, may_operate, is_page: true })?),
+        ("history-lanes", visit.render(&lanes)?),
+    ])
+}
+
+/// The pools that it is about, and those that answered instead, at that time.
+async fn around(visit: &Visit, story: &Story) -> Result<Drawing, Problem> {
+    let model = visit.model();
+    let filters = Filters::around(story.starts, story.ends.unwrap_or(visit.now), visit.now);
+    let of_endpoint = Members::of(&model).pools(&story.subject);
+    let is_about = |id: &str| {
+        story.plot != Plot::Notice
+            && (id == story.subject
+                || story.instead.iter().any(|pool| pool == id)
+                || of_endpoint.iter().any(|pool| pool == id))
+    };
+    let mut pools = spans_of_pools(visit, &told(visit, &filters).await?, &filters);
+    pools.retain(|(id, _)| is_about(id.as_str()));
+    Ok(Drawing { title: text("The pools at that time"), ..drawn(visit, pools, &filters) })
+}
+
+/// The parts of the page of an event that goes on; they move until it is over, and once more then.
+pub async fn live(visit: &Visit, key: &str) -> Vec<Fragment> {
+    if !moves(visit) {
+        return Vec::new();
+    }
+    let Ok(story) = find(visit, key).await else { return Vec::new() };
+    let row = Row::of(&story, visit, &Members::of(&visit.model()));
+    let Ok(parts) = parts(visit, &story, &row).await else { return Vec::new() };
+    parts.into_iter().map(|(id, html)| Fragment::new(id, html)).collect()
 }
 
 pub async fn note(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Problem> {

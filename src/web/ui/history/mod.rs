@@ -6,8 +6,9 @@ mod filter;
 mod incident;
 mod report;
 mod row;
+mod tables;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use askama::Template;
@@ -15,7 +16,6 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::Page;
-use super::export;
 use super::filters;
 use super::frame::{Frame, Place};
 use super::live::Fragment;
@@ -24,8 +24,9 @@ use super::visit::Visit;
 use crate::control::Refusal;
 use crate::control::recent::{MAX_EVENTS, Period};
 use crate::control::token::Role;
-use crate::health::story::{self, Story};
-use crate::health::{Event, lanes};
+use crate::health::Event;
+use crate::health::lanes::{self, Gap, Span};
+use crate::health::story::{self, Plot, Story};
 use crate::model::{Id, Pool};
 use crate::store::{EventFilter, MAX_PAGE};
 use crate::web::Problem;
@@ -46,10 +47,14 @@ const MAX_LANES: usize = 50;
 pub(super) fn pages() -> Vec<Page> {
     vec![
         Page::new("/history", Role::Viewer, get(show)),
-        Page::new("/history.csv", Role::Viewer, get(csv)),
-        Page::new("/history.json", Role::Viewer, get(json)),
-        Page::new("/history/events.csv", Role::Viewer, get(events_csv)),
-        Page::new("/history/events.json", Role::Viewer, get(events_json)),
+        Page::new("/history.csv", Role::Viewer, get(tables::csv)),
+        Page::new("/history.json", Role::Viewer, get(tables::json)),
+        Page::new("/history/events.csv", Role::Viewer, get(tables::events_csv)),
+        Page::new("/history/lanes.csv", Role::Viewer, get(tables::lanes_csv)),
+        Page::new("/history/lanes.json", Role::Viewer, get(tables::lanes_json)),
+        Page::new("/history/names.csv", Role::Viewer, get(tables::names_csv)),
+        Page::new("/history/names.json", Role::Viewer, get(tables::names_json)),
+        Page::new("/history/events.json", Role::Viewer, get(tables::events_json)),
         Page::new("/history/report", Role::Viewer, get(report::show)),
         Page::new("/history/{key}", Role::Viewer, get(incident::show)),
         Page::new("/history/{key}/note", Role::Operator, post(incident::note)),
@@ -80,6 +85,8 @@ struct Drawing {
     axis: Vec<(String, String)>,
     ends_now: bool,
     not_drawn: usize,
+    /// The query of what programs get of it.
+    query: String,
 }
 
 /// The stories of one page.
@@ -91,6 +98,8 @@ struct List {
     may_operate: bool,
     /// Only part of the period was read.
     cut: bool,
+    /// Each can be opened.
+    is_page: bool,
     newer: Option<String>,
     older: Option<String>,
     empty: Empty,
@@ -109,6 +118,8 @@ enum Empty {
 /// What a page of history is made from.
 struct Told {
     period: Period,
+    /// The times in it of which nothing is known.
+    gaps: Vec<Gap>,
     stories: Vec<Story>,
 }
 
@@ -124,8 +135,8 @@ async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
     }
     let page = History {
         frame,
-        head: head(&told.stories, &filters),
-        drawing: part(visit.render(&drawing(&visit, &told.period, &filters))?),
+        head: head(&told, &filters),
+        drawing: part(visit.render(&drawing(&visit, &told, &filters))?),
         list: part(visit.render(&list)?),
         query: filters.query(&[]),
         filters: filters.with_choices(&visit.model()),
@@ -136,21 +147,28 @@ async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
 /// The parts of the page that move; `query` is that of the page. What is read for it is much, so that it is looked at
 /// only while something happens, and now and then.
 pub(super) async fn live(visit: &Visit, query: &str) -> Vec<Fragment> {
-    let seconds = |at: jiff::Timestamp| visit.now.duration_since(at).as_secs();
-    let is_fresh = visit.web.control.shared().recent.newest().is_some_and(|newest| seconds(newest) <= FRESH);
-    if !is_fresh && visit.now.as_second() % LOOK_EVERY != 0 {
+    if !moves(visit) {
         return Vec::new();
     }
     let asked: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let Ok(filters) = Filters::read(&asked, visit.now) else { return Vec::new() };
     let Ok(told) = told(visit, &filters).await else { return Vec::new() };
-    let said = format!("<p id=\"history-head\">{}</p>", head(&told.stories, &filters).to_html(visit.language));
+    let said = format!("<p id=\"history-head\">{}</p>", head(&told, &filters).to_html(visit.language));
     let parts = [
         ("history-head", Ok(said)),
-        ("history-lanes", visit.render(&drawing(visit, &told.period, &filters))),
+        ("history-lanes", visit.render(&drawing(visit, &told, &filters))),
         ("history-list", visit.render(&list(visit, &told, &filters))),
     ];
     parts.into_iter().filter_map(|(id, html)| Some(Fragment::new(id, html.ok()?))).collect()
+}
+
+pub(super) use incident::live as live_incident;
+
+/// True while something happens, and now and then.
+fn moves(visit: &Visit) -> bool {
+    let seconds = |at: jiff::Timestamp| visit.now.duration_since(at).as_secs();
+    let is_fresh = visit.web.control.shared().recent.newest().is_some_and(|newest| seconds(newest) <= FRESH);
+    is_fresh || visit.now.as_second() % LOOK_EVERY == 0
 }
 
 async fn told(visit: &Visit, filters: &Filters) -> Result<Told, Refusal> {
@@ -161,7 +179,8 @@ async fn told(visit: &Visit, filters: &Filters) -> Result<Told, Refusal> {
     if filters.is_now {
         story::add_standing(&mut stories, &health);
     }
-    Ok(Told { period, stories })
+    let gaps = lanes::gaps(&period.events, &period.after, period.known_from, filters.from, filters.to);
+    Ok(Told { period, gaps, stories })
 }
 
 /// The newest events that a filter admits, the oldest of them first. Page by page, so that what has to be written
@@ -183,39 +202,58 @@ async fn read(visit: &Visit, filter: EventFilter) -> Result<Vec<Arc<Event>>, Ref
     Ok(events)
 }
 
-/// Is anything open, and were clients served?
-fn head(stories: &[Story], filters: &Filters) -> Text {
-    let failovers = || stories.iter().filter(|story| story.plot != story::Plot::Notice);
+/// Is anything open, and were clients served, in the time of which something is known?
+fn head(told: &Told, filters: &Filters) -> Text {
+    let failovers = || told.stories.iter().filter(|story| story.plot != Plot::Notice);
     let open = failovers().filter(|story| story.is_open).count();
     let open = match open {
         0 => text("Nothing is open."),
         open => count(open, "{n} event is still open.", "{n} events are still open."),
     };
-    let unserved: std::collections::BTreeSet<&String> = failovers().flat_map(|story| &story.unserved).collect();
+    let unserved: BTreeSet<&String> = failovers().flat_map(|story| &story.unserved).collect();
     let median = story::median_reaction_ms(failovers());
-    let rest = match (median, unserved.len()) {
-        (None, 0) => text("{period} no client was left without an answer."),
-        (None, _) => text("{period} some clients of {names} had no working pool."),
-        (Some(_), 0) => text(
+    let before = told.gaps.first().filter(|gap| gap.from <= filters.from);
+    let rest = match (before, median, unserved.len()) {
+        (Some(gap), None, 0) if gap.to >= filters.to => text("Nothing is known of this time."),
+        (_, None, 0) => text("{period} no client was left without an answer."),
+        (_, None, _) => text("{period} some clients of {names} had no working pool."),
+        (_, Some(_), 0) => text(
             "{period} answers changed <b>{time}</b> (median) after the first failed check, and no client was left without an answer.",
         ),
-        (Some(_), _) => text(
+        (_, Some(_), _) => text(
             "{period} answers changed <b>{time}</b> (median) after the first failed check, and some clients of {names} had no working pool.",
         ),
     };
+    let period = before.map(|gap| text("Since {time}").say("time", row::moment(gap.to, filters.to)));
     let rest = rest
-        .say("period", filters.period_text())
+        .say("period", period.unwrap_or_else(|| filters.period_text()))
         .say("time", row::short(median.unwrap_or(0)))
         .say("names", count(unserved.len(), "{n} name", "{n} names"));
-    text("{open} {rest}").say("open", open).say("rest", rest)
+    let later = told.gaps.iter().filter(|gap| gap.from > filters.from);
+    let unknown: i64 = later.map(|gap| gap.to.duration_since(gap.from).as_secs()).sum();
+    match unknown {
+        0 => text("{open} {rest}").say("open", open).say("rest", rest),
+        unknown => text("{open} {rest} Northing did not run for {time} of it, of which nothing is known.")
+            .say("open", open)
+            .say("rest", rest)
+            .say("time", row::length(unknown.unsigned_abs())),
+    }
 }
 
-fn drawing(visit: &Visit, period: &Period, filters: &Filters) -> Drawing {
-    let (model, health) = (visit.model(), visit.web.control.health());
-    let wanted = |id: &Id<Pool>| filters.pool.is_empty() || filters.pool == id.as_str();
-    let all = lanes::lanes(&period.events, &period.after, &model, &health, (filters.from, filters.to), wanted);
+fn spans_of_pools(visit: &Visit, told: &Told, filters: &Filters) -> Vec<(Id<Pool>, Vec<Span>)> {
+    let (model, health, Told { period, gaps, .. }) = (visit.model(), visit.web.control.health(), told);
+    let (time, wanted) = ((filters.from, filters.to), |id: &Id<Pool>| filters.wants(id.as_str()));
+    let all = lanes::lanes(&period.events, &period.after, &model, &health, gaps, time, wanted);
     let mut pools: Vec<_> = all.into_iter().collect();
     pools.sort_by_key(|(_, spans)| draw::rank(spans));
+    pools
+}
+
+fn drawing(visit: &Visit, told: &Told, filters: &Filters) -> Drawing {
+    drawn(visit, spans_of_pools(visit, told, filters), filters)
+}
+
+fn drawn(visit: &Visit, mut pools: Vec<(Id<Pool>, Vec<Span>)>, filters: &Filters) -> Drawing {
     let not_drawn = pools.len().saturating_sub(MAX_LANES);
     pools.truncate(MAX_LANES);
     let lanes = pools.iter().map(|(id, spans)| draw::lane(id.as_str(), spans, filters, visit.language)).collect();
@@ -225,12 +263,14 @@ fn drawing(visit: &Visit, period: &Period, filters: &Filters) -> Drawing {
         axis: draw::axis(filters, visit.language),
         ends_now: filters.is_now,
         not_drawn,
+        query: filters.query(&[]),
     }
 }
 
 fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
     let mut wanted = told.stories.iter().filter(|story| filters.admits(story)).peekable();
-    let empty = match (wanted.peek().is_some(), told.stories.is_empty() && filters.is_plain()) {
+    let is_quiet = told.stories.iter().all(|story| story.plot == Plot::Notice);
+    let empty = match (wanted.peek().is_some(), is_quiet && filters.is_plain()) {
         (true, _) => Empty::No,
         (false, true) => Empty::Never,
         (false, false) => Empty::Filtered,
@@ -246,120 +286,9 @@ fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
         counted: text("{n} in {period}").set("n", wanted.len()).say("period", filters.period_length()),
         may_operate: visit.may(Role::Operator),
         cut: told.period.cut,
+        is_page: false,
         newer: (filters.page > 1).then(|| page(filters.page - 1)),
         older: (wanted.len() > start + PAGE_ROWS).then(|| page(filters.page + 1)),
         empty,
     }
-}
-
-const COLUMNS: [&str; 16] = [
-    "event",
-    "plot",
-    "kind",
-    "subject",
-    "open",
-    "starts",
-    "ends",
-    "seconds",
-    "cause",
-    "reason",
-    "started_by",
-    "names",
-    "first_failed_check_to_new_answers_ms",
-    "share_of_queries",
-    "answered_instead_by",
-    "names_without_a_working_pool",
-];
-
-async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
-    let filters = Filters::read(&asked, visit.now)?;
-    let told = told(&visit, &filters).await?;
-    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let rows = told.stories.iter().filter(|story| filters.admits(story)).map(|story| {
-        let plot = word(serde_json::json!(story.plot));
-        let reason = word(serde_json::json!(story.reason));
-        let text = |value: Option<String>| value.unwrap_or_default();
-        vec![
-            story.key.to_string(),
-            plot,
-            if story.is_automatic { "automatic" } else { "manual" }.into(),
-            story.subject.clone(),
-            story.is_open.to_string(),
-            story.starts.to_string(),
-            text(story.ends.map(|ends| ends.to_string())),
-            text(story.seconds(visit.now).map(|seconds| seconds.to_string())),
-            story.cause.clone(),
-            reason,
-            story.actor.clone(),
-            story.names().join(" "),
-            text(story.reaction_ms.map(|ms| ms.to_string())),
-            text(story.share.map(|share| share.to_string())),
-            story.instead.join(" "),
-            story.unserved.join(" "),
-        ]
-    });
-    export::csv("history", &COLUMNS, rows)
-}
-
-async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
-    let filters = Filters::read(&asked, visit.now)?;
-    let told = told(&visit, &filters).await?;
-    let one = |story: &Story| {
-        serde_json::json!({
-            "event": story.key.to_string(), "plot": story.plot, "subject": story.subject,
-            "kind": if story.is_automatic { "automatic" } else { "manual" }, "open": story.is_open,
-            "starts": story.starts, "ends": story.ends, "seconds": story.seconds(visit.now), "cause": story.cause,
-            "reason": story.reason, "started_by": story.actor, "names": story.names(),
-            "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
-            "answered_instead_by": story.instead, "names_without_a_working_pool": story.unserved,
-            "steps": story.steps.iter().map(|event| &**event).collect::<Vec<&Event>>(),
-        })
-    };
-    let rows: Vec<_> = told.stories.iter().filter(|story| filters.admits(story)).map(one).collect();
-    Ok(export::json("history", rows))
-}
-
-const EVENT_COLUMNS: [&str; 12] = [
-    "sequence",
-    "at",
-    "kind",
-    "subject",
-    "from",
-    "to",
-    "cause",
-    "actor",
-    "names",
-    "query_share",
-    "incident",
-    "first_failed",
-];
-
-async fn events_csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
-    let filters = Filters::read(&asked, visit.now)?;
-    let events = visit.web.control.period(filters.from, filters.until()).await?.events;
-    let kind = |event: &Event| serde_json::json!(event.kind).as_str().unwrap_or_default().to_owned();
-    let rows = events.into_iter().rev().map(|event| {
-        vec![
-            event.sequence.to_string(),
-            event.at.to_string(),
-            kind(&event),
-            event.subject.clone(),
-            event.from.clone(),
-            event.to.clone(),
-            event.cause.clone(),
-            event.actor.clone(),
-            event.names.join(" "),
-            event.query_share.map(|share| share.to_string()).unwrap_or_default(),
-            event.incident.map(|number| number.to_string()).unwrap_or_default(),
-            event.first_failed.map(|at| at.to_string()).unwrap_or_default(),
-        ]
-    });
-    export::csv("events", &EVENT_COLUMNS, rows)
-}
-
-async fn events_json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
-    let filters = Filters::read(&asked, visit.now)?;
-    let events = visit.web.control.period(filters.from, filters.until()).await?.events;
-    let newest_first: Vec<&Event> = events.iter().rev().map(|event| &**event).collect();
-    Ok(export::json("events", newest_first))
 }

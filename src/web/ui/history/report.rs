@@ -1,6 +1,6 @@
 //! A report to print: one event or a period, with what was configured and who made the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use askama::Template;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use super::super::text::{Text, text};
 use super::super::visit::Visit;
 use super::filter::Filters;
 use super::row::{self, Members, Row};
-use super::{Asked, incident, told};
+use super::{Asked, Told, drawing, incident, told};
 use crate::health::story::{self, Plot, Story};
 use crate::web::Problem;
 use crate::web::extract::Query;
@@ -29,41 +29,63 @@ struct Report {
     left_out: usize,
     /// Name and how long it was touched.
     names: Vec<(String, Text)>,
+    /// The query of what programs get of them.
+    query: String,
+    /// The lanes of a period, rendered by their own template.
+    drawing: Text,
     databases: Vec<(String, jiff::Timestamp)>,
     made: jiff::Timestamp,
     /// With every step.
     is_single: bool,
 }
 
+/// What a report is about: one event, or those of a period.
+pub async fn stories(visit: &Visit, asked: &HashMap<String, String>) -> Result<Vec<Story>, Problem> {
+    if let Some(key) = asked.get("event") {
+        return Ok(vec![incident::find(visit, key).await?]);
+    }
+    let filters = Filters::read(asked, visit.now)?;
+    Ok(of_filters(told(visit, &filters).await?, &filters))
+}
+
+fn of_filters(told: Told, filters: &Filters) -> Vec<Story> {
+    told.stories.into_iter().filter(|story| filters.admits(story)).collect()
+}
+
 pub async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
-    let (about, stories, is_single) = match asked.get("event") {
+    let model = visit.model();
+    let members = Members::of(&model);
+    let row = |story: &Story| Row::of(story, &visit, &members);
+    let is_single = asked.contains_key("event");
+    let (about, drawing, stories) = match asked.get("event") {
         Some(key) => {
             let story = incident::find(&visit, key).await?;
-            (text("Event {key}").set("key", story.key), vec![story], true)
+            (row(&story).title, text(""), vec![story])
         }
         None => {
             let filters = Filters::read(&asked, visit.now)?;
-            let stories: Vec<Story> =
-                told(&visit, &filters).await?.stories.into_iter().filter(|story| filters.admits(story)).collect();
+            let told = told(&visit, &filters).await?;
+            let lanes = visit.render(&drawing(&visit, &told, &filters))?;
             let format = |at: jiff::Timestamp| at.strftime("%Y-%m-%d %H:%M").to_string();
             let about = text("{from} to {to}, UTC").set("from", format(filters.from)).set("to", format(filters.to));
-            (about, stories, false)
+            (about, text("{part}").html("part", lanes), of_filters(told, &filters))
         }
     };
+    let rows: Vec<Row> = stories.iter().take(MAX_ROWS).map(row).collect();
     let snapshot = visit.web.control.snapshot();
     let built = |second: u64| jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok();
     let databases = snapshot.geo().databases().iter();
     let databases = databases.filter_map(|database| Some((database.kind.clone(), built(database.built)?))).collect();
     let frame = visit.frame(Place::History, text("Report")).await.under(text("History"), "/history");
-    let model = visit.model();
-    let members = Members::of(&model);
     let page = Report {
         frame,
         about,
         summary: summary(&stories, &visit),
-        rows: stories.iter().take(MAX_ROWS).map(|story| Row::of(story, &visit, &members)).collect(),
+        rows,
+        drawing,
         left_out: stories.len().saturating_sub(MAX_ROWS),
-        names: names(&stories, &visit),
+        names: names(&stories, &visit).into_iter().map(|(name, seconds)| (name, row::length(seconds))).collect(),
+        query: form_urlencoded::Serializer::new(String::new()).extend_pairs(&asked).finish(),
         databases,
         made: visit.now,
         is_single,
@@ -74,6 +96,7 @@ pub async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
 fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
     let number = |n: usize| text("{n}").set("n", n);
     let of = |plot: Plot| stories.iter().filter(move |story| story.plot == plot);
+    let down: u64 = of(Plot::Outage).map(|story| story.down_seconds(visit.now)).sum();
     let out: u64 = of(Plot::Outage).filter_map(|story| story.seconds(visit.now)).sum();
     let unserved: std::collections::BTreeSet<&String> = stories.iter().flat_map(|story| &story.unserved).collect();
     let median = story::median_reaction_ms(stories).map_or(text("no outage"), row::short);
@@ -82,14 +105,15 @@ fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
         (text("Endpoints out"), number(of(Plot::Endpoint).count())),
         (text("Switches by people"), number(of(Plot::Switch).count())),
         (text("Still open"), number(stories.iter().filter(|story| story.is_open).count())),
-        (text("Pools down, in all"), row::length(out)),
+        (text("Pools down, in all"), row::length(down)),
+        (text("Pools down or held back, in all"), row::length(out)),
         (text("First failed check to new answers (median)"), median),
         (text("Names whose clients were left without a working pool"), number(unserved.len())),
     ]
 }
 
-/// How long the answers of each name were touched, the longest first.
-fn names(stories: &[Story], visit: &Visit) -> Vec<(String, Text)> {
+/// For how many seconds the answers of each name were touched, the longest first.
+pub fn names(stories: &[Story], visit: &Visit) -> Vec<(String, u64)> {
     let mut seconds: BTreeMap<&str, u64> = BTreeMap::new();
     for story in stories.iter().filter(|story| matches!(story.plot, Plot::Outage | Plot::Switch)) {
         for name in story.names() {
@@ -99,5 +123,5 @@ fn names(stories: &[Story], visit: &Visit) -> Vec<(String, Text)> {
     let mut names: Vec<(&str, u64)> = seconds.into_iter().collect();
     names.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
     names.truncate(MAX_ROWS);
-    names.into_iter().map(|(name, seconds)| (name.trim_end_matches('.').to_owned(), row::length(seconds))).collect()
+    names.into_iter().map(|(name, seconds)| (name.trim_end_matches('.').to_owned(), seconds)).collect()
 }

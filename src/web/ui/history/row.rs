@@ -23,6 +23,8 @@ pub struct Row {
     pub is_open: bool,
     pub is_unfolded: bool,
     pub when: Text,
+    /// The same with its days, which a report needs.
+    pub dates: Text,
     pub icon: &'static str,
     pub colour: &'static str,
     pub title: Text,
@@ -55,6 +57,8 @@ pub struct Fact {
 pub struct Failback {
     pub pool: String,
     pub is_held: bool,
+    /// It is down, and nobody has to approve its return.
+    pub comes_by_itself: bool,
 }
 
 impl Row {
@@ -70,10 +74,14 @@ impl Row {
             is_open: story.is_open,
             is_unfolded: false,
             when: when(story, now),
+            dates: dates(story),
             icon,
             colour,
             title: if is_held { held_title(story) } else { title(story, members) },
-            cause: cause::of_story(story),
+            cause: match is_held {
+                true => text("It was down: {cause}").say("cause", cause::of_story(story)),
+                false => cause::of_story(story),
+            },
             length: match (story.plot, story.seconds(now)) {
                 (Plot::Notice, _) => text(""),
                 (_, Some(seconds)) if story.began_earlier => text("over {time}").say("time", length(seconds)),
@@ -89,7 +97,7 @@ impl Row {
             steps_left_out: story.steps_left_out,
             names,
             more_names: all_names.len().saturating_sub(MAX_NAMES),
-            facts: facts(story),
+            facts: facts(story, visit),
             failback,
             link: link(story, members),
         }
@@ -142,7 +150,10 @@ fn title(story: &Story, members: &Members) -> Text {
             title.set("endpoint", subject).set("pools", pools.join(", "))
         }
         Plot::Notice => match story.steps.first().map(|event| event.kind) {
-            Some(EventKind::Publish) => text("{revision} published").fact("revision", "state", capital(&story.to)),
+            Some(EventKind::Publish) => {
+                text("Version {n} published").set("n", story.to.strip_prefix("revision ").unwrap_or(&story.to))
+            }
+            Some(EventKind::System) if story.to == "started" => text("Northing started"),
             Some(EventKind::GeoDatabase) => text("Geo database {state}").fact("state", "state", &story.to),
             Some(EventKind::Certificate) => {
                 let endpoint = subject.trim_start_matches("endpoints/");
@@ -176,8 +187,8 @@ impl<'m> Members<'m> {
         Members(pools)
     }
 
-    /// The first few of an endpoint.
-    fn pools(&self, endpoint: &str) -> Vec<String> {
+    /// The first pools of an endpoint.
+    pub fn pools(&self, endpoint: &str) -> Vec<String> {
         self.0.get(endpoint).into_iter().flatten().take(MAX_POOLS).map(ToString::to_string).collect()
     }
 }
@@ -225,6 +236,30 @@ fn when(story: &Story, now: Timestamp) -> Text {
     text(pattern).each("from", from).each("to", |language| to(language).unwrap_or_default())
 }
 
+/// From when to when, each with its day, in a form that sorts.
+fn dates(story: &Story) -> Text {
+    let stamp = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M").to_string();
+    let end = story.ends.filter(|_| story.plot != Plot::Notice);
+    let pattern = match (story.is_open, end.is_some(), story.began_earlier) {
+        (true, _, false) => "{from} UTC, not over yet",
+        (true, _, true) => "Before {from} UTC, not over yet",
+        (false, true, false) => "{from} to {to} UTC",
+        (false, true, true) => "Before {from} to {to} UTC",
+        (false, false, false) => "{from} UTC",
+        (false, false, true) => "Before {from} UTC",
+    };
+    text(pattern).set("from", stamp(story.starts)).set("to", end.map(stamp).unwrap_or_default())
+}
+
+/// A moment: the time of today, or with its day.
+pub fn moment(at: Timestamp, now: Timestamp) -> Text {
+    let is_today = at.strftime("%Y-%m-%d").to_string() == now.strftime("%Y-%m-%d").to_string();
+    text("{at}").each("at", |language| match is_today {
+        true => at.strftime("%H:%M").to_string(),
+        false => at.strftime(&format!("{} %H:%M", filters::day_form(language))).to_string(),
+    })
+}
+
 /// A length of time; seconds where it is short.
 pub fn length(seconds: u64) -> Text {
     filters::span(seconds)
@@ -239,13 +274,24 @@ pub fn short(ms: u64) -> Text {
     }
 }
 
-fn facts(story: &Story) -> Vec<Fact> {
+fn facts(story: &Story, visit: &Visit) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |word: &'static str, value: Text| facts.push(Fact { word: text(word), value });
+    if story.is_automatic && matches!(story.plot, Plot::Outage | Plot::Endpoint) {
+        add("Seen by", text("<b>{node}</b> (1 of 1)").set("node", visit.web.metrics.node()));
+    }
     if let Some(ms) = story.reaction_ms {
         add("First failed check to new answers", text("<b>{time}</b>").say("time", short(ms)));
     }
-    if let Some(share) = story.share {
+    let (down, whole) = (story.down_seconds(visit.now), story.seconds(visit.now).unwrap_or(0));
+    if story.plot == Plot::Outage && !story.began_earlier && down + 1 < whole {
+        add("Down", text("<b>{time}</b>").say("time", length(down)));
+        add("Held after that", text("<b>{time}</b>").say("time", length(whole - down)));
+    }
+    if let Some(moved) = story.moved {
+        let value = text("<b>{share}</b>, {rate} per second").set("share", filters::percent_text(moved.share));
+        add("Share of queries moved", value.set("rate", filters::figure_text(moved.per_second)));
+    } else if let Some(share) = story.share {
         add("Share of queries to these names", text("<b>{share}</b>").set("share", filters::percent_text(share)));
     }
     if !story.instead.is_empty() {
@@ -264,11 +310,14 @@ fn facts(story: &Story) -> Vec<Fact> {
     facts
 }
 
+/// What an operator can decide about the return of the pool: to approve it, or to stop it from coming by itself.
 fn failback(story: &Story, visit: &Visit) -> Option<Failback> {
     let id: Id<Pool> = story.subject.parse().ok().filter(|_| story.plot == Plot::Outage && story.is_open)?;
-    let health = visit.web.control.health();
+    let (model, health) = (visit.model(), visit.web.control.health());
+    let is_manual = model.pools.get(&id)?.recovery == Recovery::Manual;
     let state = health.pools.get(&id)?.state;
-    Some(Failback { pool: id.to_string(), is_held: state == PoolState::Held })
+    let comes_by_itself = state == PoolState::Down && !is_manual;
+    Some(Failback { pool: id.to_string(), is_held: state == PoolState::Held, comes_by_itself })
 }
 
 fn steps(story: &Story, visit: &Visit) -> Vec<Step> {
@@ -276,7 +325,17 @@ fn steps(story: &Story, visit: &Visit) -> Vec<Step> {
     if let Some(first) = story.steps.iter().find_map(|event| event.first_failed) {
         steps.push(Step { at: Some(first), text: text("First failed check") });
     }
-    steps.extend(story.steps.iter().map(|event| Step { at: Some(event.at), text: step(event) }));
+    let model = visit.model();
+    // A pool repeats what its endpoint said.
+    let said = |event: &Event| {
+        let endpoints = story.steps.iter().filter(|other| other.kind == EventKind::Endpoint && other.at == event.at);
+        endpoints.map(|other| other.cause.as_str()).find(|cause| event.cause.ends_with(*cause) && !cause.is_empty())
+    };
+    steps.extend(story.steps.iter().map(|event| {
+        let repeated = said(event).filter(|_| event.kind == EventKind::Pool);
+        let own = repeated.and_then(|cause| event.cause.strip_suffix(cause)).unwrap_or(&event.cause);
+        Step { at: Some(event.at), text: step(event, own.trim_end_matches([':', ' ']), &model) }
+    }));
     if let (Some(at), Some(ttl)) = (story.caches_end.filter(|at| *at <= visit.now), story.ttl) {
         steps.push(Step { at: Some(at), text: text("Last cached answer expired (TTL {ttl} s)").set("ttl", ttl) });
     }
@@ -287,39 +346,41 @@ fn steps(story: &Story, visit: &Visit) -> Vec<Step> {
     steps
 }
 
-fn step(event: &Event) -> Text {
-    let cause = || cause::of_event(event);
+/// `cause` is what is left to say of the event's own.
+fn step(event: &Event, cause: &str, model: &Model) -> Text {
+    let quoted = || cause::of_event(event);
+    let said = || cause::sentence(event.kind, cause);
     let pool = subject_id(event, "pools");
     match (event.kind, pool) {
-        (EventKind::Note, _) => text("{who}: “{note}”").set("who", &event.actor).say("note", cause()),
+        (EventKind::Note, _) => text("{who}: “{note}”").set("who", &event.actor).say("note", quoted()),
         (EventKind::Switch, _) => text("{who}: <b>{what} {state}.</b> “{reason}”")
             .set("who", &event.actor)
-            .set("what", without_kind(&event.subject))
+            .set("what", cause::subject(model, &event.subject))
             .say("state", state(&event.to))
-            .say("reason", cause()),
+            .say("reason", quoted()),
         (EventKind::Pool, Some(pool)) if !event.instead.is_empty() => {
             text("<b>{pool}: {state}.</b> {instead} answers now. {cause}")
                 .set("pool", pool)
                 .say("state", state(&event.to))
                 .set("instead", event.instead.join(", "))
-                .say("cause", cause())
+                .say("cause", said())
         }
         (EventKind::Pool, Some(pool)) if !event.unserved.is_empty() => {
             text("<b>{pool}: {state}.</b> Some clients have no working pool. {cause}")
                 .set("pool", pool)
                 .say("state", state(&event.to))
-                .say("cause", cause())
+                .say("cause", said())
         }
-        (EventKind::Pool | EventKind::Endpoint, _) => text("<b>{what}: {state}.</b> {cause}")
-            .set("what", without_kind(&event.subject))
+        (EventKind::Endpoint, _) => text("<b>Endpoint {endpoint}: {state}.</b> {cause}")
+            .set("endpoint", cause::subject(model, &event.subject))
             .say("state", state(&event.to))
-            .say("cause", cause()),
-        _ => text("{cause}").say("cause", cause()),
+            .say("cause", said()),
+        (EventKind::Pool, _) => text("<b>{pool}: {state}.</b> {cause}")
+            .set("pool", cause::subject(model, &event.subject))
+            .say("state", state(&event.to))
+            .say("cause", said()),
+        _ => text("{cause}").say("cause", quoted()),
     }
-}
-
-fn without_kind(subject: &str) -> &str {
-    subject.split_once('/').map_or(subject, |(_, rest)| rest)
 }
 
 /// What holds now, and how it ends.
@@ -332,6 +393,7 @@ fn still(story: &Story, visit: &Visit) -> Text {
     let pattern = match (known.map(|known| known.state), recovery) {
         (Some(PoolState::Held), Some(Recovery::Manual)) => "Recovered. Waits for approval to answer again",
         (Some(PoolState::Held), _) => "Recovered. {reason}",
+        (Some(PoolState::Drain | PoolState::Off), _) => "Taken out, {length}. Stays out until somebody puts it back on",
         (_, Some(Recovery::Auto)) => "Still down, {length}. Fails back by itself when its checks pass",
         (_, Some(Recovery::After(_))) => "Still down, {length}. Fails back by itself after {seconds} s without a break",
         (_, Some(Recovery::Manual)) => "Still down, {length}. Fails back when somebody approves it",

@@ -113,6 +113,10 @@ impl Lands {
         Lands(samples.iter().map(land).collect())
     }
 
+    pub fn each(&self) -> &[Land] {
+        &self.0
+    }
+
     /// Countries that share their pools, the largest part of clients first.
     fn groups(&self) -> Vec<Group> {
         let mut groups: BTreeMap<(&Mix, &Mix), Group> = BTreeMap::new();

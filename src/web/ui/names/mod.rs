@@ -1,6 +1,7 @@
 //! Names: what is answered for each, and the editor of who gets which pool. Edits go into the reader's draft.
 
 mod effect;
+mod files;
 mod kept_tests;
 mod list;
 mod new;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use axum::routing::{get, post};
 
 use super::Page;
+use super::export::both;
 use super::live::Fragment;
 use super::visit::Visit;
 use crate::answer::Snapshot;
@@ -28,8 +30,10 @@ use crate::control::token::Role;
 use crate::model::{Id, Kind, Model, Name, Policy, RecordType};
 use crate::web::Problem;
 
+pub use options::{outside, zone_of};
+
 pub(super) fn pages() -> Vec<Page> {
-    vec![
+    let mut pages = vec![
         Page::new("/names", Role::Viewer, get(list::show)),
         Page::new("/names.csv", Role::Viewer, get(list::csv)),
         Page::new("/names.json", Role::Viewer, get(list::json)),
@@ -48,7 +52,11 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/names/{name}/tests", Role::Editor, post(tabs::keep_test)),
         Page::new("/names/{name}/discard", Role::Editor, post(rules::discard)),
         Page::new("/names/{name}/delete", Role::Editor, get(remove::ask).post(remove::delete)),
-    ]
+    ];
+    pages.extend(both!("/names/{name}/records", files::records));
+    pages.extend(both!("/names/{name}/traffic", files::traffic));
+    pages.extend(both!("/names/{name}/history", files::history));
+    pages
 }
 
 pub(super) async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {

@@ -51,6 +51,13 @@ struct Records {
 
 pub async fn records(visit: &Visit, world: &World, name: &Name) -> Result<Response, Problem> {
     let (frame, head) = framed(visit, world, name, "records").await;
+    let rows = record_rows(world, name);
+    let zone = super::options::zone_of(&world.drafted, name).map(|zone| zone.to_string()).unwrap_or_default();
+    Ok(visit.page(&Records { frame, head, rows, zone }))
+}
+
+/// Type, TTL, values, and whether something else answers.
+pub fn record_rows(world: &World, name: &Name) -> Vec<(String, u32, Vec<String>, bool)> {
     let steered = world.policy_of(name).filter(|(_, policy)| policy.enabled).map(|(_, policy)| policy);
     let steered: BTreeSet<_> = steered
         .iter()
@@ -64,9 +71,7 @@ pub async fn records(visit: &Visit, world: &World, name: &Name) -> Result<Respon
         let values = set.values.iter().map(|value| value.present(key.rtype)).collect();
         (key.rtype.to_string(), set.ttl.unwrap_or(default_ttl), values, steered.contains(&key.rtype) || !set.enabled)
     });
-    let rows = rows.collect();
-    let zone = super::options::zone_of(&world.drafted, name).map(|zone| zone.to_string()).unwrap_or_default();
-    Ok(visit.page(&Records { frame, head, rows, zone }))
+    rows.collect()
 }
 
 #[derive(Template)]
@@ -295,11 +300,7 @@ pub async fn traffic(visit: &Visit, world: &World, name: &Name) -> Result<Respon
     let (frame, head) = framed(visit, world, name, "traffic").await;
     let query = visit.here.split_once('?').map_or("", |(_, query)| query);
     let query = Form::parse(query.as_bytes())?;
-    let (span, slug) = match query.text("span") {
-        "hour" => (Span::Hour, "hour"),
-        "week" => (Span::Week, "week"),
-        _ => (Span::Day, "day"),
-    };
+    let (span, slug) = span(&query);
     let spans = [("hour", "Last hour"), ("day", "Last day"), ("week", "Last week")];
     let found = super::policy_of(&world.live, name).map(|(id, policy)| (id.clone(), policy.clone()));
     let chart = match &found {
@@ -308,6 +309,15 @@ pub async fn traffic(visit: &Visit, world: &World, name: &Name) -> Result<Respon
     };
     let spans = spans.map(|(value, word)| (value, word, value == slug)).into();
     Ok(visit.page(&Traffic { frame, head, chart, spans }))
+}
+
+/// The period that is asked for, and its word.
+pub fn span(query: &Form) -> (Span, &'static str) {
+    match query.text("span") {
+        "hour" => (Span::Hour, "hour"),
+        "week" => (Span::Week, "week"),
+        _ => (Span::Day, "day"),
+    }
 }
 
 async fn volume(visit: &Visit, id: &Id<Policy>, policy: &Policy, span: Span, name: &str) -> Result<Chart, Problem> {
@@ -365,7 +375,7 @@ pub async fn history(visit: &Visit, world: &World, name: &Name) -> Result<Respon
 }
 
 /// What happened to the pools of a policy, the newest first.
-async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Arc<Event>>, Problem> {
+pub async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Arc<Event>>, Problem> {
     let pools: BTreeSet<String> = policy
         .rules
         .iter()

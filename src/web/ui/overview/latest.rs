@@ -1,5 +1,8 @@
 //! The latest events, each a sentence with its cause and the page that tells more.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::super::cause;
@@ -9,6 +12,8 @@ use crate::model::Model;
 
 /// Events on the page.
 pub const SHOWN: usize = 5;
+/// Events that are read for them.
+pub const READ: usize = 40;
 
 pub struct Latest {
     pub at: Timestamp,
@@ -29,16 +34,8 @@ impl Latest {
             (None, _, Some(id)) if model.pools.keys().any(|known| known.as_str() == id) => format!("/pools/{id}"),
             _ => "/history".to_owned(),
         };
-        let mut cause = event.cause.clone();
-        // The cause of a check begins with a word of ours, not with a name.
-        if let Some(rest) = cause.strip_prefix("check ") {
-            cause = format!("Check {rest}");
-        }
-        if !cause.is_empty() && !cause.ends_with(['.', '?', '!']) {
-            cause.push('.');
-        }
-        let cause = cause::of(event.kind, &cause);
-        Latest { at: event.at, icon, class, title: title(event), href, cause, names: event.names.len() }
+        let cause = cause::sentence(event.kind, &event.cause);
+        Latest { at: event.at, icon, class, title: title(event, model), href, cause, names: event.names.len() }
     }
 }
 
@@ -60,9 +57,19 @@ fn look(event: &Event) -> (&'static str, &'static str) {
     }
 }
 
+/// What people want to know of `events`: an endpoint that took its pool with it is told with the pool.
+pub fn told(events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
+    let of_pools = events.iter().filter(|event| event.kind == EventKind::Pool);
+    let pools: HashSet<(u64, Timestamp)> = of_pools.filter_map(|event| Some((event.incident?, event.at))).collect();
+    let is_told = |event: &Event| {
+        event.kind == EventKind::Endpoint && event.incident.is_some_and(|number| pools.contains(&(number, event.at)))
+    };
+    events.into_iter().filter(|event| !is_told(event)).collect()
+}
+
 /// What happened, in one sentence.
-pub fn title(event: &Event) -> Text {
-    let subject = pool(event).or(event.subject.strip_prefix("endpoints/")).unwrap_or(&event.subject);
+pub fn title(event: &Event, model: &Model) -> Text {
+    let subject = cause::subject(model, &event.subject);
     let words = match (event.kind, event.to.as_str()) {
         (EventKind::Pool | EventKind::Endpoint, "down") => text("{subject} went down"),
         (EventKind::Pool | EventKind::Endpoint, "ok" | "up") if event.from == "unknown" => text("{subject} is up"),
@@ -72,12 +79,40 @@ pub fn title(event: &Event) -> Text {
         (EventKind::Pool, "off") => text("{subject} is off"),
         (EventKind::Switch, "drain") => text("{actor} drained {subject}"),
         (EventKind::Switch, "off" | "never") => text("{actor} took {subject} out"),
-        (EventKind::Switch, "on") => text("{actor} put {subject} back on"),
+        (EventKind::Switch, "ok") if event.from == "held" => text("{actor} approved the return of {subject}"),
+        (EventKind::Switch, "ok" | "on") => text("{actor} put {subject} back on"),
+        (EventKind::Switch, "forced down") => text("{actor} holds {subject} down"),
+        (EventKind::Switch, "forced up") => text("{actor} holds {subject} up"),
+        (EventKind::Switch, _) if event.from.starts_with("forced") => text("{actor} lets {subject} follow its checks"),
         (EventKind::Switch, _) => text("{actor} switched {subject}: {to}"),
         (EventKind::Certificate, _) => text("Certificate of {subject}: {to}"),
         (EventKind::GeoDatabase, _) => text("The geo database changed"),
-        (EventKind::Publish, _) => text("{actor} published {to}"),
-        _ => text("{subject}: {to}").fact("subject", "subject", subject),
+        (EventKind::Publish, to) => {
+            text("{actor} published version {n}").set("n", to.strip_prefix("revision ").unwrap_or(to))
+        }
+        (EventKind::System, "started") => text("Northing started"),
+        _ => text("{subject}: {to}").fact("subject", "subject", &subject),
     };
-    words.set("subject", subject).set("actor", &event.actor).fact("to", "state", &event.to)
+    words.set("subject", &subject).set("actor", &event.actor).fact("to", "state", &event.to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_took_its_pool_with_it_is_told_once() {
+        let event = |second: i64, kind, subject: &str, incident| {
+            let at = Timestamp::from_second(second).unwrap();
+            Arc::new(Event { incident, ..Event::at(at, kind, subject.into()) })
+        };
+        let events = vec![
+            event(9, EventKind::Pool, "pools/eu", Some(3)),
+            event(9, EventKind::Endpoint, "endpoints/b ipv4", Some(3)),
+            event(5, EventKind::Endpoint, "endpoints/a ipv4", Some(3)),
+            event(9, EventKind::Endpoint, "endpoints/c ipv4", None),
+        ];
+        let told: Vec<String> = told(events).iter().map(|event| event.subject.clone()).collect();
+        assert_eq!(told, ["pools/eu", "endpoints/a ipv4", "endpoints/c ipv4"]);
+    }
 }

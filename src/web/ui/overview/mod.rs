@@ -12,16 +12,19 @@ use askama::Template;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::Page;
 use super::beat::{self, Beat};
 use super::chart::{Chart, Mark};
+use super::export::{Format, both};
 use super::filters;
 use super::frame::{Frame, Place};
 use super::live::Fragment;
-use super::map::{Borders, WorldMap};
+use super::map::{Borders, Mix, WorldMap};
+use super::settings;
 use super::state::{PoolShown, PoolStates, StateWord};
-use super::text::text;
+use super::text::{Text, text};
 use super::visit::Visit;
 use crate::answer::PlanState;
 use crate::control::series::Span;
@@ -43,7 +46,9 @@ const MAX_NAMES: usize = 100;
 const MAX_MARKS: usize = 40;
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![Page::new("/", Role::Viewer, get(show))]
+    let mut pages = vec![Page::new("/", Role::Viewer, get(show))];
+    pages.extend(both!("/overview/countries", countries));
+    pages
 }
 
 /// What the address asks for.
@@ -137,6 +142,8 @@ struct Board {
 struct Overview {
     frame: Frame,
     board: Board,
+    /// Of backups, for those who make them.
+    reminder: Option<Text>,
 }
 
 #[derive(Template)]
@@ -178,8 +185,20 @@ async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Prob
         return Ok(visit.page(&Empty { frame }));
     }
     let frame = frame.live(format!("overview:{}", asked.query()));
-    let board = board(&visit, asked).await;
-    Ok(visit.page(&Overview { frame, board }))
+    let (board, reminder) = (board(&visit, asked).await, settings::reminder(&visit).await);
+    Ok(visit.page(&Overview { frame, board, reminder }))
+}
+
+/// What the map shows of one name, country by country. `name` is its policy, as on the page.
+async fn countries(visit: Visit, Query(asked): Query<Asked>, format: Format) -> Result<Response, Problem> {
+    let policy: Id<Policy> = asked.name.parse().map_err(|error: String| Problem::not_found(format!("{error}.")))?;
+    let lands = visit.web.maps.lands(&visit.web.control.snapshot(), &policy);
+    let pools = |mix: &Mix| -> Vec<String> {
+        mix.iter().map(|(pool, share)| format!("{pool} {:.3}", f64::from(*share) / 1000.0)).collect()
+    };
+    let rows =
+        lands.each().iter().map(|land| json!([land.country, pools(&land.planned), pools(&land.now), land.share]));
+    format.table(&format!("countries-{policy}"), &["country", "planned", "now", "share_of_known_addresses"], rows)
 }
 
 /// For the live stream; `query` is that of the page.
@@ -202,7 +221,8 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
     let (snapshot, health) = (control.snapshot(), control.health());
     let model = snapshot.model().clone();
     let states = PoolStates::of(&model, &health);
-    let newest = control.newest(|_| true, latest::SHOWN).await.unwrap_or_default();
+    // The first verdict after a start is no news.
+    let newest = control.newest(|event| event.from != "unknown", latest::READ).await.unwrap_or_default();
     let failed = |event: &Event| event.kind == EventKind::Pool && event.to == "down";
     let failures = control.newest(failed, MAX_MARKS).await.unwrap_or_default();
     let marks = failures.iter().rev().map(|event| Mark {
@@ -249,7 +269,7 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
         bys: bys.into(),
         periods: periods.into(),
         chart,
-        events: newest.iter().map(|event| Latest::of(event, &model)).collect(),
+        events: latest::told(newest).iter().take(latest::SHOWN).map(|event| Latest::of(event, &model)).collect(),
         asked,
     }
 }

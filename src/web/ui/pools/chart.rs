@@ -43,27 +43,30 @@ pub struct Line {
 
 impl Chart {
     pub fn of(visit: &Visit, scene: &Scene) -> Chart {
-        let now_minute = visit.now.as_second().unsigned_abs() / 60;
-        let ids: Vec<&Id<Endpoint>> = scene.pool.members.iter().map(|member| &member.endpoint).collect();
-        let series = visit.web.control.shared().outcomes.read(|all| {
-            let of = |id: &&Id<Endpoint>| {
-                let mut minutes: BTreeMap<u64, (f64, u32)> = BTreeMap::new();
-                for minute in all.get(*id).into_iter().flatten().flat_map(|(_, _, ring)| ring.minutes()) {
-                    if let Some(ms) = minute.mean_ms() {
-                        let entry = minutes.entry(u64::from(minute.minute)).or_default();
-                        *entry = (entry.0 + ms, entry.1 + 1);
-                    }
-                }
-                minutes.into_iter().map(|(minute, (sum, count))| (minute, sum / f64::from(count))).collect()
-            };
-            ids.iter().map(|id| (id.to_string(), of(id))).collect::<Vec<(String, BTreeMap<u64, f64>)>>()
-        });
-        draw(&series, now_minute)
+        draw(&series(visit, scene), visit.now.as_second().unsigned_abs() / 60)
     }
 
     pub fn is_empty(&self) -> bool {
         self.lines.iter().all(|line| line.points.is_empty())
     }
+}
+
+/// Of each endpoint the mean time of each minute that is known, by minutes since 1970.
+pub fn series(visit: &Visit, scene: &Scene) -> Vec<(String, BTreeMap<u64, f64>)> {
+    let ids: Vec<&Id<Endpoint>> = scene.pool.members.iter().map(|member| &member.endpoint).collect();
+    visit.web.control.shared().outcomes.read(|all| {
+        let of = |id: &&Id<Endpoint>| {
+            let mut minutes: BTreeMap<u64, (f64, u32)> = BTreeMap::new();
+            for minute in all.get(*id).into_iter().flatten().flat_map(|(_, _, ring)| ring.minutes()) {
+                if let Some(ms) = minute.mean_ms() {
+                    let entry = minutes.entry(u64::from(minute.minute)).or_default();
+                    *entry = (entry.0 + ms, entry.1 + 1);
+                }
+            }
+            minutes.into_iter().map(|(minute, (sum, count))| (minute, sum / f64::from(count))).collect()
+        };
+        ids.iter().map(|id| (id.to_string(), of(id))).collect::<Vec<(String, BTreeMap<u64, f64>)>>()
+    })
 }
 
 fn draw(series: &[(String, BTreeMap<u64, f64>)], now_minute: u64) -> Chart {

@@ -34,18 +34,18 @@ const MAX_CHANGES: usize = 20;
 const MAX_AT_ONCE: usize = crate::model::MAX_MEMBERS;
 
 /// One check as a row.
-struct Check {
-    at: Timestamp,
-    family: &'static str,
-    monitor: String,
-    passed: bool,
-    status: Option<u16>,
-    reason: String,
-    connect: String,
-    tls: String,
-    first_byte: String,
-    total: String,
-    excerpt: Option<String>,
+pub struct Check {
+    pub at: Timestamp,
+    pub family: &'static str,
+    pub monitor: String,
+    pub passed: bool,
+    pub status: Option<u16>,
+    pub reason: String,
+    pub connect: String,
+    pub tls: String,
+    pub first_byte: String,
+    pub total: String,
+    pub excerpt: Option<String>,
 }
 
 /// One monitor on one address.
@@ -225,7 +225,7 @@ fn next(next_ms: Option<u64>, last_ms: Option<u64>, now_ms: u64, interval: u32) 
 }
 
 /// The last checks by every monitor, the newest first.
-fn rows(visit: &Visit, id: &Id<Endpoint>) -> Vec<Check> {
+pub fn rows(visit: &Visit, id: &Id<Endpoint>) -> Vec<Check> {
     let ms = |ms: Option<f64>| {
         ms.map_or(String::new(), |ms| if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") })
     };

@@ -4,6 +4,7 @@
 mod chart;
 mod endpoint;
 mod endpoint_form;
+mod files;
 mod head;
 mod hold;
 mod list;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use super::Page;
 use super::country;
+use super::export::both;
 use super::filters::span;
 use super::live::Fragment;
 use super::text::{Language, Text};
@@ -33,11 +35,12 @@ use crate::model::field::nearest;
 use crate::model::{Endpoint, Id, Kind, LastResort, Model, Policy, Pool};
 use crate::web::Problem;
 
+pub use endpoint_form::{Address, address, is_private};
 pub use tabs::check_sentence;
 
 pub(super) fn pages() -> Vec<Page> {
     use Role::{Editor, Operator, Viewer};
-    vec![
+    let mut pages = vec![
         Page::new("/pools", Viewer, get(list::show)),
         Page::new("/pools.csv", Viewer, get(list::csv)),
         Page::new("/pools.json", Viewer, get(list::json)),
@@ -56,6 +59,7 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/pools/{pool}/drain", Operator, get(switch::drain)),
         Page::new("/pools/{pool}/off", Operator, get(switch::off)),
         Page::new("/pools/{pool}/on", Operator, get(switch::on)),
+        Page::new("/pools/{pool}/hold", Operator, get(switch::hold)),
         Page::new("/pools/{pool}/approve", Operator, get(switch::approve)),
         Page::new("/pools/{pool}/endpoints/new", Editor, get(endpoint_form::new).post(endpoint_form::create)),
         Page::new("/pools/{pool}/endpoints/{endpoint}", Viewer, get(endpoint::show)),
@@ -67,7 +71,13 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/pools/{pool}/endpoints/{endpoint}/remove", Editor, post(endpoint_form::remove)),
         Page::new("/pools/{pool}/endpoints/{endpoint}/check", Operator, post(endpoint::check)),
         Page::new("/pools/{pool}/endpoints/{endpoint}/force", Operator, get(hold::sheet).post(hold::act)),
-    ]
+    ];
+    pages.extend(both!("/pools/{pool}/endpoints", files::endpoints));
+    pages.extend(both!("/pools/{pool}/probe-times", files::probe_times));
+    pages.extend(both!("/pools/{pool}/used-by", files::used_by));
+    pages.extend(both!("/pools/{pool}/history", files::history));
+    pages.extend(both!("/pools/{pool}/endpoints/{endpoint}/checks", files::checks));
+    pages
 }
 
 pub(super) async fn live(visit: &Visit, id: &str) -> Vec<Fragment> {

@@ -212,7 +212,7 @@ fn part(visit: &Visit, scene: &Scene, faults: Faults, typed: &BTreeMap<String, S
     }
 }
 
-fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> Vec<Row> {
+pub fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> Vec<Row> {
     let live = scene.live_pool();
     let now = live.map(|pool| shares(&scene.live, &scene.health, &scene.id, pool)).unwrap_or_default();
     let after = match scene.drafted.pools.get(&scene.id) {

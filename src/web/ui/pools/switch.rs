@@ -27,11 +27,13 @@ pub enum To {
     Off,
     On,
     Approve,
+    /// Of a pool that is down: it stays out when its checks pass.
+    Hold,
 }
 
 impl To {
     fn of(word: &str) -> Option<To> {
-        [To::Drain, To::Off, To::On, To::Approve].into_iter().find(|to| to.word() == word)
+        [To::Drain, To::Off, To::On, To::Approve, To::Hold].into_iter().find(|to| to.word() == word)
     }
 
     pub fn word(self) -> &'static str {
@@ -40,12 +42,13 @@ impl To {
             To::Off => "off",
             To::On => "on",
             To::Approve => "approve",
+            To::Hold => "hold",
         }
     }
 
     fn state(self) -> PoolState {
         match self {
-            To::Drain => PoolState::Drain,
+            To::Drain | To::Hold => PoolState::Drain,
             To::Off => PoolState::Off,
             To::On | To::Approve => PoolState::Ok,
         }
@@ -53,7 +56,7 @@ impl To {
 
     fn switch(self, pool: Id<Pool>) -> Switch {
         match self {
-            To::Drain => Switch::Pool { pool, admin: Admin::Drain },
+            To::Drain | To::Hold => Switch::Pool { pool, admin: Admin::Drain },
             To::Off => Switch::Pool { pool, admin: Admin::Off },
             To::On => Switch::Pool { pool, admin: Admin::On },
             To::Approve => Switch::ApproveFailback { pool },
@@ -66,6 +69,7 @@ impl To {
             To::Off => "Turn {pools} off?",
             To::On => "Put {pools} back on?",
             To::Approve => "Approve the failback of {pools}?",
+            To::Hold => "Hold the failback of {pools}?",
         })
     }
 
@@ -75,6 +79,7 @@ impl To {
             To::Off => "Turn off",
             To::On => "Put back on",
             To::Approve => "Approve failback",
+            To::Hold => "Hold failback",
         }
     }
 
@@ -84,6 +89,9 @@ impl To {
             To::Off => "The pool counts as if it were not there, also for a last resort.",
             To::On => "The pool gets its share of answers again as soon as its health lets it.",
             To::Approve => "The pool gets its clients back, at once or as fast as its ramp allows.",
+            To::Hold => {
+                "The pool is drained: when its checks pass it gets no clients until somebody puts it back on. Nothing changes for clients now."
+            }
         }
     }
 }
@@ -129,6 +137,16 @@ pub async fn off(visit: Visit, Path(id): Path<String>) -> Result<Response, Probl
 
 pub async fn on(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     one(&visit, To::On, &id).await
+}
+
+pub async fn hold(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    let health = visit.web.control.health();
+    let known = id.parse::<Id<Pool>>().ok().and_then(|id| health.pools.get(&id));
+    // One that answers would lose its clients at once.
+    if known.is_some_and(|known| known.state != PoolState::Down) {
+        return Ok(see(&format!("/pools/{id}/drain")));
+    }
+    one(&visit, To::Hold, &id).await
 }
 
 pub async fn approve(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -177,6 +195,7 @@ pub async fn act(visit: Visit, form: Form) -> Result<Response, Problem> {
         To::Off => text("{pools} is off from now on."),
         To::On => text("{pools} is back on."),
         To::Approve => text("{pools} gets its clients back."),
+        To::Hold => text("{pools} stays out until somebody puts it back on."),
     };
     visit.say(said.say("pools", list(&pools)));
     if pools.len() > 1 {
@@ -195,7 +214,7 @@ pub async fn act(visit: Visit, form: Form) -> Result<Response, Problem> {
 /// The switch and the pools of a form or a query; pools that are not there are left out.
 fn read(visit: &Visit, form: &Form) -> Result<(To, Vec<Id<Pool>>), Problem> {
     let to = To::of(form.text("to"));
-    let to = to.ok_or_else(|| Problem::not_found("There is no such switch; use drain, off, on or approve."))?;
+    let to = to.ok_or_else(|| Problem::not_found("There is no such switch; use drain, off, on, approve or hold."))?;
     let model = visit.model();
     let pools = form.all("pool").filter_map(|id| id.parse::<Id<Pool>>().ok());
     let mut pools: Vec<Id<Pool>> = pools.filter(|id| model.pools.contains_key(id)).take(MAX_POOLS).collect();

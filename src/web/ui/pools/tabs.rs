@@ -1,6 +1,7 @@
 //! The smaller tabs of a pool: its health check in words, who uses it, and what happened to it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
@@ -18,12 +19,12 @@ use super::head::{Head, Tab};
 use super::{Scene, uses};
 use crate::answer::{PlanState, policy_state};
 use crate::health::{Event, EventKind};
-use crate::model::{Check, HealthyWhen, Monitor, Recovery};
+use crate::model::{Check, HealthyWhen, Model, Monitor, Recovery};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
 /// Events of a pool on its history tab.
-const SHOWN: usize = 100;
+pub const SHOWN: usize = 100;
 /// Names that are listed of one policy.
 const NAMES: usize = 20;
 
@@ -248,21 +249,28 @@ pub async fn history(visit: Visit, Path(id): Path<String>) -> Result<Response, P
 
 /// The newest events of the pool and its endpoints, at most `most`.
 pub async fn changes(visit: &Visit, scene: &Scene, most: usize) -> Result<Vec<Change>, Problem> {
-    let mut subjects: BTreeSet<String> =
-        scene.pool.members.iter().map(|m| format!("endpoints/{}", m.endpoint)).collect();
-    subjects.insert(format!("pools/{}", scene.id));
-    of_subjects(visit, &subjects, most).await
+    of_subjects(visit, &subjects(scene), most).await
+}
+
+/// What the events of a pool are about: itself and its endpoints.
+pub fn subjects(scene: &Scene) -> BTreeSet<String> {
+    let endpoints = scene.pool.members.iter().map(|member| format!("endpoints/{}", member.endpoint));
+    endpoints.chain([format!("pools/{}", scene.id)]).collect()
 }
 
 /// The newest events about any of these, `endpoints/web-1 ipv4` counted to `endpoints/web-1`.
 pub async fn of_subjects(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> Result<Vec<Change>, Problem> {
-    let about = |event: &Event| subjects.contains(event.subject.split(' ').next().unwrap_or_default());
-    // The first verdict after a start is no news.
-    let events = visit.web.control.newest(|event| event.from != "unknown" && about(event), most).await?;
-    Ok(events.iter().map(|event| change(event)).collect())
+    let model = visit.model();
+    Ok(events(visit, subjects, most).await?.iter().map(|event| change(event, &model)).collect())
 }
 
-fn change(event: &Event) -> Change {
+pub async fn events(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> Result<Vec<Arc<Event>>, Problem> {
+    let about = |event: &Event| subjects.contains(event.subject.split(' ').next().unwrap_or_default());
+    // The first verdict after a start is no news.
+    Ok(visit.web.control.newest(|event| event.from != "unknown" && about(event), most).await?)
+}
+
+fn change(event: &Event, model: &Model) -> Change {
     let (icon, class) = match (event.kind, event.to.as_str()) {
         (EventKind::Switch, _) => ("hand", ""),
         (_, "down") => ("octagon-x", "badc"),
@@ -275,7 +283,7 @@ fn change(event: &Event) -> Change {
         at: event.at,
         icon,
         class,
-        what: latest::title(event),
+        what: latest::title(event, model),
         why: cause::of_event(event),
         incident: event.incident,
     }

@@ -12,6 +12,7 @@ use axum::extract::RawQuery;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
+use serde_json::json;
 
 use self::asked::Rates;
 use self::drawing::{Land, RegionMap};
@@ -28,7 +29,7 @@ use crate::control::token::Role;
 use crate::geo::Coverage;
 use crate::model::{Id, Kind, Model, Region, Token, builtin};
 use crate::web::Problem;
-use crate::web::ui::export;
+use crate::web::ui::export::{self, Format, both};
 
 /// Rows of one page of the list.
 const PAGE: usize = 50;
@@ -45,6 +46,7 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/regions.csv", Role::Viewer, get(csv)),
         Page::new("/regions.json", Role::Viewer, get(json)),
     ];
+    pages.extend(both!("/regions/uncovered", uncovered));
     pages.extend(one::pages());
     pages.extend(change::pages());
     pages
@@ -188,6 +190,14 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
         use_filter: use_filter.to_owned(),
     };
     Ok(visit.page(&page))
+}
+
+/// Names whose rules leave clients to everyone else, all of them.
+async fn uncovered(visit: Visit, format: Format) -> Result<Response, Problem> {
+    let sight = Sight::of(&visit).await;
+    let rows = left(&sight.model, sight.coverage());
+    let rows = rows.iter().map(|left| json!([left.policy, left.name, left.names, left.share, left.pool]));
+    format.table("uncovered", &["policy", "first_name", "names", "share_of_known_addresses", "first_pool"], rows)
 }
 
 /// The own regions, and built-in ones that rules name.

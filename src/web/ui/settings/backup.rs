@@ -16,11 +16,11 @@ use crate::web::ui::Page;
 use crate::web::ui::filters;
 use crate::web::ui::form::Form;
 use crate::web::ui::frame::{Frame, Place};
-use crate::web::ui::text::text;
+use crate::web::ui::text::{Text, count, text};
 use crate::web::ui::visit::Visit;
 
-/// Entries of the audit log that are looked through for the last backup.
-const LOOKED_THROUGH: usize = 2_000;
+/// Days after which a backup is old.
+const OLD_DAYS: usize = 7;
 
 pub(super) fn pages() -> Vec<Page> {
     vec![
@@ -40,8 +40,7 @@ struct Backup {
 }
 
 async fn show(visit: Visit) -> Result<Response, Problem> {
-    let entries = visit.web.control.audit(None, LOOKED_THROUGH).await?;
-    let last = entries.into_iter().find(|entry| entry.action == "backup").map(|entry| (entry.at, entry.actor));
+    let last = visit.web.control.last_backup().await?;
     let frame = visit.frame(Place::Settings, text("Backup")).await.under(text("Settings"), "/settings");
     let data_dir = visit.web.boot.data_dir.display().to_string();
     Ok(visit.page(&Backup { frame, last, data_dir, geo: uploaded(&GeoFiles::of(&visit.web.boot)) }))
@@ -55,6 +54,21 @@ fn uploaded(files: &GeoFiles) -> Option<String> {
     };
     let bytes: u64 = Database::ALL.into_iter().map(size).sum();
     (bytes > 0).then(|| format!("{:.1}", bytes as f64 / f64::from(1 << 20)))
+}
+
+/// What an admin ought to hear of the backups, where something is amiss: none, or none for long.
+pub async fn reminder(visit: &Visit) -> Option<Text> {
+    if !visit.may(Role::Admin) || visit.model().revision == 0 {
+        return None;
+    }
+    match visit.web.control.last_backup().await.ok()? {
+        None => Some(text("No backup was made yet.")),
+        Some((at, _)) => {
+            let days = visit.now.duration_since(at).as_hours() / 24;
+            let days = usize::try_from(days).ok().filter(|days| *days >= OLD_DAYS)?;
+            Some(count(days, "The last backup is {n} day old.", "The last backup is {n} days old."))
+        }
+    }
 }
 
 /// The file itself, as an answer to a form: it is written down in the audit log, so it is more than a look.

@@ -8,6 +8,8 @@ mod geo_data;
 mod tokens;
 mod users;
 
+pub use backup::reminder;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -18,6 +20,7 @@ use super::login::local;
 use super::text::Language;
 use super::visit::{LANGUAGE_COOKIE, THEME_COOKIE, Visit, see};
 use crate::control::token::Role;
+use crate::model::FieldError;
 
 /// How long a browser remembers how its pages look, in seconds: a year.
 const REMEMBERED: u32 = 365 * 86_400;
@@ -50,10 +53,12 @@ pub fn role_word(role: &Role) -> &'static str {
     ROLES.iter().find(|(known, ..)| known == role).map_or("", |(_, word, _)| word)
 }
 
-/// The role that a form sent.
-pub fn role_of(form: &Form) -> Role {
+/// The role that a form sent; the least where it says none.
+pub fn role_of(form: &Form) -> Result<Role, FieldError> {
     let sent = form.text("role");
-    ROLES.iter().find(|(role, ..)| role.to_string() == sent).map_or(Role::Viewer, |(role, ..)| *role)
+    let found = ROLES.iter().map(|(role, ..)| *role).find(|role| role.to_string() == sent);
+    let missing = || FieldError::new("role", format!("{sent:?} is not a role"), "choose one of the list");
+    if sent.is_empty() { Ok(Role::Viewer) } else { found.ok_or_else(missing) }
 }
 
 /// As the system has it, then light, then dark.

@@ -131,7 +131,8 @@ async fn as_json(visit: Visit, Query(filter): Query<Filter>) -> Response {
 }
 
 async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
-    let wanted = match read(&form) {
+    let tokens = visit.web.control.tokens();
+    let wanted = match read(&form, |id| tokens.iter().any(|token| token.id == id)) {
         Ok(wanted) => wanted,
         Err(errors) => {
             let faults = Faults::new(errors, "");
@@ -153,9 +154,14 @@ async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
 }
 
 /// What the form asks for, or everything that is wrong with it.
-fn read(form: &Form) -> Result<Wanted, Vec<FieldError>> {
+fn read(form: &Form, is_taken: impl Fn(&str) -> bool) -> Result<Wanted, Vec<FieldError>> {
     let mut errors = Vec::new();
     let id = form.text("id").parse().map_err(|problem: String| errors.push(FieldError::told("id", &problem))).ok();
+    if is_taken(form.text("id")) {
+        let problem = format!("there is a token {} already", form.text("id"));
+        errors.push(FieldError::new("id", problem, "delete it first, or choose another name"));
+    }
+    let role = role_of(form).map_err(|error| errors.push(error)).ok();
     let mut allow_from = Vec::new();
     for word in form.text("allow_from").split([' ', ',', '\n', '\r']).filter(|word| !word.is_empty()) {
         match parse_network(word) {
@@ -171,8 +177,8 @@ fn read(form: &Form) -> Result<Wanted, Vec<FieldError>> {
     let kinds: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| form.all("kinds").any(|sent| sent == kind.as_str())).collect();
     let scope = Scope { kinds, zones: form.all("zones").map(str::to_owned).collect() };
-    match (id, days) {
-        (Some(id), Some(days)) if errors.is_empty() => Ok(Wanted { id, role: role_of(form), allow_from, days, scope }),
+    match (id, role, days) {
+        (Some(id), Some(role), Some(days)) if errors.is_empty() => Ok(Wanted { id, role, allow_from, days, scope }),
         _ => Err(errors),
     }
 }
@@ -184,4 +190,20 @@ async fn delete(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Respons
     visit.web.control.set_token(id.clone(), None, visit.author()).await?;
     visit.say(text("The token {token} opens nothing any more.").set("token", &id));
     Ok(see(LIST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_is_wrong_with_a_token_is_told_at_once() {
+        let form = |fields: &[(&str, &str)]| Form(fields.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect());
+        let wrong = form(&[("id", "CI!"), ("role", "king"), ("days", "x"), ("allow_from", "10.0.0.0/40 nowhere")]);
+        let told = |form: &Form| read(form, |id| id == "ci").map(drop).unwrap_err();
+        let fields: Vec<String> = told(&wrong).into_iter().map(|error| error.at).collect();
+        assert_eq!(fields, ["id", "role", "allow_from", "allow_from", "days"]);
+        assert_eq!(told(&form(&[("id", "ci"), ("days", "0")]))[0].problem, "there is a token ci already");
+        assert!(read(&form(&[("id", "cd"), ("role", "editor"), ("days", "0")]), |_| false).is_ok());
+    }
 }

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 
 use super::{ROLES, role_of};
 use crate::control::Refusal;
-use crate::control::account::{Account, check_name};
+use crate::control::account::{Account, check_id, check_name};
 use crate::control::token::Role;
 use crate::web::Problem;
 use crate::web::api::users::{invite, renew_password};
@@ -141,8 +141,15 @@ async fn as_json(visit: Visit, Query(filter): Query<Filter>) -> Response {
 }
 
 async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
-    let id = form.text("id").to_lowercase();
-    let made = invite(&visit.web.control, &id, form.text("name"), role_of(&form), None, visit.author()).await;
+    let (id, name) = (form.text("id").to_lowercase(), form.text("name"));
+    let made = match role_of(&form) {
+        Ok(role) => invite(&visit.web.control, &id, name, role, None, visit.author()).await,
+        // Every other error is told together with this one.
+        Err(error) => {
+            let others = [check_id(&id), check_name(name)].into_iter().filter_map(Result::err);
+            Err(Refusal::Invalid(others.chain([error]).collect()))
+        }
+    };
     match made {
         Ok((account, password)) => {
             let note = text("Give it to them. They have to choose another one when they sign in.");
@@ -201,7 +208,8 @@ async fn one_page(
 async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Response, Problem> {
     let (name, role) = (form.text("name").to_owned(), role_of(&form));
     let edit = move |account: &mut Account| {
-        check_name(&name).map_err(|error| Refusal::Invalid(vec![error]))?;
+        let errors: Vec<_> = [check_name(&name), role.clone().map(drop)].into_iter().filter_map(Result::err).collect();
+        let (Ok(role), true) = (role, errors.is_empty()) else { return Err(Refusal::Invalid(errors)) };
         account.name = if name.is_empty() { account.id.clone() } else { name };
         account.role = role;
         Ok(())

@@ -20,6 +20,7 @@ fn an_error_is_known_again_with_the_words_in_it() {
             "line 3: 1 is already in eu; give each address once",
             "3번째 줄: eu 풀에 이미 있습니다: 1. 주소는 한 번씩만 쓰십시오.",
         ),
+        ("This is missing.", "값이 없습니다."),
         ("pools/eu weight: Is missing.", "pools/eu weight: 값이 없습니다."),
         ("No pool named eu-wset. Did you mean eu-west?", "풀이 없습니다: eu-wset. 혹시 eu-west, 이것을 뜻하셨습니까?"),
     ] {

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::super::export::Format;
 use super::super::filters;
 use super::super::frame::{Frame, Place};
+use super::super::pools::is_private;
 use super::super::visit::Visit;
+use super::parent::{self, Verdict};
 use super::{Shown, Tab, Tabs, count, without_dot};
 use crate::model::{Name, RecordKey, RecordType, zonefile};
 use crate::web::Problem;
@@ -31,6 +35,8 @@ struct Page {
     /// Of the two files; `None` where they are too large to make for a page.
     hashes: Option<(String, String)>,
     drafted: bool,
+    /// What the parent says, once somebody has asked.
+    verdict: Option<Verdict>,
 }
 
 struct Server {
@@ -38,10 +44,20 @@ struct Server {
     /// Below the zone, so that the parent needs its addresses.
     needs_glue: bool,
     addresses: Vec<String>,
+    /// The first of them that only the inside reaches.
+    private: Option<String>,
 }
 
-pub async fn show(visit: Visit, Path(zone): Path<String>) -> Result<Response, Problem> {
+pub async fn show(
+    visit: Visit,
+    Path(zone): Path<String>,
+    Query(asked): Query<HashMap<String, String>>,
+) -> Result<Response, Problem> {
     let shown = Shown::find(&visit, &zone).await?;
+    let verdict = match asked.contains_key("check") {
+        true => Some(parent::check(&shown.zone.fqdn, &shown.zone.ns).await),
+        false => None,
+    };
     let servers: Vec<Server> = shown.zone.ns.iter().map(|server| look(&shown, server)).collect();
     let mut lines = String::new();
     for server in &servers {
@@ -53,7 +69,7 @@ pub async fn show(visit: Visit, Path(zone): Path<String>) -> Result<Response, Pr
             lines.push_str(&format!("{}. IN {rtype} {address}\n", server.name));
         }
     }
-    let tabs = shown.tabs(Tab::Delegation);
+    let tabs = shown.tabs(&visit.model(), Tab::Delegation);
     let live = visit.model();
     let small = count(&live, &Default::default(), &shown.id) <= MAX_HASHED && live.zones.contains_key(&shown.id);
     let hashes = match small {
@@ -68,8 +84,16 @@ pub async fn show(visit: Visit, Path(zone): Path<String>) -> Result<Response, Pr
         lines,
         servers,
         hashes,
+        verdict,
     };
     Ok(visit.page(&page))
+}
+
+pub async fn servers(visit: Visit, Path(zone): Path<String>, format: Format) -> Result<Response, Problem> {
+    let shown = Shown::find(&visit, &zone).await?;
+    let rows = shown.zone.ns.iter().map(|server| look(&shown, server));
+    let rows = rows.map(|server| json!([server.name, server.addresses, server.needs_glue]));
+    format.table(&format!("name-servers-{}", shown.id), &["name_server", "addresses", "needs_glue"], rows)
 }
 
 fn look(shown: &Shown, server: &Name) -> Server {
@@ -79,8 +103,9 @@ fn look(shown: &Shown, server: &Name) -> Server {
         let key = RecordKey { zone: zone.clone()?, name: server.clone(), rtype };
         shown.model.records.get(&key).filter(|set| set.enabled)
     });
-    let addresses = sets.flat_map(|set| set.values.iter().map(|value| value.present(set.rtype))).collect();
-    Server { name: without_dot(server), needs_glue: server.is_under(&shown.zone.fqdn), addresses }
+    let addresses: Vec<String> = sets.flat_map(|set| set.values.iter().map(|value| value.present(set.rtype))).collect();
+    let private = addresses.iter().find(|address| address.parse().is_ok_and(is_private)).cloned();
+    Server { name: without_dot(server), needs_glue: server.is_under(&shown.zone.fqdn), addresses, private }
 }
 
 /// The live zone as bytes.

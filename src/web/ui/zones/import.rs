@@ -27,6 +27,10 @@ use crate::web::api::zones::{find, new_id, origin};
 const MAX_LISTED: usize = 50;
 /// Previews that wait for somebody to go on, of everybody together; the oldest goes.
 const MAX_WAITING: usize = 4;
+/// Of a line that is wrong, in characters.
+const MAX_QUOTED: usize = 120;
+/// A file up to this size stands in the page's box afterwards, where it can be mended, in bytes.
+const MAX_BOXED: usize = 1 << 20;
 /// The longest reason, in characters.
 const MAX_REASON: usize = 1000;
 
@@ -47,9 +51,47 @@ struct Page {
     frame: Frame,
     zone: String,
     pasted: String,
-    errors: Vec<FieldError>,
+    errors: Vec<Quoted>,
     more_errors: usize,
     preview: Option<Preview>,
+}
+
+/// What is wrong, with the line that it is about where there is one.
+#[derive(Debug, PartialEq)]
+pub struct Quoted {
+    pub error: FieldError,
+    pub line: String,
+}
+
+impl Quoted {
+    pub fn all(errors: Vec<FieldError>, text: &str) -> Vec<Quoted> {
+        let number = |error: &FieldError| error.at.strip_prefix("line ")?.parse::<usize>().ok()?.checked_sub(1);
+        let lines: Vec<&str> =
+            if errors.iter().any(|error| number(error).is_some()) { text.lines().collect() } else { Vec::new() };
+        let quote = |error: FieldError| {
+            let line = number(&error).and_then(|at| lines.get(at)).map(|line| line.trim()).unwrap_or_default();
+            Quoted { line: line.chars().take(MAX_QUOTED).collect(), error }
+        };
+        errors.into_iter().map(quote).collect()
+    }
+}
+
+/// What a text would change in a zone, or everything that is wrong with it, by line: with the text itself, and with
+/// what its sound lines say beside what is there.
+pub fn read(model: &Model, id: &Id<Zone>, apex: &Name, text: &str) -> Result<Changes, Vec<FieldError>> {
+    let (imported, mut errors) = zonefile::import_sound(text, id, Some(apex));
+    let Some(imported) = imported else { return Err(errors) };
+    let changes = imported.changes(model);
+    let wrong = model.check(&changes.edits).err().unwrap_or_default();
+    if !wrong.is_empty() {
+        let imported = zonefile::import_sound(text, id, Some(apex)).0;
+        let line = |at: &str| imported.as_ref()?.line_of(at.strip_prefix("records/")?.split(' ').next()?);
+        errors.extend(wrong.into_iter().map(|error| match line(&error.at) {
+            Some(line) => FieldError { at: format!("line {line}"), ..error },
+            None => error,
+        }));
+    }
+    if errors.is_empty() { Ok(changes) } else { Err(errors) }
 }
 
 struct Preview {
@@ -59,7 +101,6 @@ struct Preview {
     added: usize,
     changed: usize,
     removed: usize,
-    settings: bool,
     differences: Vec<Difference>,
     more: usize,
     left_out: Vec<FieldError>,
@@ -77,14 +118,15 @@ struct Difference {
     after: String,
 }
 
-async fn page(visit: &Visit, zone: &str, pasted: &str, errors: Vec<FieldError>, preview: Option<Preview>) -> Page {
+/// `typed` is the file, or what was pasted.
+async fn page(visit: &Visit, zone: &str, typed: &str, errors: Vec<FieldError>, preview: Option<Preview>) -> Page {
     let frame = visit.frame(Place::Zones, text("Import a zone file")).await.under(text("Zones"), "/zones");
     Page {
         frame,
         zone: zone.to_owned(),
-        pasted: pasted.to_owned(),
         more_errors: errors.len().saturating_sub(MAX_LISTED),
-        errors: errors.into_iter().take(MAX_LISTED).collect(),
+        errors: Quoted::all(errors.into_iter().take(MAX_LISTED).collect(), typed),
+        pasted: if typed.len() <= MAX_BOXED { typed.to_owned() } else { String::new() },
         preview,
     }
 }
@@ -106,8 +148,8 @@ pub async fn show(
 pub async fn preview(visit: Visit, upload: Upload) -> Result<Response, Problem> {
     let zone = upload.form.text("zone").to_owned();
     let pasted = upload.form.raw("text").replace("\r\n", "\n");
-    let refuse = async |errors: Vec<FieldError>| {
-        let page = page(&visit, &zone, &pasted, errors, None).await;
+    let refuse = async |content: &str, errors: Vec<FieldError>| {
+        let page = page(&visit, &zone, content, errors, None).await;
         Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
     };
     let content: Arc<str> = match upload.file("file") {
@@ -115,31 +157,29 @@ pub async fn preview(visit: Visit, upload: Upload) -> Result<Response, Problem> 
             Ok(text) => text.into(),
             Err(_) => {
                 let remedy = "a zone file is text; write other bytes as \\DDD";
-                return refuse(vec![FieldError::new("file", "is not UTF-8 text", remedy)]).await;
+                return refuse(&pasted, vec![FieldError::new("file", "is not UTF-8 text", remedy)]).await;
             }
         },
         None if pasted.trim().is_empty() => {
-            return refuse(vec![FieldError::new("file", "nothing was chosen or pasted", "choose a zone file")]).await;
+            let nothing = FieldError::new("file", "nothing was chosen or pasted", "choose a zone file");
+            return refuse("", vec![nothing]).await;
         }
         None => pasted.as_str().into(),
     };
     let (model, _) = drafted(&visit).await?;
     let apex = match apex(&model, &zone, &content) {
         Ok(apex) => apex,
-        Err(error) => return refuse(vec![error]).await,
+        Err(error) => return refuse(&content, vec![error]).await,
     };
+    let id = find(&model, &apex.to_string()).unwrap_or_else(|| new_id(&model, &apex));
     // A million records take seconds, which this thread owes to other requests.
-    let read = tokio::task::block_in_place(|| read(&model, &apex, &content));
-    let (id, changes) = match read {
-        Ok(read) => read,
-        Err(errors) => return refuse(errors).await,
+    let changes = match tokio::task::block_in_place(|| read(&model, &id, &apex, &content)) {
+        Ok(changes) => changes,
+        Err(errors) => return refuse(&content, errors).await,
     };
-    if let Err(errors) = tokio::task::block_in_place(|| model.check(&changes.edits)) {
-        return refuse(errors).await;
-    }
-    let number = wait(&visit, apex.clone(), content);
+    let number = wait(&visit, apex.clone(), content.clone());
     let shown = shown(&model, &id, &apex, changes, number);
-    let page = page(&visit, &zone, &pasted, Vec::new(), Some(shown)).await;
+    let page = page(&visit, &zone, &content, Vec::new(), Some(shown)).await;
     Ok(visit.page(&page))
 }
 
@@ -154,11 +194,6 @@ fn apex(model: &Model, zone: &str, content: &str) -> Result<Name, FieldError> {
         return Err(FieldError::new("zone", "the file does not say the zone's name", remedy));
     }
     named.parse().map_err(|error: String| FieldError::told("zone", &error))
-}
-
-fn read(model: &Model, apex: &Name, content: &str) -> Result<(Id<Zone>, Changes), Vec<FieldError>> {
-    let id = find(model, &apex.to_string()).unwrap_or_else(|| new_id(model, apex));
-    Ok((id.clone(), zonefile::import(content, &id, Some(apex))?.changes(model)))
 }
 
 fn wait(visit: &Visit, apex: Name, text: Arc<str>) -> u64 {
@@ -188,8 +223,10 @@ fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u6
         added,
         changed,
         removed,
-        settings: !is_new && edits.iter().any(|edit| edit.kind == Kind::Zones),
-        differences: sets.clone().take(MAX_LISTED).map(difference).collect(),
+        differences: own_differences(model, &edits)
+            .into_iter()
+            .chain(sets.clone().take(MAX_LISTED).map(difference))
+            .collect(),
         more: sets.count().saturating_sub(MAX_LISTED),
         more_left_out: left_out.len().saturating_sub(MAX_LISTED),
         left_out: left_out.into_iter().take(MAX_LISTED).collect(),
@@ -197,6 +234,33 @@ fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u6
         nothing: edits.is_empty(),
         reason_missing: false,
     }
+}
+
+/// What changes in the zone's own fields, as a zone file writes them.
+fn own_differences(model: &Model, edits: &[Edit]) -> Vec<Difference> {
+    let Some(edit) = edits.iter().find(|edit| edit.kind == Kind::Zones) else { return Vec::new() };
+    let (before, after) =
+        (model.entity(Kind::Zones, &edit.id).unwrap_or_default(), edit.value.clone().unwrap_or_default());
+    let rows: [(&str, &[&str]); 3] = [
+        ("@ SOA", &["/soa/mname", "/soa/rname", "/soa/refresh", "/soa/retry", "/soa/expire", "/soa/minimum"]),
+        ("@ NS", &["/ns"]),
+        ("$TTL", &["/default_ttl"]),
+    ];
+    let word = |value: &serde_json::Value| match value {
+        serde_json::Value::String(word) => word.clone(),
+        serde_json::Value::Array(all) => {
+            all.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    };
+    let said = |value: &serde_json::Value, fields: &[&str]| {
+        fields.iter().filter_map(|field| value.pointer(field)).map(word).collect::<Vec<_>>().join(" ")
+    };
+    let row = |(name, fields): (&str, &[&str])| {
+        let (before, after) = (said(&before, fields), said(&after, fields));
+        (!after.is_empty() && before != after).then(|| Difference { name: name.to_owned(), before, after })
+    };
+    rows.into_iter().filter_map(row).collect()
 }
 
 /// A record set in short: its values, and its TTL where it has one.
@@ -232,8 +296,16 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
     };
     // Against what is there by now.
     let (model, _) = drafted(&visit).await?;
-    let read = tokio::task::block_in_place(|| read(&model, &apex, &content));
-    let (id, changes) = read.map_err(Problem::fields)?;
+    let id = find(&model, &apex.to_string()).unwrap_or_else(|| new_id(&model, &apex));
+    // It was checked for its preview, and is checked once more where it is kept.
+    let read = tokio::task::block_in_place(|| zonefile::import(&content, &id, Some(&apex)));
+    let changes = match read {
+        Ok(imported) => imported.changes(&model),
+        Err(errors) => {
+            let page = page(&visit, form.text("zone"), &content, errors, None).await;
+            return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        }
+    };
     if changes.edits.len() > MAX_EDITS {
         return publish(&visit, &model, &id, &apex, changes, number, &form).await;
     }
@@ -249,7 +321,7 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
             Ok(see(&format!("/zones/{id}")))
         }
         Kept::Wrong(errors) => {
-            let page = page(&visit, "", "", errors, None).await;
+            let page = page(&visit, "", &content, errors, None).await;
             Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
     }
@@ -273,8 +345,8 @@ async fn publish(
     }
     // What else waits in the draft is not published with it.
     let live = visit.model();
-    let read = tokio::task::block_in_place(|| self::read(&live, apex, &content_of(number)));
-    let (_, changes) = read.map_err(Problem::fields)?;
+    let read = tokio::task::block_in_place(|| zonefile::import(&content_of(number), id, Some(apex)));
+    let changes = read.map_err(Problem::fields)?.changes(&live);
     let publication = Publication {
         edits: changes.edits,
         message: reason.to_owned(),
@@ -303,4 +375,44 @@ fn content_of(number: u64) -> Arc<str> {
 
 fn done(number: u64) {
     WAITING.lock().1.retain(|waiting| waiting.number != number);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn model() -> Model {
+        let document = json!({
+            "zones": { "z": { "fqdn": "z.test.", "default_ttl": 300, "ns": ["a.other.test.", "b.other.test."] } },
+            "records": [{ "zone": "z", "name": "www", "type": "A", "values": ["192.0.2.1"] }],
+        });
+        let empty = Model::empty();
+        empty.check(&empty.edits_to(&document).unwrap()).unwrap().model
+    }
+
+    fn read_text(text: &str) -> Result<Changes, Vec<FieldError>> {
+        read(&model(), &"z".parse().unwrap(), &"z.test.".parse().unwrap(), text)
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_with_its_line() {
+        let text = "www A 192.0.2.300\nftp A 192.0.2.2\nftp CNAME www\nmx MX ten mail\n";
+        let errors = Quoted::all(read_text(text).unwrap_err(), text);
+        let mut told: Vec<(&str, &str)> =
+            errors.iter().map(|quoted| (quoted.error.at.as_str(), quoted.line.as_str())).collect();
+        told.sort();
+        let wrong = [("line 1", "www A 192.0.2.300"), ("line 3", "ftp CNAME www"), ("line 4", "mx MX ten mail")];
+        assert_eq!(told, wrong, "{errors:?}");
+    }
+
+    #[test]
+    fn what_changes_in_the_zone_itself_stands_in_the_preview() {
+        let changes = read_text("$TTL 600\n@ NS c.other.test.\nwww A 192.0.2.1\n").unwrap();
+        let rows = own_differences(&model(), &changes.edits);
+        let rows: Vec<_> =
+            rows.iter().map(|row| (row.name.as_str(), row.before.as_str(), row.after.as_str())).collect();
+        assert_eq!(rows, [("@ NS", "a.other.test., b.other.test.", "c.other.test."), ("$TTL", "300", "600")]);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod delegation;
 mod import;
+mod parent;
 mod record;
 mod records;
 mod settings;
@@ -32,12 +33,14 @@ use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
 use crate::web::api::zones::new_id;
 use crate::web::{MAX_DOCUMENT, Problem};
 
+/// RFC 2606 section 2.
+const STAND_IN: &str = "stand-in.invalid.";
 /// Steered names of a zone that a page lists.
 const MAX_STEERED: usize = 50;
 
 pub(super) fn pages() -> Vec<Page> {
     use Role::{Editor, Viewer};
-    vec![
+    let mut pages = vec![
         Page::new("/zones", Viewer, get(list)),
         Page::new("/zones.csv", Viewer, get(list_csv)),
         Page::new("/zones.json", Viewer, get(list_json)),
@@ -55,7 +58,9 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/zones/{zone}/delete", Editor, get(settings::ask).post(settings::delete)),
         Page::new("/zones/{zone}/delegation", Viewer, get(delegation::show)),
         Page::new("/zones/{zone}/export", Viewer, get(delegation::export)),
-    ]
+    ];
+    pages.extend(export::both!("/zones/{zone}/name-servers", delegation::servers));
+    pages
 }
 
 /// A zone as its owner is about to publish it.
@@ -90,9 +95,10 @@ impl Shown {
         visit.frame(Place::Zones, super::text::plain(self.apex())).await.under(text("Zones"), "/zones")
     }
 
-    pub fn tabs(&self, tab: Tab) -> Tabs {
+    /// `live` says which serial the world sees; a zone that is only drafted has none yet.
+    pub fn tabs(&self, live: &Model, tab: Tab) -> Tabs {
         let changed = self.draft.edits.iter().filter(|edit| concerns(edit.kind, &edit.id, self.id.as_str())).count();
-        Tabs { id: self.id.to_string(), apex: self.apex(), serial: self.zone.serial, tab, changed }
+        Tabs { id: self.id.to_string(), apex: self.apex(), serial: serial(live, &self.id), tab, changed }
     }
 }
 
@@ -116,7 +122,7 @@ pub enum Tab {
 pub struct Tabs {
     pub id: String,
     pub apex: String,
-    pub serial: u32,
+    pub serial: Option<u32>,
     pub tab: Tab,
     /// Edits in the draft.
     pub changed: usize,
@@ -133,6 +139,11 @@ impl Tabs {
             link("/delegation", "Delegation and export", Tab::Delegation),
         ]
     }
+}
+
+/// What secondaries and resolvers see today.
+fn serial(live: &Model, id: &Id<Zone>) -> Option<u32> {
+    live.zones.get(id).map(|zone| zone.serial)
 }
 
 pub fn without_dot(name: &Name) -> String {
@@ -197,7 +208,7 @@ struct List {
 struct Row {
     id: String,
     apex: String,
-    serial: u32,
+    serial: Option<u32>,
     records: usize,
     steered: usize,
     servers: String,
@@ -220,7 +231,7 @@ async fn rows(visit: &Visit) -> Result<Vec<Row>, Problem> {
     let row = |(id, zone): (&Id<Zone>, &Arc<Zone>)| Row {
         id: id.to_string(),
         apex: without_dot(&zone.fqdn),
-        serial: zone.serial,
+        serial: serial(&live, id),
         records: count(&live, &draft, id),
         steered: steered.get(id).copied().unwrap_or(0),
         servers: zone.ns.iter().map(without_dot).collect::<Vec<_>>().join(", "),
@@ -238,7 +249,14 @@ async fn list(visit: Visit) -> Result<Response, Problem> {
 
 async fn list_csv(visit: Visit) -> Result<Response, Problem> {
     let rows = rows(&visit).await?.into_iter().map(|row| {
-        vec![row.id, row.apex, row.serial.to_string(), row.records.to_string(), row.steered.to_string(), row.servers]
+        vec![
+            row.id,
+            row.apex,
+            row.serial.map(|serial| serial.to_string()).unwrap_or_default(),
+            row.records.to_string(),
+            row.steered.to_string(),
+            row.servers,
+        ]
     });
     export::csv("zones", &["id", "zone", "serial", "record_sets", "steered_names", "name_servers"], rows)
 }
@@ -277,18 +295,20 @@ async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     let (fqdn, ns) = (form.text("fqdn").to_owned(), form.text("ns").to_owned());
     let (model, _) = drafted(&visit).await?;
     let failed = |errors: Vec<FieldError>, prefix: &str| fielded(errors, prefix, &["fqdn", "ns"]);
-    let apex: Name = match fqdn.parse() {
-        Ok(apex) => apex,
-        Err(error) => {
-            let faults = failed(vec![FieldError::told("fqdn", &error)], "");
-            let page = new_page(&visit, faults, &fqdn, &ns).await;
-            return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
-        }
-    };
+    let parsed = fqdn.parse::<Name>().map_err(|error| FieldError::told("fqdn", &error));
+    // One that is no name of anybody's stands in for a wrong one, so that everything else is checked with it.
+    let apex = parsed.clone().or_else(|_| STAND_IN.parse()).map_err(|_| Problem::not_found(STAND_IN))?;
     let id = new_id(&model, &apex);
     let value = json!({ "fqdn": apex.to_string(), "ns": words(&ns) });
     let edit = Edit { kind: Kind::Zones, id: id.to_string(), value: Some(value) };
-    match keep(&visit, vec![edit], "/zones/new").await? {
+    let kept = match parsed {
+        Ok(_) => keep(&visit, vec![edit], "/zones/new").await?,
+        Err(error) => {
+            let others = model.check(&[edit]).err().unwrap_or_default();
+            Kept::Wrong(std::iter::once(error).chain(others).collect())
+        }
+    };
+    match kept {
         Kept::Drafted => {
             visit.say(text("{zone} is kept in your draft.").set("zone", without_dot(&apex)));
             Ok(see(&format!("/zones/{id}")))

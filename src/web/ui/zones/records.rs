@@ -165,7 +165,7 @@ pub async fn show(
     let rows = page.iter().map(|(key, set)| row(&shown, key, set, is_steered(key))).collect();
     let page = Records {
         frame: shown.frame(&visit).await,
-        tabs: shown.tabs(Tab::Records),
+        tabs: shown.tabs(&visit.model(), Tab::Records),
         rows,
         more_steered: steered.len().saturating_sub(MAX_STEERED),
         steered: steered.into_iter().take(MAX_STEERED).collect(),

@@ -46,7 +46,7 @@ async fn page(visit: &Visit, shown: &Shown, form: Option<&Form>, faults: Faults)
     let ns: Vec<String> = zone.ns.iter().map(ToString::to_string).collect();
     Page {
         frame: shown.frame(visit).await,
-        tabs: shown.tabs(Tab::Settings),
+        tabs: shown.tabs(&visit.model(), Tab::Settings),
         beside: faults.beside(&FIELDS),
         faults,
         ns: field("ns", ns.join("\n")),

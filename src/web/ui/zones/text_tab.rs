@@ -10,6 +10,7 @@ use super::super::form::Form;
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
+use super::import::{Quoted, read};
 use super::{Shown, Tab, Tabs, count};
 use crate::control::token::Role;
 use crate::model::{FieldError, zonefile};
@@ -28,7 +29,7 @@ struct Page {
     tabs: Tabs,
     text: String,
     rows: usize,
-    errors: Vec<FieldError>,
+    errors: Vec<Quoted>,
     more_errors: usize,
     left_out: Vec<FieldError>,
     counted: usize,
@@ -46,11 +47,11 @@ async fn page(visit: &Visit, shown: &Shown, text: Option<String>, errors: Vec<Fi
     };
     Page {
         frame: shown.frame(visit).await,
-        tabs: shown.tabs(Tab::Text),
+        tabs: shown.tabs(&visit.model(), Tab::Text),
         rows: text.lines().count().clamp(12, 40),
-        text,
         more_errors: errors.len().saturating_sub(MAX_LISTED),
-        errors: errors.into_iter().take(MAX_LISTED).collect(),
+        errors: Quoted::all(errors.into_iter().take(MAX_LISTED).collect(), &text),
+        text,
         left_out: Vec::new(),
         counted,
         too_large,
@@ -70,9 +71,9 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
     }
     let shown = Shown::find(&visit, &zone).await?;
     let typed = form.raw("text").replace("\r\n", "\n");
-    let imported = zonefile::import(&typed, &shown.id, Some(&shown.zone.fqdn));
-    let changes = match imported {
-        Ok(imported) => imported.changes(&shown.model),
+    let read = tokio::task::block_in_place(|| read(&shown.model, &shown.id, &shown.zone.fqdn, &typed));
+    let changes = match read {
+        Ok(changes) => changes,
         Err(errors) => return again(&visit, &shown, typed, errors).await,
     };
     if changes.edits.is_empty() {

@@ -1,0 +1,55 @@
+//! The tables of a draft's review, whole, as files.
+
+use axum::response::Response;
+use serde_json::json;
+
+use crate::control::Refusal;
+use crate::control::preview::{Effect, Preview};
+use crate::web::Problem;
+use crate::web::ui::export::Format;
+use crate::web::ui::visit::Visit;
+
+async fn preview(visit: &Visit) -> Result<Option<Preview>, Problem> {
+    let draft = visit.draft().await;
+    if draft.is_empty() {
+        return Ok(None);
+    }
+    match visit.web.control.review(draft.edits()).await {
+        Ok(reviewed) => Ok(Some(reviewed.preview)),
+        Err(Refusal::Invalid(errors)) => Err(Problem::fields(errors)),
+        Err(other) => Err(other.into()),
+    }
+}
+
+pub async fn moves(visit: Visit, format: Format) -> Result<Response, Problem> {
+    let moves = preview(&visit).await?.map(|preview| preview.moves).unwrap_or_default();
+    let rows = moves.iter().map(|row| json!([row.name, row.policy, row.from, row.to, row.countries, row.share]));
+    format.table("draft-moves", &["name", "policy", "from", "to", "countries", "share"], rows)
+}
+
+pub async fn shares(visit: Visit, format: Format) -> Result<Response, Problem> {
+    let shares = preview(&visit).await?.map(|preview| preview.shares).unwrap_or_default();
+    let rows = shares.iter().map(|row| json!([row.name, row.more_names, row.pool, row.now, row.after]));
+    format.table("draft-shares", &["name", "more_names_like_it", "pool", "now", "after"], rows)
+}
+
+pub async fn outages(visit: Visit, format: Format) -> Result<Response, Problem> {
+    let outages = preview(&visit).await?.map(|preview| preview.outages).unwrap_or_default();
+    let takers = |effect: &Effect| -> Vec<String> {
+        effect.to.iter().map(|(pool, share)| format!("{pool} {share:.4}")).collect()
+    };
+    let rows = outages.iter().map(|row| {
+        let (now, after) = (&row.now, &row.after);
+        json!([row.pool, takers(now), now.unanswered, now.without, takers(after), after.unanswered, after.without,])
+    });
+    let columns = [
+        "pool_down",
+        "takes_over_now",
+        "unanswered_now",
+        "without_now",
+        "takes_over_after",
+        "unanswered_after",
+        "without_after",
+    ];
+    format.table("draft-outages", &columns, rows)
+}
