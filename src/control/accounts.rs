@@ -140,9 +140,11 @@ impl Control {
     /// The first account, made by whoever knows the setup code. Fails once there is one.
     pub async fn create_first_admin(&self, account: Account, author: Author) -> Result<Arc<Account>, Refusal> {
         let id = account.id.clone();
-        self.change_account(&id, "create first admin", author, Keeping::Durable, move |_, accounts| match accounts.is_empty() {
-            true => Ok(Some(Account { role: Role::Admin, ..account })),
-            false => Err(Refusal::Conflict("Northing has been set up already; sign in.".into())),
+        self.change_account(&id, "create first admin", author, Keeping::Durable, move |_, accounts| {
+            match accounts.is_empty() {
+                true => Ok(Some(Account { role: Role::Admin, ..account })),
+                false => Err(Refusal::Conflict("Northing has been set up already; sign in.".into())),
+            }
         })
         .await?
         .ok_or_else(|| Refusal::Fault("the user was not made".into()))
