@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::answer::{PlanState, Snapshot, outlook, outlook_class, policy_state, switched};
-use crate::health::{HealthTable, PoolState};
-use crate::model::{Id, LastResort, Model, Policy, Pool};
+use crate::health::{EndpointState, HealthTable, PoolState, needed};
+use crate::model::{Endpoint, Id, LastResort, Model, Policy, Pool, Recovery, Rule};
 
 /// Policies whose shares are worked out; the rest are counted.
 const MAX_POLICIES: usize = 200;
@@ -16,6 +17,8 @@ const MAX_POLICIES: usize = 200;
 pub struct Effect {
     /// Names whose answers can move.
     pub names: usize,
+    /// Those of them that have another pool for at least some of the clients.
+    pub moving: usize,
     /// Pools with their share of the clients of those names, now and after; the largest first.
     pub pools: Vec<(Id<Pool>, f64, f64)>,
     /// Share of clients without an answer, now and after.
@@ -34,7 +37,8 @@ pub struct Stranded {
     pub name: String,
     /// From 1.
     pub rule: usize,
-    pub rule_name: String,
+    /// The rule for everyone else.
+    pub is_last: bool,
     /// The pools that it must stay within.
     pub pools: Vec<String>,
 }
@@ -47,17 +51,33 @@ pub fn effect(
     answers: &BTreeMap<Id<Policy>, u64>,
 ) -> Effect {
     let after = states.iter().fold(health.clone(), |health, (pool, state)| switched(&health, pool, *state));
-    let after = snapshot.with_health(&after);
-    let named: BTreeSet<&Id<Pool>> = states.iter().map(|(pool, _)| pool).collect();
+    effect_of(snapshot, &after, &states.iter().map(|(pool, _)| pool).collect(), answers)
+}
+
+/// As `effect`, with the health that there would be; `named` are the pools that it touches.
+pub fn effect_of(
+    snapshot: &Snapshot,
+    after: &HealthTable,
+    named: &BTreeSet<&Id<Pool>>,
+    answers: &BTreeMap<Id<Policy>, u64>,
+) -> Effect {
+    let after = snapshot.with_health(after);
     let model = snapshot.model();
-    let touched = users(model, &named);
+    let touched = users(model, named);
     let mut effect = Effect {
         names: touched.iter().map(|(_, policy)| policy.attach.len()).sum(),
         ttl: touched.iter().map(|(_, policy)| policy.ttl).max().unwrap_or_default(),
         not_compared: touched.len().saturating_sub(MAX_POLICIES),
         ..Effect::default()
     };
-    effect.stranded = touched.iter().flat_map(|(_, policy)| stranded(snapshot, &after, policy)).collect();
+    for (_, policy) in &touched {
+        let stranded = stranded(snapshot, &after, policy);
+        let using = policy.rules.iter().enumerate().filter(|(_, rule)| rule.enabled && uses(rule, named));
+        if using.map(|(at, _)| at + 1).any(|rule| !stranded.iter().any(|stranded| stranded.rule == rule)) {
+            effect.moving += policy.attach.len();
+        }
+        effect.stranded.extend(stranded);
+    }
     let compared = &touched[..touched.len().min(MAX_POLICIES)];
     share_out(&mut effect, snapshot, &after, compared, &clients(snapshot), answers);
     effect
@@ -87,14 +107,46 @@ pub fn planned(snapshot: &Snapshot, pool: &Id<Pool>, answers: &BTreeMap<Id<Polic
 
 /// The enabled policies that can answer with one of these pools.
 fn users<'m>(model: &'m Model, pools: &BTreeSet<&Id<Pool>>) -> Vec<(&'m Id<Policy>, &'m Policy)> {
-    let uses = |policy: &Policy| {
-        policy.rules.iter().filter(|rule| rule.enabled).any(|rule| {
-            let resort = matches!(&rule.last_resort, LastResort::Pool(pool) if pools.contains(pool));
-            resort || rule.steps.iter().flat_map(|step| &step.pools).any(|used| pools.contains(&used.pool))
-        })
-    };
-    let used = model.policies.iter().filter(|(_, policy)| policy.enabled && uses(policy));
+    let is_user = |policy: &Policy| policy.rules.iter().any(|rule| rule.enabled && uses(rule, pools));
+    let used = model.policies.iter().filter(|(_, policy)| policy.enabled && is_user(policy));
     used.map(|(id, policy)| (id, &**policy)).collect()
+}
+
+fn uses(rule: &Rule, pools: &BTreeSet<&Id<Pool>>) -> bool {
+    let resort = matches!(&rule.last_resort, LastResort::Pool(pool) if pools.contains(pool));
+    resort || rule.steps.iter().flat_map(|step| &step.pools).any(|used| pools.contains(&used.pool))
+}
+
+/// The health that there is once a person holds an endpoint in `state`, or lets it go while its checks say so.
+pub fn held(model: &Model, health: &HealthTable, id: &Id<Endpoint>, state: EndpointState) -> HealthTable {
+    let mut health = health.clone();
+    if let Some(known) = health.endpoints.get_mut(id) {
+        Arc::make_mut(known).families.values_mut().for_each(|family| family.state = state);
+    }
+    let is_up = |id: &Id<Endpoint>| {
+        let families = health.endpoints.get(id).map(|known| &known.families).filter(|families| !families.is_empty());
+        families.is_none_or(|families| families.values().any(|family| family.state != EndpointState::Down))
+    };
+    let mut states = Vec::new();
+    for (pool_id, pool) in
+        model.pools.iter().filter(|(_, pool)| pool.members.iter().any(|member| member.endpoint == *id))
+    {
+        let counted: Vec<bool> = pool
+            .members
+            .iter()
+            .filter(|member| member.enabled && member.weight > 0)
+            .map(|member| is_up(&member.endpoint))
+            .collect();
+        let is_healthy = counted.iter().filter(|up| **up).count() >= needed(pool.healthy_when, counted.len());
+        let was = health.pools.get(pool_id).map_or(PoolState::Ok, |known| known.state);
+        match (was, is_healthy) {
+            (PoolState::Ok | PoolState::Held, false) => states.push((pool_id, PoolState::Down)),
+            (PoolState::Down, true) if pool.recovery == Recovery::Auto => states.push((pool_id, PoolState::Ok)),
+            (PoolState::Down, true) => states.push((pool_id, PoolState::Held)),
+            _ => {}
+        }
+    }
+    states.into_iter().fold(health.clone(), |health, (pool, state)| switched(&health, pool, state))
 }
 
 /// One client of every country, with its share of the known addresses.
@@ -160,7 +212,7 @@ fn stranded(before: &Snapshot, after: &Snapshot, policy: &Policy) -> Vec<Strande
             configured.steps.iter().flat_map(|step| &step.pools).map(|used| used.pool.to_string()).collect();
         pools.dedup();
         let name = name.trim_end_matches('.').to_owned();
-        Some(Stranded { name, rule: rule + 1, rule_name: configured.name.clone(), pools })
+        Some(Stranded { name, rule: rule + 1, is_last: rule + 1 == policy.rules.len(), pools })
     };
     then.difference(&now).filter_map(named).collect()
 }
@@ -169,6 +221,7 @@ fn stranded(before: &Snapshot, after: &Snapshot, policy: &Policy) -> Vec<Strande
 mod tests {
     use super::*;
     use crate::control::fixture::{document, snapshot, step};
+    use crate::health::{Family, FamilyHealth};
     use serde_json::json;
 
     /// One name that can fail over, and one that cannot.
@@ -204,7 +257,8 @@ mod tests {
         // The name that can fail over is asked three times as often.
         let answers = BTreeMap::from([("app".parse().unwrap(), 2)]);
         let effect = effect(&world(), &HealthTable::default(), &[(eu.clone(), PoolState::Drain)], &answers);
-        assert_eq!((effect.names, effect.ttl, effect.not_compared), (2, 40, 0));
+        // The name that nothing else answers for gets no other pool.
+        assert_eq!((effect.names, effect.moving, effect.ttl, effect.not_compared), (2, 1, 40, 0));
         let rounded: Vec<(Id<Pool>, i32, i32)> = effect
             .pools
             .iter()
@@ -213,6 +267,23 @@ mod tests {
         assert_eq!(rounded, [(eu, 100, 0), (us, 0, 75)]);
         assert!((effect.unanswered.1 - 0.25).abs() < 0.001, "{:?}", effect.unanswered);
         assert_eq!(effect.stranded.len(), 1);
-        assert_eq!((effect.stranded[0].name.as_str(), effect.stranded[0].rule), ("only.z.test", 1));
+        assert_eq!((effect.stranded[0].name.as_str(), effect.stranded[0].is_last), ("only.z.test", true));
+    }
+
+    #[test]
+    fn holding_the_only_endpoint_down_takes_its_pool_out() {
+        let snapshot = world();
+        let model = snapshot.model();
+        let eu: Id<Pool> = "eu".parse().unwrap();
+        let endpoint = model.pools[&eu].members[0].endpoint.clone();
+        let mut health = HealthTable::default();
+        let known = crate::health::EndpointHealth { families: [(Family::Ipv4, FamilyHealth::default())].into() };
+        health.endpoints.insert(endpoint.clone(), Arc::new(known));
+        let down = held(model, &health, &endpoint, EndpointState::Down);
+        assert_eq!(down.pools[&eu].state, PoolState::Down);
+        let effect = effect_of(&snapshot, &down, &BTreeSet::from([&eu]), &BTreeMap::new());
+        assert_eq!((effect.moving, effect.stranded.len()), (1, 1));
+        // A pool that waits after an outage waits after this one too.
+        assert_eq!(held(model, &down, &endpoint, EndpointState::Up).pools[&eu].state, PoolState::Held);
     }
 }

@@ -42,6 +42,7 @@ use stream::Stream;
 pub use checks::CheckHealth;
 pub use event::{Event, EventKind, Moved};
 pub use outcome::{Address, Latency, Outcome, Report, Said, Target, Watch};
+pub use recovery::needed;
 pub use stream::judged;
 pub use switch::Switch;
 pub use table::{EndpointHealth, EndpointState, Family, FamilyHealth, HealthTable, PoolHealth, PoolState, Standing};

@@ -55,7 +55,7 @@ pub(super) fn hold_ends_ms(since_ms: u64, seconds: u32) -> u64 {
 }
 
 /// How many of `total` members have to be usable. A pool without members that count is never healthy.
-pub(super) fn needed(healthy_when: HealthyWhen, total: usize) -> usize {
+pub fn needed(healthy_when: HealthyWhen, total: usize) -> usize {
     match healthy_when {
         HealthyWhen::AtLeast(n) => usize::from(n).max(1),
         HealthyWhen::Percent(percent) => (total * usize::from(percent)).div_ceil(100).max(1),

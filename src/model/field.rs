@@ -143,7 +143,12 @@ impl<'a> Fields<'a> {
             Some(n) if range.contains(&n) => Some(n),
             _ => {
                 let remedy = format!("use a whole number from {} to {}", range.start(), range.end());
-                self.error(name, format!("{} is out of range", brief(value)), remedy);
+                let problem = match value {
+                    Value::String(text) if text.is_empty() => "is empty".to_owned(),
+                    Value::String(_) => format!("{} is not a whole number", brief(value)),
+                    _ => format!("{} is out of range", brief(value)),
+                };
+                self.error(name, problem, remedy);
                 None
             }
         }

@@ -37,7 +37,9 @@ pub use monitor::{Check, DnsCheck, Header, HttpCheck, IcmpCheck, Method, Monitor
 pub use name::{MAX_LABEL, MAX_NAME, Name};
 pub use place::{Continent, Country, Place, Point, Subdivision, Token};
 pub use policy::{Attach, Choose, LastResort, Locate, MAX_ANSWERS, Policy, Rule, Step, StepPool, Sticky, Tolerance};
-pub use pool::{Admin, Endpoint, HealthyWhen, MAX_MEMBERS, Member, MonitorUse, Pool, Recovery, Role, Serve, Shed};
+pub use pool::{
+    Admin, Endpoint, HealthyWhen, MAX_MEMBERS, MAX_WEIGHT, Member, MonitorUse, Pool, Recovery, Role, Serve, Shed,
+};
 pub use rdata::Rdata;
 pub use region::{MAX_NESTING, Region};
 pub use zone::{MAX_TTL, MAX_VALUES, RecordKey, RecordSet, RecordSetShown, RecordType, Soa, Zone};

@@ -16,7 +16,7 @@ async fn a_draft_survives_a_restart_is_reviewed_published_and_undone() {
     browser.sign_in_first(&server, "anna", "editor").await;
     browser.goto("/pools/eu").await;
     browser.fill("Weight of one", "0").await;
-    browser.click("Keep weights in the draft").await;
+    browser.click("Keep in draft").await;
     browser.wait_for("The weights of eu are kept in your draft.").await;
     answers_both(&server).await;
 
@@ -70,7 +70,7 @@ async fn whoever_was_slower_keeps_the_draft_sees_both_and_settles_it() {
 
     anna.goto("/pools/eu").await;
     anna.fill("Weight of one", "0").await;
-    anna.click("Keep weights in the draft").await;
+    anna.click("Keep in draft").await;
     anna.wait_for("kept in your draft").await;
     anna.click("Review and apply").await;
     anna.wait_for("What this draft changes").await;
@@ -78,7 +78,7 @@ async fn whoever_was_slower_keeps_the_draft_sees_both_and_settles_it() {
     ben.goto("/pools/eu").await;
     assert_ne!(ben.value("Weight of one").await, "0", "a draft is its author's");
     ben.fill("Weight of two", "0").await;
-    ben.click("Keep weights in the draft").await;
+    ben.click("Keep in draft").await;
     ben.click("Review and apply").await;
     ben.fill(REASON, "Empty two").await;
     ben.click("Publish").await;
@@ -133,7 +133,7 @@ async fn without_script_a_pool_is_drained_and_a_weight_is_published() {
     browser.wait_for("eu is back on.").await;
 
     browser.fill("Weight of two", "0").await;
-    browser.click("Keep weights in the draft").await;
+    browser.click("Keep in draft").await;
     browser.wait_for("The weights of eu are kept in your draft.").await;
     browser.click("Review and apply").await;
     browser.fill(REASON, "Empty two").await;
@@ -154,7 +154,7 @@ async fn a_form_that_somebody_was_faster_than_asks_and_both_can_be_kept() {
 
     anna.expect("status of 409");
     anna.fill("Weight of one", "5").await;
-    anna.click("Keep weights in the draft").await;
+    anna.click("Keep in draft").await;
     anna.wait_for("Somebody was faster").await;
     anna.wait_for("changed pool eu").await;
     let page = anna.text().await;
@@ -172,7 +172,7 @@ async fn a_form_that_somebody_was_faster_than_asks_and_both_can_be_kept() {
     let edit = json!({ "kind": "pools", "id": "us", "value": us });
     server.post("/api/v1/publish", json!({ "edits": [edit] })).await;
     anna.fill("Note", "stays").await;
-    anna.click("Keep in the draft").await;
+    anna.click("Keep in draft").await;
     anna.wait_for("changed pool us").await;
     assert!(!anna.offers("Merge both").await && anna.offers("Keep mine").await);
     anna.click("Take what is there now").await;
@@ -189,7 +189,7 @@ async fn what_was_not_reviewed_is_not_published() {
     anna.sign_in_first(&server, "anna", "editor").await;
     anna.goto("/pools/us").await;
     anna.fill("Weight of three", "50").await;
-    anna.click("Keep weights in the draft").await;
+    anna.click("Keep in draft").await;
     anna.click("Review and apply").await;
     anna.wait_for("What this draft changes").await;
 
@@ -205,7 +205,7 @@ async fn what_was_not_reviewed_is_not_published() {
     other.sign_in(("anna", "the second of two")).await;
     other.goto("/pools/eu").await;
     other.fill("Weight of one", "0").await;
-    other.click("Keep weights in the draft").await;
+    other.click("Keep in draft").await;
     other.wait_for("kept in your draft").await;
     anna.click("Publish").await;
     anna.wait_for("Your draft changed after you opened this review.").await;
@@ -228,7 +228,7 @@ async fn shares_follow_the_weights_that_are_typed_with_script_and_without() {
     assert!(!anna.reads("75%").await);
     anna.fill("Weight of one", "300").await;
     anna.wait_for("75%").await;
-    anna.click("Keep weights in the draft").await;
+    anna.click("Keep in draft").await;
     anna.wait_for("kept in your draft").await;
     anna.finish().await;
 

@@ -37,6 +37,10 @@ pub const PAGES: &[Stop] = &[
     stop("/pools/{pool}/drain", &["/pools/demo-eu/drain"]),
     stop("/pools/{pool}/endpoints/new", &["/pools/demo-eu/endpoints/new"]),
     stop("/pools/{pool}/endpoints/{endpoint}", &["/pools/demo-eu/endpoints/demo-eu-1"]),
+    stop(
+        "/pools/{pool}/endpoints/{endpoint}/force",
+        &["/pools/demo-eu/endpoints/demo-eu-1/force?state=down", "/pools/demo-eu/endpoints/demo-eu-1/force?state=up"],
+    ),
     stop("/pools/{pool}/health-check", &["/pools/demo-eu/health-check"]),
     stop("/pools/{pool}/history", &["/pools/demo-eu/history"]),
     stop("/pools/{pool}/off", &["/pools/demo-eu/off"]),

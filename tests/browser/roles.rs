@@ -7,7 +7,7 @@ use crate::world;
 
 /// What stands on the page of a pool for those who may switch, and for those who may edit.
 const SWITCHES: &[&str] = &["Drain pool", "Turn off", "Check now"];
-const EDITS: &[&str] = &["Add endpoint", "Keep weights in the draft"];
+const EDITS: &[&str] = &["Add endpoint", "Keep in draft"];
 const NO: &str = "You may not do this";
 
 struct Person {

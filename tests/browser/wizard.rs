@@ -34,13 +34,16 @@ async fn an_empty_install_becomes_a_steered_name_in_a_few_clicks() {
     browser.fill("Port", &eu.address.port().to_string()).await;
     browser.click("Try these servers").await;
     browser.wait_for("this check is used").await;
-    browser.click("Continue").await;
+    // Loopback addresses are none for the internet.
+    browser.wait_for("127.0.61.1 is a private address. Clients on the internet cannot reach it.").await;
+    browser.click("Continue anyway").await;
 
     browser.wait_for("Clients in Europe get eu, then us").await;
     browser.wait_for("Germany, if eu were down").await;
     browser.click("Continue").await;
 
-    browser.wait_for("app.example.com is ready to answer").await;
+    browser.wait_for("app.example.com is not ready yet").await;
+    browser.wait_for("Resolvers cannot reach the name servers").await;
     browser.wait_for("All 2 servers pass their health check").await;
     browser.wait_for("Every client gets an answer").await;
     // Whoever leaves and comes back finds everything as it was.

@@ -25,6 +25,19 @@ fn pages_have_no_inline_style_or_script() {
     }
 }
 
+/// A browser's own bubbles say one thing at a time, in its own words, and hide ours; its number fields forget what
+/// they do not understand.
+#[test]
+fn what_is_wrong_with_a_form_is_said_by_us() {
+    for path in files(&root("templates"), "html") {
+        let page = fs::read_to_string(&path).unwrap();
+        for (at, _) in page.match_indices("method=\"post\"") {
+            assert!(page[at..].starts_with("method=\"post\" novalidate"), "{} has a form without", path.display());
+        }
+        assert!(!page.contains("type=\"number\""), "{} has a number field; use inputmode", path.display());
+    }
+}
+
 #[test]
 fn scripts_stay_small() {
     let all: u64 = files(&root("static"), "js").iter().map(|path| fs::metadata(path).unwrap().len()).sum();

@@ -34,11 +34,12 @@ const NOT_PAGES: [&str; 18] = [
 const ERRORS: [&str; 4] = ["FieldError::new", "Problem::new", "Problem::not_found", "wrong"];
 
 /// Literals that look like texts and are data, or the same in every language.
-const SAME_EVERYWHERE: [&str; 10] = [
+const SAME_EVERYWHERE: [&str; 11] = [
     "English",
     "Everyone else",
     "GiB",
     "KiB",
+    "Chosen in the first run by trying.",
     "Made in the first run for ",
     "MaxMind",
     "MiB",

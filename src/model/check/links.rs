@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Arguments;
 
+use super::super::field::{distance, nearest};
 use super::super::{
     Endpoint, Id, LastResort, MAX_NESTING, Model, MonitorUse, Policy, Pool, Region, Table, Test, Token, Zone,
 };
@@ -35,8 +36,12 @@ pub(super) fn check(draft: &mut Draft) {
         deleted.entry((Kind::Zones, key.zone.to_string())).or_default().push(format!("records/{at}"));
     }
     for (at, kind, id) in missing {
+        let remedy = match near(&draft.model, kind, &id) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "create it first, or in the same change".to_owned(),
+        };
         let kind = kind.singular();
-        draft.error(at, format!("{kind} {id:?} does not exist"), "create it first, or in the same change");
+        draft.error(at, format!("{kind} {id:?} does not exist"), remedy);
     }
     for ((kind, id), users) in deleted {
         let named = users[..users.len().min(MAX_NAMED)].join(", ");
@@ -65,6 +70,25 @@ fn exists(model: &Model, kind: Kind, id: &str) -> bool {
         Kind::Policies => of::<Policy>(model, id),
         Kind::Tests => of::<Test>(model, id),
     }
+}
+
+/// What somebody may have meant.
+fn near<'m>(model: &'m Model, kind: Kind, id: &str) -> Option<&'m str> {
+    fn ids<'m, T: Entity + 'm>(model: &'m Model) -> impl Iterator<Item = &'m str> {
+        T::table(model).keys().map(Id::as_str)
+    }
+    let found = match kind {
+        Kind::Zones => nearest(id, ids::<Zone>(model)),
+        Kind::Regions => nearest(id, ids::<Region>(model)),
+        Kind::Monitors => nearest(id, ids::<super::super::Monitor>(model)),
+        Kind::Endpoints => nearest(id, ids::<Endpoint>(model)),
+        Kind::Pools => nearest(id, ids::<Pool>(model)),
+        Kind::Policies => nearest(id, ids::<Policy>(model)),
+        Kind::Tests => nearest(id, ids::<Test>(model)),
+        Kind::Records => None,
+    };
+    // Of short ids any is near to any.
+    found.filter(|near| distance(id, near) <= (id.len() / 3).max(1))
 }
 
 /// Tells every reference of the wanted entities, with its full place.

@@ -333,7 +333,7 @@ fn residency(draft: &mut Draft, at: &str, rule: &Rule) {
         let at = format!("{at}.{place}");
         if let Some((endpoint, country)) = outside {
             let problem = format!("endpoint {endpoint} of pool {id} is in {country}, outside {lock}");
-            draft.error(&at, problem, "take the pool out of this rule, or lift its residency_lock");
+            draft.error(&at, problem, "take the pool out of this rule, or let it leave the region");
         }
         if let Some(endpoint) = unknown {
             let problem = format!("endpoint {endpoint} of pool {id} has no country, and the rule is locked to {lock}");

@@ -359,7 +359,7 @@ fn what_must_not_be_is_refused_with_a_remedy() {
                 json!([{"regions": ["eu"], "steps": [step("de")], "last_resort": "pool:us", "residency_lock": "eu"}, everyone]),
             )],
             &[
-                "policies/shop rules[0].last_resort: endpoint us-1 of pool us is in US, outside eu; take the pool out of this rule, or lift its residency_lock",
+                "policies/shop rules[0].last_resort: endpoint us-1 of pool us is in US, outside eu; take the pool out of this rule, or let it leave the region",
             ],
         ),
         (
@@ -396,7 +396,7 @@ fn what_must_not_be_is_refused_with_a_remedy() {
                 rules(json!([{"regions": ["eu"], "steps": [step("de")], "residency_lock": "most"}, everyone])),
             ],
             &[
-                "policies/shop rules[0].steps[0].pools[0].pool: endpoint de-1 of pool de is in DE, outside most; take the pool out of this rule, or lift its residency_lock",
+                "policies/shop rules[0].steps[0].pools[0].pool: endpoint de-1 of pool de is in DE, outside most; take the pool out of this rule, or let it leave the region",
             ],
         ),
         // A lock holds against edits of what it locks, too.

@@ -151,6 +151,11 @@ pub fn clock(at: &Timestamp, _: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(time_html(*at, "%H:%M:%S")))
 }
 
+/// A moment to the minute, with its date, for a slot of a text.
+pub fn minute_html(at: Timestamp) -> String {
+    time_html(at, "%Y-%m-%d %H:%M")
+}
+
 fn time_html(at: Timestamp, form: &str) -> String {
     format!("<time datetime=\"{at:.0}\" title=\"{at:.0}\">{}</time>", at.strftime(form))
 }

@@ -240,6 +240,27 @@ impl Faults {
         self.errors
     }
 
+    /// As the fields stand on the page, so that the first is the first that somebody meets.
+    pub fn sorted(mut self, fields: &[&str]) -> Faults {
+        let place = |at: &str| fields.iter().position(|field| *field == at).unwrap_or(fields.len());
+        self.errors.sort_by_key(|error| place(&error.at));
+        self.said.sort_by_key(|(at, _)| place(at));
+        self
+    }
+
+    /// True for the field where the eye, and the cursor, should go first.
+    pub fn leads(&self, field: &str) -> bool {
+        let said = self.said.first().map(|(at, _)| at.as_str());
+        said.or(self.errors.first().map(|error| error.at.as_str())) == Some(field)
+    }
+
+    /// What is wrong with each of these fields, where it is so much that a list helps.
+    pub fn summary<'f>(&self, fields: &[&'f str]) -> Vec<(&'f str, String)> {
+        let all: Vec<(&str, String)> =
+            fields.iter().flat_map(|field| self.of(field).into_iter().map(move |said| (*field, said))).collect();
+        if all.len() > 1 { all } else { Vec::new() }
+    }
+
     /// A whole sentence beside `field`, which may begin with a name in small letters.
     pub fn say(&mut self, field: impl Into<String>, sentence: impl Into<String>) {
         self.said.push((field.into(), sentence.into()));

@@ -14,6 +14,7 @@ mod clash;
 mod country;
 mod dock;
 mod draft;
+mod every;
 mod explain;
 mod export;
 mod filters;

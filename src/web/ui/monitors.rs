@@ -15,9 +15,9 @@ use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::pools::{check_sentence, missing, models};
 use super::text::{Text, plain, text};
-use super::values::{Values, number, put, words};
+use super::values::{Values, needed, number, put, words};
 use super::visit::{Visit, see};
-use super::{Page, export};
+use super::{Page, every, export};
 use crate::control::token::Role;
 use crate::model::{Check, Edit, FieldError, Id, Kind, Model, Monitor};
 use crate::web::Problem;
@@ -202,6 +202,7 @@ struct Shown {
     dns_expect: String,
     faults: Faults,
     beside: Vec<String>,
+    summary: Vec<(&'static str, String)>,
     sentence: Option<Text>,
     seen: Option<String>,
     all: Option<String>,
@@ -216,6 +217,7 @@ async fn page(
     values: Values,
     faults: Faults,
 ) -> Result<Response, Problem> {
+    let faults = faults.sorted(&FIELDS);
     let (live, model) = models(visit).await;
     let title = known.map_or(text("Add a health check"), |(id, _)| plain(id));
     let frame = visit.frame(Place::Pools, title).await.under(text("Pools"), "/pools");
@@ -233,6 +235,7 @@ async fn page(
         users,
         is_changed: known.is_some_and(|(id, monitor)| live.monitors.get(id).is_none_or(|live| **live != *monitor)),
         beside: faults.beside(&FIELDS),
+        summary: faults.summary(&FIELDS),
         // As it was typed, or as the check has it.
         dns_expect: match values.get("dns_expect") {
             "" if values.is("type", "dns") => values.get("expect").to_owned(),
@@ -322,12 +325,14 @@ fn read(before: Option<&Value>, form: &Form) -> Value {
     }
     put(&mut value, "name", words(form.text("name")));
     put(&mut value, "type", words(form.text("type")));
-    for name in ["interval", "timeout", "confirm", "fail_after", "recover_after", "max_latency_ms"] {
-        put(&mut value, name, number(form.text(name)));
+    for name in ["interval", "timeout", "confirm", "fail_after", "recover_after"] {
+        put(&mut value, name, needed(form.text(name)));
     }
+    put(&mut value, "max_latency_ms", number(form.text("max_latency_ms")));
     for name in fields_of(form.text("type")) {
         let field = match *name {
-            "port" | "count" | "max_loss" | "cert_warn_days" => number(form.text(name)),
+            "port" => number(form.text(name)),
+            "count" | "max_loss" | "cert_warn_days" => needed(form.text(name)),
             "follow" | "verify_tls" => form.has(name).into(),
             "headers" => headers(form.text("headers")),
             // A protocol's line may end with a line break.
@@ -394,8 +399,12 @@ async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
         Ok(_) => None,
     };
     if let Some(wrong) = wrong {
-        let mut faults = Faults::default();
-        faults.push(wrong);
+        // Everything else is told with it.
+        let id = every::stand_in(&model, Kind::Monitors);
+        let edit = Edit { kind: Kind::Monitors, id: id.clone(), value: Some(read(None, &form)) };
+        let mut own = Faults::default();
+        own.push(wrong);
+        let faults = every::merged(own, faults(every::errors(&model, &[edit]), &id, &form));
         return page(&visit, None, Values::typed(&form), faults).await;
     }
     let edit = Edit { kind: Kind::Monitors, id: id.to_owned(), value: Some(read(None, &form)) };

@@ -223,8 +223,8 @@ fn actions(model: &Model, role: Role, language: Language) -> impl Iterator<Item 
     let pools = model.pools.keys().filter(move |_| operates).flat_map(move |id| {
         [
             hit(text("Drain {pool}").set("pool", id), format!("/pools/{id}/drain"), "circle-arrow-down"),
-            hit(text("Take {pool} out").set("pool", id), format!("/pools/{id}/off"), "ban"),
-            hit(text("Switch {pool} on").set("pool", id), format!("/pools/{id}/on"), "circle-check"),
+            hit(text("Turn {pool} off").set("pool", id), format!("/pools/{id}/off"), "ban"),
+            hit(text("Put {pool} back on").set("pool", id), format!("/pools/{id}/on"), "circle-check"),
         ]
     });
     let names = model.policies.values().flat_map(|policy| &policy.attach).map(move |attach| {

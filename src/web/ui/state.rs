@@ -18,6 +18,8 @@ pub enum StateWord {
     Held,
     /// Watched, and nothing was heard yet or for too long.
     NoData,
+    /// Watched by nothing, and answered by nobody yet.
+    Unchecked,
     /// No new clients, on purpose.
     Drained,
     /// Taken out, on purpose.
@@ -32,6 +34,7 @@ impl StateWord {
             StateWord::Degraded => "Degraded",
             StateWord::Held => "Held",
             StateWord::NoData => "No data",
+            StateWord::Unchecked => "Not checked",
             StateWord::Drained => "Drained",
             StateWord::Off => "Off",
             StateWord::Up => "Up",
@@ -43,7 +46,7 @@ impl StateWord {
             StateWord::Down => "octagon-x",
             StateWord::Degraded => "triangle-alert",
             StateWord::Held => "hand",
-            StateWord::NoData => "circle-dashed",
+            StateWord::NoData | StateWord::Unchecked => "circle-dashed",
             StateWord::Drained => "circle-arrow-down",
             StateWord::Off => "ban",
             StateWord::Up => "circle-check",
@@ -55,7 +58,7 @@ impl StateWord {
         match self {
             StateWord::Down => "bad",
             StateWord::Degraded | StateWord::Held => "warn",
-            StateWord::NoData | StateWord::Drained | StateWord::Off => "idle",
+            StateWord::NoData | StateWord::Unchecked | StateWord::Drained | StateWord::Off => "idle",
             StateWord::Up => "ok",
         }
     }

@@ -62,6 +62,11 @@ pub fn number(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { any.unwrap_or_else(|_| text.into()) }
 }
 
+/// A number field that may not be empty: the model says so, instead of taking its default unseen.
+pub fn needed(text: &str) -> Value {
+    if text.is_empty() { "".into() } else { number(text) }
+}
+
 /// A text field; nothing where it is empty.
 pub fn words(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { text.into() }

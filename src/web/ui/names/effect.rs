@@ -13,6 +13,8 @@ const MAX_MOVES: usize = 8;
 
 /// What the draft does to this policy.
 pub struct Effect {
+    /// It answers nobody before the draft is published.
+    pub is_new: bool,
     /// Part of known addresses that get another answer.
     pub moving: f64,
     pub moves: Vec<(String, String, f64)>,
@@ -35,6 +37,7 @@ pub async fn effect(
 ) -> Effect {
     let (passing, tests) = tabs::passing(visit, world, name).await;
     let mut effect = Effect {
+        is_new: live.is_none(),
         moving: 0.0,
         moves: Vec::new(),
         more_moves: 0,

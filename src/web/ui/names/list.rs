@@ -87,9 +87,11 @@ fn rows<'w>(world: &'w World, filters: &Filters) -> Vec<Row<'w>> {
     let mut steered: BTreeSet<&Name> = BTreeSet::new();
     for (id, policy) in &model.policies {
         let state = steered_state(world, policy);
+        let live = world.live.policies.get(id);
         for attach in &policy.attach {
             steered.insert(&attach.name);
-            rows.push(steered_row(id, policy, attach, state));
+            let is_live = live.is_some_and(|live| live.attach.iter().any(|known| known.name == attach.name));
+            rows.push(steered_row(id, policy, attach, if is_live { state } else { NameState::Drafted }));
         }
     }
     let mut plain: BTreeMap<&Name, Row> = BTreeMap::new();
@@ -270,7 +272,9 @@ pub async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
     let mut all = vec![Fragment::new("names-summary", format!("<p id=\"names-summary\">{said}</p>"))];
     let known = policies.split('+').take(PAGE).enumerate().filter_map(|(at, id)| {
         let (id, policy) = world.drafted.policies.get_key_value(&id.parse().ok()?)?;
-        Some((at, steered_row(id, policy, policy.attach.first()?, steered_state(&world, policy))))
+        let is_live = world.live.policies.contains_key(id);
+        let state = if is_live { steered_state(&world, policy) } else { NameState::Drafted };
+        Some((at, steered_row(id, policy, policy.attach.first()?, state)))
     });
     let known: Vec<(usize, Row)> = known.collect();
     let rates = rates(visit, known.iter().filter_map(|(_, row)| row.policy).map(|(id, _)| id));

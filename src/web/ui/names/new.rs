@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::clash::{Kept, keep};
-use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
+use super::super::{every, filters};
 use super::options::{TYPES, outside, zone_of};
 use super::rule_form::number;
 use super::steering::Choices;
@@ -127,6 +127,9 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     if typed.ttl.is_empty() {
         faults.push(FieldError::new("ttl", "the TTL is empty", "60 s suits most names"));
     }
+    let ttl_is_told = typed.ttl.is_empty();
+    // Where the name is wrong, everything else is told with it, at a name that nothing has.
+    let (is_named, name) = (name.is_some(), name.or_else(|| unnamed(&world.drafted, &typed)));
     let Some((name, edits)) = name.and_then(|name| Some((name.clone(), edits(&world.drafted, &typed, &name)?))) else {
         let page = form_page(&visit, &world, typed, faults, way_out).await;
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
@@ -136,7 +139,7 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     } else {
         // Every other error is told together with these.
         let draft = world.draft.edits().into_iter().chain(edits.1).collect::<Vec<_>>();
-        Kept::Wrong(world.live.check(&draft).err().unwrap_or_default())
+        Kept::Wrong(every::errors(&world.live, &draft))
     };
     match kept {
         Kept::Clash(page) => return Ok(page),
@@ -161,6 +164,9 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
                     at if at.starts_with("attach") => "name".to_owned(),
                     _ => field,
                 };
+                if (field == "name" && !is_named) || (field == "ttl" && ttl_is_told) {
+                    continue;
+                }
                 faults.push(FieldError { at: field, ..error });
             }
         }
@@ -220,6 +226,12 @@ fn read_name(
     Some(name)
 }
 
+/// A name that nothing has, in the zone that is chosen.
+fn unnamed(model: &Model, typed: &Typed) -> Option<Name> {
+    let zone = typed.zone.parse().ok().and_then(|id| model.zones.get(&id)).or(model.zones.values().next())?;
+    Name::parse(&every::stand_in(model, Kind::Policies), Some(&zone.fqdn)).ok()
+}
+
 /// A name of several labels is below the chosen zone unless its end looks like another's: `a.b` but not `shop.example.org`.
 pub fn is_relative(model: &Model, typed: &str) -> bool {
     let end = typed.trim_end_matches('.').rsplit('.').next().unwrap_or_default().to_lowercase();
@@ -257,7 +269,7 @@ fn edits(model: &Model, typed: &Typed, name: &Name) -> Option<(String, Vec<Edit>
     let types: Vec<&str> = typed.types.split(',').collect();
     let value = json!({
         "attach": [{ "zone": zone, "name": name, "types": types }],
-        "ttl": number(&typed.ttl).unwrap_or(Value::Null),
+        "ttl": number(&typed.ttl).unwrap_or_else(|| "".into()),
         "rules": [{ "name": "Everyone else", "steps": pools.iter().map(step).collect::<Vec<_>>() }],
     });
     edits.push(Edit { kind: Kind::Policies, id: id.clone(), value: Some(value) });

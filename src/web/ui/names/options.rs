@@ -67,7 +67,8 @@ impl OptionsForm {
         value["note"] = self.note.replace('\r', "").into();
         value["enabled"] = self.enabled.into();
         for (name, typed) in [("ttl", &self.ttl), ("failure_ttl", &self.failure_ttl), ("answers", &self.answers)] {
-            value[name] = number(typed).unwrap_or(Value::Null);
+            // An empty one is for the model to refuse: nobody is given a default that they did not see.
+            value[name] = number(typed).unwrap_or_else(|| "".into());
         }
         value["locate"] = self.locate.as_str().into();
         value["sticky"] = self.sticky.as_str().into();

@@ -104,8 +104,12 @@ pub fn head(visit: &Visit, world: &World, name: &Name, tab: &'static str, shows_
         return head;
     };
     head.drafted = world.touches(id);
-    head.rate = Some(visit.web.control.shared().traffic.lock().policy_rate(id));
     head.others = policy.attach.iter().filter(|attach| attach.name != *name).count();
+    if super::policy_of(&world.live, name).is_none() {
+        head.state = NameState::Drafted;
+        return head;
+    }
+    head.rate = Some(visit.web.control.shared().traffic.lock().policy_rate(id));
     if !policy.enabled {
         head.state = NameState::Off;
         return head;

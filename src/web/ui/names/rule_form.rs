@@ -176,6 +176,14 @@ impl StepForm {
         }
     }
 
+    /// True where the answers are shared out among pools, so that weights and ways to choose mean something.
+    pub fn shares_out(&self) -> bool {
+        let usual = PoolForm::default();
+        let filled = || self.pools.iter().filter(|one| !one.pool.is_empty());
+        let is_usual = |one: &PoolForm| one.weight == usual.weight && !one.canary && one.bias == usual.bias;
+        filled().count() > 1 || self.choose != StepForm::default().choose || !filled().all(is_usual)
+    }
+
     /// The part that a pool has of what comes to the step by weight, where there is something to share.
     pub fn share(&self, at: &usize) -> Option<String> {
         let weight = |one: &PoolForm| one.weight.parse::<u32>().ok();
@@ -194,7 +202,8 @@ impl StepForm {
         let pools = self.pools.iter().map(|one| {
             let mut value = Map::new();
             put(&mut value, "pool", Some(one.pool.as_str().into()));
-            put(&mut value, "weight", number(&one.weight));
+            // An empty one is for the model to refuse: nobody is given a default that they did not see.
+            put(&mut value, "weight", number(&one.weight).or_else(|| Some("".into())));
             put(&mut value, "canary", Some(one.canary.into()));
             put(&mut value, "bias", number(&one.bias));
             Value::from(value)
@@ -322,7 +331,18 @@ mod tests {
         let value = RuleForm::of_form(&form).to_value();
         let pools = value["steps"][0]["pools"].as_array().unwrap();
         assert_eq!(pools.len(), 2);
-        assert_eq!((&pools[0]["weight"], pools[1].get("weight")), (&json!("many"), None));
+        assert_eq!((&pools[0]["weight"], &pools[1]["weight"]), (&json!("many"), &json!("")));
+    }
+
+    #[test]
+    fn weights_are_asked_for_where_pools_share() {
+        let step = |weights: &[&str], choose: &str| {
+            let pool = |weight: &&str| PoolForm { pool: "eu".into(), weight: (*weight).into(), ..PoolForm::default() };
+            let pools = weights.iter().map(pool).chain([PoolForm::default()]).collect();
+            StepForm { choose: choose.into(), pools, ..StepForm::default() }.shares_out()
+        };
+        assert!(!step(&[], "weighted") && !step(&["100"], "weighted"));
+        assert!(step(&["100", "100"], "weighted") && step(&["100"], "nearest") && step(&["0"], "weighted"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::clash::{Kept, keep};
+use super::super::every;
 use super::super::form::{Faults, Form};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
@@ -47,6 +48,9 @@ pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Re
         _ => rules.insert(index, value),
     }
     let back = format!("{}?edit={at}#r{at}", path(&name));
+    let mut edited = world.drafted.entity(Kind::Policies, id.as_str()).unwrap_or_default();
+    edited["rules"] = rules.clone().into();
+    let edited = Edit { kind: Kind::Policies, id: id.to_string(), value: Some(edited) };
     match keep_rules(&visit, &world, id, rules, &back).await? {
         Kept::Clash(page) => Ok(page),
         Kept::Drafted => {
@@ -57,14 +61,29 @@ pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Re
         Kept::Wrong(errors) => {
             // The nearest place first: the rule itself, then the policy.
             let own = format!("policies/{id} rules[{index}]");
-            let errors = errors.into_iter().map(|error| match error.at.strip_prefix(&own) {
+            let more = every::errors(&world.drafted, &[edited]);
+            let known: Vec<FieldError> = errors.into_iter().filter(|error| !more.contains(error)).collect();
+            let errors = known.into_iter().chain(more).map(in_words).map(|error| match error.at.strip_prefix(&own) {
                 Some(field) => FieldError { at: field.trim_start_matches('.').to_owned(), ..error },
                 None => error,
             });
             let mut faults = Faults::new(errors.collect(), &format!("policies/{id} "));
+            if !last && typed.regions.is_empty() && faults.of("regions").is_empty() {
+                let remedy = "choose whose clients it is for, since the last rule is for everyone else";
+                faults.push(FieldError::new("regions", "no region is chosen", remedy));
+            }
             unknown(&typed, &world.drafted, &mut faults);
             page(&visit, &world, &name, again(typed, faults), false, StatusCode::UNPROCESSABLE_ENTITY).await
         }
+    }
+}
+
+/// A list without items, as people say it who see a form.
+fn in_words(error: FieldError) -> FieldError {
+    let is_empty = error.problem == "has 0 items" && (error.at.ends_with("steps") || error.at.ends_with("pools"));
+    match is_empty {
+        true => FieldError::new(error.at, "no pool is chosen", "choose one that answers these clients"),
+        false => error,
     }
 }
 

@@ -11,6 +11,8 @@ pub enum NameState {
     LastResort,
     Failover,
     AsPlanned,
+    /// Only in the reader's draft: nobody is answered by it yet.
+    Drafted,
     /// Its policy is disabled.
     Off,
     /// Fixed records only.
@@ -35,6 +37,7 @@ impl NameState {
             NameState::LastResort => "Last resort",
             NameState::Failover => "On failover",
             NameState::AsPlanned => "As planned",
+            NameState::Drafted => "Not published yet",
             NameState::Off => "Not steered",
             NameState::Plain => "Plain records",
         }
@@ -47,6 +50,7 @@ impl NameState {
             NameState::LastResort => "last_resort",
             NameState::Failover => "failover",
             NameState::AsPlanned => "as_planned",
+            NameState::Drafted => "drafted",
             NameState::Off => "off",
             NameState::Plain => "plain",
         }
@@ -72,6 +76,7 @@ impl Draw for NameState {
             NameState::LastResort => ("bad", "triangle-alert"),
             NameState::Failover => ("warn", "triangle-alert"),
             NameState::AsPlanned => ("ok", "circle-check"),
+            NameState::Drafted => ("idle", "pencil"),
             NameState::Off => ("idle", "ban"),
             NameState::Plain => ("idle", "file-text"),
         };

@@ -144,6 +144,11 @@ impl RuleEdit {
         list.iter().cloned().chain([String::new()]).collect()
     }
 
+    /// True for the step that takes over, where there are others and nobody has filled it in.
+    pub fn is_one_more(&self, at: &usize) -> bool {
+        *at > 0 && *at == self.kept_steps()
+    }
+
     pub fn kept_steps(&self) -> usize {
         self.form.steps.len()
     }

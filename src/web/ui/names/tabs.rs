@@ -27,7 +27,7 @@ use crate::answer::{Verdict, rehearse};
 use crate::control::series::Span;
 use crate::control::simulate::At;
 use crate::health::{Event, EventKind};
-use crate::model::{Edit, Id, Kind, MAX_ID, Name, Policy, Test};
+use crate::model::{Edit, FieldError, Id, Kind, MAX_ID, Name, Policy, Test};
 use crate::web::Problem;
 
 /// Events that the history lists, and those of each pool that it is made of.
@@ -258,6 +258,14 @@ pub async fn keep_test(visit: Visit, Path(name): Path<String>, form: Form) -> Re
             Ok(see(&there))
         }
         Kept::Wrong(errors) => {
+            let in_words = |error: FieldError| match error.at.ends_with(" expect") && error.problem == "is missing" {
+                true => {
+                    let remedy = "choose the pools that must answer, or tick that there must be no answer";
+                    FieldError::new(error.at, "nothing is expected", remedy)
+                }
+                false => error,
+            };
+            let errors = errors.into_iter().map(in_words).collect();
             let faults = Faults::new(errors, &format!("tests/{id} "));
             tests_page(&visit, &world, &name, typed, faults, StatusCode::UNPROCESSABLE_ENTITY).await
         }

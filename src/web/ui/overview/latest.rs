@@ -78,7 +78,7 @@ pub fn title(event: &Event, model: &Model) -> Text {
         (EventKind::Pool, "drain") => text("{subject} is drained"),
         (EventKind::Pool, "off") => text("{subject} is off"),
         (EventKind::Switch, "drain") => text("{actor} drained {subject}"),
-        (EventKind::Switch, "off" | "never") => text("{actor} took {subject} out"),
+        (EventKind::Switch, "off" | "never") => text("{actor} switched {subject} off"),
         (EventKind::Switch, "ok") if event.from == "held" => text("{actor} approved the return of {subject}"),
         (EventKind::Switch, "ok" | "on") => text("{actor} put {subject} back on"),
         (EventKind::Switch, "forced down") => text("{actor} holds {subject} down"),

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 
@@ -16,10 +15,12 @@ use super::super::live::Fragment;
 use super::super::state::{StateWord, endpoint_state, family_state, family_word};
 use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
-use super::{MAX_REASON, Scene, reason, tabs};
+use super::head::{Head, Tab};
+use super::hold::{self, Held};
+use super::{Scene, tabs};
 use crate::control::outcomes::Seen;
-use crate::health::{EndpointState, Family, Switch};
-use crate::model::{Endpoint, FieldError, Id, Serve};
+use crate::health::{EndpointState, Family};
+use crate::model::{Endpoint, Id, Serve};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -64,6 +65,10 @@ struct Moving {
     addresses: Vec<(&'static str, StateWord, Option<&'static str>)>,
     badge: StateWord,
     reason: String,
+    /// How long it has been down.
+    since: Option<Text>,
+    /// Held by hand: by whom, since when and why.
+    held: Option<Held>,
     beat: Beat,
     watched: Vec<Watched>,
     checks: Vec<Check>,
@@ -106,7 +111,8 @@ struct Page {
     moving: Moving,
     serve: Option<Text>,
     depends_on: Vec<String>,
-    max_reason: usize,
+    /// What it does to the clients of the pool.
+    pool_head: Head,
     weight: u16,
 }
 
@@ -144,7 +150,7 @@ pub async fn show(visit: Visit, Path((id, endpoint)): Path<(String, String)>) ->
         weight: scene.pool.members.iter().find(|member| member.endpoint == id).map_or(0, |member| member.weight),
         id: id.to_string(),
         frame,
-        max_reason: MAX_REASON,
+        pool_head: Head::of(&visit, &scene, Tab::Endpoints, None),
     };
     Ok(visit.page(&page))
 }
@@ -197,6 +203,8 @@ async fn moving(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Result<Movin
             .and_then(|known| known.families.values().find(|f| f.state == EndpointState::Down))
             .map(|f| f.reason.clone())
             .unwrap_or_default(),
+        since: super::down_since(visit, scene, id),
+        held: hold::of_endpoint(visit, scene, id),
         beat: beat::of_endpoint(&visit.web.control.shared().outcomes, &scene.live, &scene.pool, id),
         watched: watched.collect(),
         checks: rows(visit, id),
@@ -314,28 +322,4 @@ fn newest(visit: &Visit, id: &Id<Endpoint>) -> Option<Seen> {
 
 fn newest_ms(visit: &Visit, id: &Id<Endpoint>) -> u64 {
     newest(visit, id).map_or(0, |seen| seen.at_ms)
-}
-
-pub async fn force(
-    visit: Visit,
-    Path((id, endpoint)): Path<(String, String)>,
-    form: Form,
-) -> Result<Response, Problem> {
-    let (scene, id) = of(&visit, &id, &endpoint).await?;
-    let (state, said) = match form.text("state") {
-        "up" => (Some(EndpointState::Up), text("{endpoint} is held up, whatever its checks say.")),
-        "down" => (Some(EndpointState::Down), text("{endpoint} is held down, whatever its checks say.")),
-        "" => (None, text("{endpoint} follows its checks again.")),
-        other => {
-            let fault = FieldError::new("state", format!("{other} is no state"), "use up or down, or nothing");
-            return Err(Problem {
-                errors: vec![fault],
-                ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was changed.")
-            });
-        }
-    };
-    let switch = Switch::Force { endpoint: id.clone(), family: None, state };
-    visit.web.control.act(switch, visit.author(), reason(form.text("reason"))).await?;
-    visit.say(said.set("endpoint", &id));
-    Ok(see(&format!("{}/endpoints/{id}", scene.path())))
 }

@@ -9,14 +9,14 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::clash::{self, Kept};
-use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::{Text, plain, text};
-use super::super::values::{Values, number, put, words};
+use super::super::values::{Values, needed, put, words};
 use super::super::visit::{Visit, see};
-use super::Scene;
+use super::super::{every, filters};
 use super::settings::{MonitorChoice, monitor_choices, monitors_of};
+use super::{Scene, weights};
 use crate::health::{self, Report};
 use crate::model::{Check, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, MonitorUse, Name, Pool, RecordType};
 use crate::web::Problem;
@@ -24,7 +24,12 @@ use crate::web::extract::Path;
 
 /// Checks that are tried before saving.
 const MAX_TRIALS: usize = 4;
-const FIELDS: [&str; 7] = ["id", "address", "weight", "priority", "serve", "country", "depends_on"];
+/// In the order of the page, those of `FOLDED` last.
+const FIELDS: [&str; 7] = ["id", "address", "weight", "serve", "priority", "country", "depends_on"];
+/// Those that are folded away while nothing is wrong with them.
+const FOLDED: [&str; 3] = ["priority", "country", "depends_on"];
+/// An address for the rest of a form whose address is wrong.
+const STAND_IN: &str = "192.0.2.1";
 
 /// One address as it was typed.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,17 +92,56 @@ struct Page {
     monitors: Vec<MonitorChoice>,
     faults: Faults,
     beside: Vec<String>,
-    /// Worth a look; saved all the same by the button beside it.
-    doubts: Vec<Text>,
-    keep: Keep,
+    summary: Vec<(&'static str, String)>,
+    /// What is folded away has something to say, or something else than usual.
+    unfolded: bool,
+    /// Worth a look; saved all the same by the button beside them.
+    doubts: Doubts,
+    /// What the visitor wants in spite of a doubt that is told no more.
+    kept: String,
     others: Vec<String>,
 }
 
-/// What the visitor wants in spite of a doubt.
-#[derive(Debug, Clone, Copy, Default)]
-struct Keep {
-    private: bool,
-    failing: bool,
+/// What makes an endpoint doubtful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Private,
+    Unchecked,
+    Failing,
+}
+
+impl Why {
+    fn word(self) -> &'static str {
+        match self {
+            Why::Private => "private",
+            Why::Unchecked => "unchecked",
+            Why::Failing => "failing",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Doubts {
+    said: Vec<(Why, Text)>,
+    /// The checks of its neighbours, for one that has none.
+    neighbours: String,
+}
+
+impl Doubts {
+    fn is_empty(&self) -> bool {
+        self.said.is_empty()
+    }
+
+    /// All of them, for the button that keeps the endpoint in spite of them.
+    fn words(&self) -> String {
+        let mut words: Vec<&str> = self.said.iter().map(|(why, _)| why.word()).collect();
+        words.dedup();
+        words.join(" ")
+    }
+
+    fn only_fails(&self) -> bool {
+        self.said.iter().all(|(why, _)| *why == Why::Failing)
+    }
 }
 
 pub async fn new(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -106,8 +150,24 @@ pub async fn new(visit: Visit, Path(id): Path<String>) -> Result<Response, Probl
     for (name, value) in [("weight", "100"), ("priority", "1"), ("enabled", "true"), ("serve", "auto")] {
         values.set(name, value);
     }
-    let monitors = monitor_choices(&scene.drafted, &[]);
-    page(&visit, &scene, None, values, monitors, Faults::default(), Vec::new(), Keep::default()).await
+    let own = if scene.pool.monitors.is_empty() { neighbours(&scene, "") } else { &[] };
+    let monitors = monitor_choices(&scene.drafted, own);
+    page(&visit, &scene, None, values, monitors, Faults::default(), Doubts::default()).await
+}
+
+/// The checks that the most endpoints of the pool have of their own, beside `id`.
+fn neighbours<'s>(scene: &'s Scene, id: &str) -> &'s [MonitorUse] {
+    let others = scene.pool.members.iter().filter(|member| member.endpoint.as_str() != id);
+    let own = others.filter_map(|member| Some(&*scene.drafted.endpoints.get(&member.endpoint)?.monitors));
+    let mut counted: Vec<(&[MonitorUse], usize)> = Vec::new();
+    for uses in own.filter(|uses| !uses.is_empty()) {
+        match counted.iter_mut().find(|(known, _)| *known == uses) {
+            Some((_, times)) => *times += 1,
+            None => counted.push((uses, 1)),
+        }
+    }
+    // Of equals the first: `max_by_key` would take the last.
+    counted.into_iter().rev().max_by_key(|(_, times)| *times).map_or(&[], |(uses, _)| uses)
 }
 
 pub async fn edit(visit: Visit, Path((id, endpoint)): Path<(String, String)>) -> Result<Response, Problem> {
@@ -124,7 +184,7 @@ pub async fn edit(visit: Visit, Path((id, endpoint)): Path<(String, String)>) ->
         values.set("enabled", if member.enabled { "true" } else { "" });
     }
     let monitors = monitor_choices(&scene.drafted, &configured.monitors);
-    page(&visit, &scene, Some(endpoint), values, monitors, Faults::default(), Vec::new(), Keep::default()).await
+    page(&visit, &scene, Some(endpoint), values, monitors, Faults::default(), Doubts::default()).await
 }
 
 /// The pool and one of its endpoints, as drafted.
@@ -139,7 +199,6 @@ async fn of(visit: &Visit, id: &str, endpoint: &str) -> Result<(Scene, Id<Endpoi
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a form shows again is one thing each")]
 async fn page(
     visit: &Visit,
     scene: &Scene,
@@ -147,8 +206,7 @@ async fn page(
     values: Values,
     monitors: Vec<MonitorChoice>,
     faults: Faults,
-    doubts: Vec<Text>,
-    keep: Keep,
+    doubts: Doubts,
 ) -> Result<Response, Problem> {
     let title = match &endpoint {
         Some(endpoint) => text("Edit {endpoint}").set("endpoint", endpoint),
@@ -156,6 +214,11 @@ async fn page(
     };
     let frame = visit.frame(Place::Pools, title.clone()).await.under(text("Pools"), "/pools");
     let frame = frame.under(plain(&scene.id), scene.path());
+    let faults = faults.sorted(&FIELDS);
+    let is_usual = |name: &str| match name {
+        "priority" => ["", "1"].contains(&values.get(name)),
+        name => values.get(name).is_empty(),
+    };
     let fine = faults.is_empty() && doubts.is_empty();
     let other = |(id, pool): (&Id<Pool>, &std::sync::Arc<Pool>)| {
         let used = endpoint.as_ref().is_some_and(|endpoint| pool.members.iter().any(|m| m.endpoint == *endpoint));
@@ -167,12 +230,14 @@ async fn page(
         endpoint: endpoint.map(|endpoint| endpoint.to_string()),
         title,
         beside: faults.beside(&FIELDS),
+        summary: faults.summary(&FIELDS),
+        unfolded: FOLDED.iter().any(|name| !is_usual(name) || !faults.of(name).is_empty()),
+        kept: visit.sent.get().map(kept).unwrap_or_default().join(" "),
         frame,
         values,
         monitors,
         faults,
         doubts,
-        keep,
     };
     Ok(visit.page_with(if fine { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }, &page))
 }
@@ -187,21 +252,19 @@ pub async fn save(visit: Visit, Path((id, endpoint)): Path<(String, String)>, fo
     take(&visit, scene, Some(endpoint), form).await
 }
 
+/// What the visitor wants in spite of what was told.
+fn kept(form: &Form) -> Vec<String> {
+    form.all("keep").flat_map(|words| words.split(' ')).map(str::to_owned).collect()
+}
+
 async fn take(visit: &Visit, scene: Scene, endpoint: Option<Id<Endpoint>>, form: Form) -> Result<Response, Problem> {
     let mut faults = Faults::default();
-    let keep = Keep { private: form.has("keep_private"), failing: form.has("save_anyway") };
-    let read = read(&scene, endpoint.as_ref(), &form, &mut faults);
-    let mut doubts = Vec::new();
-    if faults.is_empty() && !keep.private {
-        let private = read.ips.iter().filter(|ip| is_private(**ip));
-        doubts.extend(private.map(|ip| {
-            text("{address} is a private address. Clients on the internet cannot reach it.").set("address", ip)
-        }));
-    }
-    let is_doubtful = !doubts.is_empty();
-    if faults.is_empty() && doubts.is_empty() && !keep.failing && read.is_new_address {
-        doubts = tried(visit, &scene.drafted, &scene.pool, &read).await;
-    }
+    let uses: Vec<MonitorUse> = match form.has("neighbours") {
+        true => neighbours(&scene, form.text("id")).to_vec(),
+        false => serde_json::from_value(monitors_of(&form)).unwrap_or_default(),
+    };
+    let read = read(&scene, endpoint.as_ref(), &form, uses, &mut faults);
+    let doubts = doubts(visit, &scene, &read, form.text("serve"), &kept(&form)).await;
     if faults.is_empty() && doubts.is_empty() {
         let back = match &endpoint {
             Some(endpoint) => format!("{}/endpoints/{endpoint}/edit", scene.path()),
@@ -212,23 +275,74 @@ async fn take(visit: &Visit, scene: Scene, endpoint: Option<Id<Endpoint>>, form:
                 visit.say(text("{endpoint} is kept in your draft.").set("endpoint", &read.id));
                 return Ok(see(&scene.path()));
             }
-            Kept::Wrong(errors) => {
-                let errors = Faults::new(errors, &format!("endpoints/{} ", read.id));
-                faults = errors.renamed(|at| member_field(at, scene.id.as_str()));
-            }
+            Kept::Wrong(errors) => faults = of_model(errors, &read.id, &scene),
             Kept::Clash(page) => return Ok(page),
         }
     }
-    let uses: Vec<MonitorUse> = serde_json::from_value(monitors_of(&form)).unwrap_or_default();
-    let monitors = monitor_choices(&scene.drafted, &uses);
-    let keep = Keep { failing: !doubts.is_empty() && !is_doubtful, ..keep };
-    page(visit, &scene, endpoint, Values::typed(&form), monitors, faults, doubts, keep).await
+    if !faults.is_empty() {
+        let (id, edits) = stand_in(&scene, &read);
+        faults = every::merged(faults, of_model(every::errors(&scene.drafted, &edits), &id, &scene));
+    }
+    let monitors = monitor_choices(&scene.drafted, &read.uses);
+    page(visit, &scene, endpoint, Values::typed(&form), monitors, faults, doubts).await
+}
+
+/// Everything that makes one look twice, but what the visitor wants all the same.
+async fn doubts(visit: &Visit, scene: &Scene, read: &Read, serve: &str, kept: &[String]) -> Doubts {
+    let mut said: Vec<(Why, Text)> = Vec::new();
+    for ip in read.ips.iter().filter(|ip| is_private(**ip)) {
+        let sentence = text("{address} is a private address. Clients on the internet cannot reach it.");
+        said.push((Why::Private, sentence.set("address", ip)));
+    }
+    let others = neighbours(scene, &read.id);
+    let names: Vec<&str> = others.iter().map(|used| used.monitor.as_str()).collect();
+    if read.is_new_address && serve == "auto" && read.uses.is_empty() && scene.pool.monitors.is_empty() {
+        let sentence = text("{endpoint} has no health check: it counts as up, always.");
+        said.push((Why::Unchecked, sentence.set("endpoint", &read.id)));
+    }
+    if read.is_new_address && !kept.iter().any(|word| word == Why::Failing.word()) {
+        let failing = tried(visit, &scene.drafted, &scene.pool, read).await;
+        said.extend(failing.into_iter().map(|sentence| (Why::Failing, sentence)));
+    }
+    said.retain(|(why, _)| !kept.iter().any(|word| word == why.word()));
+    let is_unchecked = said.iter().any(|(why, _)| *why == Why::Unchecked);
+    Doubts { said, neighbours: if is_unchecked { names.join(", ") } else { String::new() } }
+}
+
+/// Errors of the model, beside the fields of this form.
+fn of_model(errors: Vec<FieldError>, id: &str, scene: &Scene) -> Faults {
+    let errors = Faults::new(errors, &format!("endpoints/{id} "));
+    errors.renamed(|at| member_field(at, scene.id.as_str()))
+}
+
+/// The edits with an id and an address that are right, to find out what is wrong beside them.
+fn stand_in(scene: &Scene, read: &Read) -> (String, Vec<Edit>) {
+    let is_right = read.id.parse::<Id<Endpoint>>().is_ok();
+    let id = if is_right { read.id.clone() } else { every::stand_in(&scene.drafted, Kind::Endpoints) };
+    let mut edits = read.edits.clone();
+    for edit in &mut edits {
+        let Some(value) = &mut edit.value else { continue };
+        if edit.kind == Kind::Endpoints {
+            edit.id.clone_from(&id);
+            if read.addresses.is_empty() {
+                put(value, "ipv4", STAND_IN.into());
+            }
+        }
+        let members = value.get_mut("members").and_then(Value::as_array_mut);
+        for member in members.into_iter().flatten().filter(|member| member["endpoint"] == read.id.as_str()) {
+            member["endpoint"] = id.as_str().into();
+        }
+    }
+    (id, edits)
 }
 
 /// `pools/eu members[2].weight` is this form's `weight`; an address of any kind is its `address`.
 fn member_field(at: &str, pool: &str) -> Option<String> {
     if ["ipv4", "ipv6", "cname"].contains(&at) {
         return Some("address".into());
+    }
+    if at.starts_with("depends_on[") {
+        return Some("depends_on".into());
     }
     let rest = at.strip_prefix("pools/")?.strip_prefix(pool)?.trim_start().strip_prefix("members[")?;
     rest.split_once("].").map(|(_, field)| field.to_owned())
@@ -244,7 +358,7 @@ struct Read {
     is_new_address: bool,
 }
 
-fn read(scene: &Scene, known: Option<&Id<Endpoint>>, form: &Form, faults: &mut Faults) -> Read {
+fn read(scene: &Scene, known: Option<&Id<Endpoint>>, form: &Form, uses: Vec<MonitorUse>, faults: &mut Faults) -> Read {
     let id = known.map_or(form.text("id").to_owned(), ToString::to_string);
     let mut value =
         known.and_then(|id| scene.drafted.entity(Kind::Endpoints, id.as_str())).unwrap_or_else(|| json!({}));
@@ -258,8 +372,10 @@ fn read(scene: &Scene, known: Option<&Id<Endpoint>>, form: &Form, faults: &mut F
     if typed.is_empty() && !joins {
         faults.push(FieldError::new("address", "an address is missing", "give one such as 192.0.2.10 or 2001:db8::10"));
     }
-    let mut read =
-        Read { ips: Vec::new(), addresses: Vec::new(), edits: Vec::new(), uses: Vec::new(), is_new_address: false, id };
+    if let Err(error) = weights::weight(form.text("weight"), "weight") {
+        faults.push(error);
+    }
+    let mut read = Read { ips: Vec::new(), addresses: Vec::new(), edits: Vec::new(), uses, is_new_address: false, id };
     ["ipv4", "ipv6", "cname"].into_iter().for_each(|field| put(&mut value, field, Value::Null));
     for part in typed {
         let (field, text, address) = match address(part) {
@@ -295,12 +411,11 @@ fn read(scene: &Scene, known: Option<&Id<Endpoint>>, form: &Form, faults: &mut F
     }
     put(&mut value, "serve", words(form.text("serve")));
     put(&mut value, "country", words(form.text("country")));
-    put(&mut value, "monitors", monitors_of(form));
+    put(&mut value, "monitors", json!(read.uses));
     let depends: Vec<&str> = form.text("depends_on").split([',', ' ']).filter(|part| !part.is_empty()).collect();
     put(&mut value, "depends_on", json!(depends));
-    read.uses = serde_json::from_value(monitors_of(form)).unwrap_or_default();
     let same = ["ipv4", "ipv6", "cname", "monitors"].into_iter().all(|field| before.get(field) == value.get(field));
-    read.is_new_address = !same;
+    read.is_new_address = !same && !joins;
     if !joins {
         read.edits.push(Edit { kind: Kind::Endpoints, id: read.id.clone(), value: Some(value) });
     }
@@ -329,8 +444,8 @@ fn check_id(scene: &Scene, id: &str, exists: bool, is_bare: bool, faults: &mut F
 fn with_member(scene: &Scene, id: &str, form: &Form) -> Value {
     let mut pool = scene.value();
     let mut fields = json!({ "endpoint": id, "enabled": form.has("enabled") });
-    put(&mut fields, "weight", number(form.text("weight")));
-    put(&mut fields, "priority", number(form.text("priority")));
+    put(&mut fields, "weight", needed(form.text("weight")));
+    put(&mut fields, "priority", needed(form.text("priority")));
     if let Some(members) = pool.get_mut("members").and_then(Value::as_array_mut) {
         match members.iter_mut().find(|member| member.get("endpoint").and_then(Value::as_str) == Some(id)) {
             Some(member) => *member = fields,

@@ -6,6 +6,7 @@ mod endpoint;
 mod endpoint_form;
 mod files;
 mod head;
+mod hold;
 mod list;
 mod settings;
 mod show;
@@ -13,23 +14,25 @@ mod switch;
 mod tabs;
 mod weights;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::routing::{get, post};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Page;
 use super::country;
 use super::export::both;
+use super::filters::span;
 use super::live::Fragment;
-use super::text::Language;
+use super::text::{Language, Text};
 use super::visit::Visit;
 use crate::control::draft::Draft;
 use crate::control::token::Role;
-use crate::health::HealthTable;
+use crate::health::{EndpointState, Event, EventKind, FamilyHealth, HealthTable, PoolState};
 use crate::model::field::nearest;
-use crate::model::{Id, Kind, LastResort, Model, Policy, Pool};
+use crate::model::{Endpoint, Id, Kind, LastResort, Model, Policy, Pool};
 use crate::web::Problem;
 
 pub use endpoint_form::{Address, address, is_private};
@@ -67,7 +70,7 @@ pub(super) fn pages() -> Vec<Page> {
         ),
         Page::new("/pools/{pool}/endpoints/{endpoint}/remove", Editor, post(endpoint_form::remove)),
         Page::new("/pools/{pool}/endpoints/{endpoint}/check", Operator, post(endpoint::check)),
-        Page::new("/pools/{pool}/endpoints/{endpoint}/force", Operator, post(endpoint::force)),
+        Page::new("/pools/{pool}/endpoints/{endpoint}/force", Operator, get(hold::sheet).post(hold::act)),
     ];
     pages.extend(both!("/pools/{pool}/endpoints", files::endpoints));
     pages.extend(both!("/pools/{pool}/probe-times", files::probe_times));
@@ -98,6 +101,8 @@ pub struct Scene {
     pub drafted: Arc<Model>,
     pub health: Arc<HealthTable>,
     pub draft: Arc<Draft>,
+    /// What happened last to the pool and to each endpoint that is not as it should be, by subject: `endpoints/eu-1`.
+    pub last: BTreeMap<String, Arc<Event>>,
 }
 
 impl Scene {
@@ -108,7 +113,10 @@ impl Scene {
         let (Some(id), Some(pool)) = (known, pool) else {
             return Err(missing("pool", id, drafted.pools.keys().map(Id::as_str)));
         };
-        Ok(Scene { id, pool, live, drafted, health: visit.web.control.health(), draft: visit.draft().await })
+        let (health, draft) = (visit.web.control.health(), visit.draft().await);
+        let mut scene = Scene { id, pool, live, drafted, health, draft, last: BTreeMap::new() };
+        scene.last = last(visit, &scene).await?;
+        Ok(scene)
     }
 
     /// As it is answered now; `None` for one that is only drafted.
@@ -125,6 +133,32 @@ impl Scene {
         let model = if self.drafted.pools.contains_key(&self.id) { &self.drafted } else { &self.live };
         model.entity(Kind::Pools, self.id.as_str()).unwrap_or_default()
     }
+}
+
+/// How long an endpoint has been down, where its last change is known.
+fn down_since(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Option<Text> {
+    let event = scene.last.get(&format!("endpoints/{id}")).filter(|event| event.to.ends_with("down"))?;
+    Some(span(visit.now.duration_since(event.at).as_secs().max(0).unsigned_abs()))
+}
+
+/// Only what is not as it should be is looked for: what is up has no story to tell.
+async fn last(visit: &Visit, scene: &Scene) -> Result<BTreeMap<String, Arc<Event>>, Problem> {
+    let is_amiss = |family: &FamilyHealth| family.forced.is_some() || family.state == EndpointState::Down;
+    let members = scene.pool.members.iter().map(|member| &member.endpoint);
+    let amiss =
+        members.filter(|id| scene.health.endpoints.get(*id).is_some_and(|known| known.families.values().any(is_amiss)));
+    let mut wanted: BTreeSet<String> = amiss.map(|id| format!("endpoints/{id}")).collect();
+    if scene.health.pools.get(&scene.id).is_some_and(|known| known.state != PoolState::Ok) {
+        wanted.insert(format!("pools/{}", scene.id));
+    }
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (many, left) = (wanted.len(), Mutex::new(wanted));
+    let subject = |event: &Event| event.subject.split(' ').next().unwrap_or_default().to_owned();
+    let is_change = |event: &Event| matches!(event.kind, EventKind::Endpoint | EventKind::Pool | EventKind::Switch);
+    let newest = visit.web.control.newest(|event| is_change(event) && left.lock().remove(&subject(event)), many);
+    Ok(newest.await?.into_iter().map(|event| (subject(&event), event)).collect())
 }
 
 /// What is live, and what it is with the visitor's draft. A draft that no longer fits shows as nothing; its

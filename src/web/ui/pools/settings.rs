@@ -1,6 +1,7 @@
 //! Every field of a pool in one form; also the form of a new pool, and the end of one.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -8,12 +9,12 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::clash::{Kept, keep};
-use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::{plain, text};
-use super::super::values::{Values, number, put, words};
+use super::super::values::{Values, needed, number, put, words};
 use super::super::visit::{Visit, see};
+use super::super::{every, filters};
 use super::endpoint_form::{Address, address};
 use super::head::{Head, Tab};
 use super::{Scene, models};
@@ -30,22 +31,25 @@ const MAX_NAMED: usize = 10;
 /// The fields whose errors stand beside them.
 const FIELDS: [&str; 16] = [
     "id",
+    "servers",
     "name",
-    "note",
-    "admin",
     "country",
-    "lat",
-    "lon",
     "healthy_when",
     "recovery",
+    "admin",
+    "lat",
+    "lon",
+    "note",
     "ramp",
     "answers",
     "shed.percent",
     "shed.low",
     "shed.high",
     "shed.stale_after",
-    "servers",
 ];
+/// Those that are folded away while nothing is wrong with them.
+const FOLDED: [&str; 10] =
+    ["admin", "lat", "lon", "note", "ramp", "answers", "shed.percent", "shed.low", "shed.high", "shed.stale_after"];
 
 /// A health check that can be chosen, and how much it counts.
 pub struct MonitorChoice {
@@ -98,6 +102,9 @@ struct Settings {
     monitors: Vec<MonitorChoice>,
     faults: Faults,
     beside: Vec<String>,
+    summary: Vec<(&'static str, String)>,
+    /// What is folded away has something to say.
+    unfolded: bool,
 }
 
 #[derive(Template)]
@@ -108,6 +115,9 @@ struct New {
     monitors: Vec<MonitorChoice>,
     faults: Faults,
     beside: Vec<String>,
+    summary: Vec<(&'static str, String)>,
+    /// What is folded away has something to say.
+    unfolded: bool,
 }
 
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -126,8 +136,13 @@ async fn page(
     let frame = visit.frame(Place::Pools, plain(&scene.id)).await.under(text("Pools"), "/pools");
     let head = Head::of(visit, scene, Tab::Settings, None);
     let status = status(&faults);
-    let beside = faults.beside(&FIELDS);
-    Ok(visit.page_with(status, &Settings { frame, head, values, monitors, faults, beside }))
+    let faults = faults.sorted(&FIELDS);
+    let (beside, summary, unfolded) = (faults.beside(&FIELDS), faults.summary(&FIELDS), unfolded(&faults));
+    Ok(visit.page_with(status, &Settings { frame, head, values, monitors, faults, beside, summary, unfolded }))
+}
+
+fn unfolded(faults: &Faults) -> bool {
+    FOLDED.iter().any(|field| !faults.of(field).is_empty())
 }
 
 fn status(faults: &Faults) -> StatusCode {
@@ -153,8 +168,11 @@ fn put_all(value: &mut Value, form: &Form) {
     for name in ["name", "note", "country", "admin"] {
         put(value, name, words(form.text(name)));
     }
-    for name in ["lat", "lon", "ramp", "answers", "shed.percent", "shed.low", "shed.high", "shed.stale_after"] {
+    for name in ["lat", "lon", "answers", "shed.low", "shed.high"] {
         put(value, name, number(form.text(name)));
+    }
+    for name in ["ramp", "shed.percent", "shed.stale_after"] {
+        put(value, name, needed(form.text(name)));
     }
     let healthy = format!("{} {}", form.text("healthy_kind"), form.text("healthy_n"));
     put(value, "healthy_when", words(healthy.trim()));
@@ -166,18 +184,44 @@ fn put_all(value: &mut Value, form: &Form) {
     put(value, "monitors", monitors_of(form));
 }
 
+/// The two fields that are a word and a number.
+fn amounts(form: &Form, faults: &mut Faults) {
+    let mut check = |at: &str, number: &str, range: RangeInclusive<u32>| {
+        let is_wrong = !number.parse().is_ok_and(|number| range.contains(&number));
+        let problem = match number {
+            "" => "the number is empty".to_owned(),
+            number => format!("{number} is out of range"),
+        };
+        let remedy = format!("use a whole number from {} to {}", range.start(), range.end());
+        is_wrong.then(|| faults.push(FieldError::new(at, problem, remedy)));
+    };
+    let most = if form.text("healthy_kind") == "percent" { 100 } else { MAX_SERVERS as u32 };
+    check("healthy_when", form.text("healthy_n"), 1..=most);
+    if form.text("recovery_kind") == "after" {
+        check("recovery", form.text("recovery_s"), 0..=86_400);
+    }
+}
+
 pub async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
     let mut value = scene.value();
     put_all(&mut value, &form);
-    let edit = Edit { kind: Kind::Pools, id: scene.id.to_string(), value: Some(value) };
-    match keep(&visit, vec![edit], &format!("{}/settings", scene.path())).await? {
+    let mut own = Faults::default();
+    amounts(&form, &mut own);
+    let edits = vec![Edit { kind: Kind::Pools, id: scene.id.to_string(), value: Some(value) }];
+    let kept = match own.is_empty() {
+        true => keep(&visit, edits.clone(), &format!("{}/settings", scene.path())).await?,
+        false => Kept::Wrong(Vec::new()),
+    };
+    match kept {
         Kept::Drafted => {
             visit.say(text("The settings of {pool} are kept in your draft.").set("pool", &scene.id));
             Ok(see(&format!("{}/settings", scene.path())))
         }
         Kept::Wrong(errors) => {
-            let faults = Faults::new(errors, &format!("pools/{} ", scene.id));
+            let more = every::errors(&scene.drafted, &edits);
+            let errors = errors.iter().filter(|error| !more.contains(error)).chain(&more).cloned().collect();
+            let faults = every::merged(own, Faults::new(errors, &format!("pools/{} ", scene.id)));
             page(&visit, &scene, Values::typed(&form), typed_choices(&scene.drafted, &form), faults).await
         }
         Kept::Clash(page) => Ok(page),
@@ -222,7 +266,9 @@ fn users(scene: &Scene) -> Option<String> {
 
 pub async fn new(visit: Visit) -> Result<Response, Problem> {
     let (_, model) = models(&visit).await;
-    let mut values = values_of(&json!({ "healthy_when": "at_least 1", "recovery": "after 60" }));
+    let shed = json!({ "percent": 0, "stale_after": 60 });
+    let usual = json!({ "healthy_when": "at_least 1", "recovery": "after 60", "ramp": 0, "shed": shed });
+    let mut values = values_of(&usual);
     values.set("admin", "on");
     let monitors = monitor_choices(&model, &[]);
     new_page(&visit, values, monitors, Faults::default()).await
@@ -235,8 +281,9 @@ async fn new_page(
     faults: Faults,
 ) -> Result<Response, Problem> {
     let frame = visit.frame(Place::Pools, text("Add pool")).await.under(text("Pools"), "/pools");
-    let beside = faults.beside(&FIELDS);
-    Ok(visit.page_with(status(&faults), &New { frame, values, monitors, faults, beside }))
+    let faults = faults.sorted(&FIELDS);
+    let (beside, summary, unfolded) = (faults.beside(&FIELDS), faults.summary(&FIELDS), unfolded(&faults));
+    Ok(visit.page_with(status(&faults), &New { frame, values, monitors, faults, beside, summary, unfolded }))
 }
 
 pub async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
@@ -254,6 +301,7 @@ pub async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
         Ok(_) => {}
     }
     let servers = servers(&model, form.text("servers"), &mut faults);
+    amounts(&form, &mut faults);
     let mut edits: Vec<Edit> = Vec::new();
     let mut members: Vec<Value> = Vec::new();
     for (endpoint, value) in servers {
@@ -264,8 +312,9 @@ pub async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
     }
     let mut value = json!({ "members": members });
     put_all(&mut value, &form);
-    edits.push(Edit { kind: Kind::Pools, id: id.to_owned(), value: Some(value) });
+    let pool = |id: &str| Edit { kind: Kind::Pools, id: id.to_owned(), value: Some(value.clone()) };
     if faults.is_empty() {
+        edits.push(pool(id));
         match keep(&visit, edits, "/pools/new").await? {
             Kept::Drafted => {
                 visit.say(text("{pool} is kept in your draft. Nobody is answered from it before it is applied and a name uses it.").set("pool", id));
@@ -274,6 +323,14 @@ pub async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
             Kept::Wrong(errors) => faults = Faults::new(errors, &format!("pools/{id} ")),
             Kept::Clash(page) => return Ok(page),
         }
+    } else {
+        // Everything else is told with it, under an id that nothing has.
+        let id = every::stand_in(&model, Kind::Pools);
+        edits.push(pool(&id));
+        let errors = Faults::new(every::errors(&model, &edits), &format!("pools/{id} "));
+        let of_servers =
+            |at: &str| (at.starts_with("members") || at.starts_with("endpoints/")).then(|| "servers".into());
+        faults = every::merged(faults, errors.renamed(of_servers));
     }
     new_page(&visit, Values::typed(&form), typed_choices(&model, &form), faults).await
 }

@@ -26,7 +26,7 @@ use crate::answer::{Share, shares};
 use crate::control::effect::planned;
 use crate::control::outcomes::Seen;
 use crate::health::Address;
-use crate::model::{Endpoint, Id, Member, Model};
+use crate::model::{Endpoint, Id, Member, Model, Pool, Serve};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
 
@@ -233,6 +233,15 @@ pub fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> V
         let mut row = row(visit, scene, model, member);
         row.was = before.map(|known| known.weight).filter(|weight| *weight != member.weight);
         row.is_new = before.is_none();
+        let is_checked = is_checked(&scene.drafted, &scene.pool, &member.endpoint);
+        if row.is_new && row.state == StateWord::Up && !scene.live.endpoints.contains_key(&member.endpoint) {
+            (row.state, row.note) = match is_checked {
+                true => (StateWord::NoData, Some(text("first check once this is applied"))),
+                false => (StateWord::Unchecked, Some(text("counts as up, always"))),
+            };
+        } else if !is_checked && row.state == StateWord::Up && row.note.is_none() {
+            row.note = Some(text("not checked"));
+        }
         row.is_removed = is_removed;
         row.now = share_of(&now, &member.endpoint);
         row.after = share_of(&after, &member.endpoint);
@@ -248,8 +257,14 @@ pub fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> V
     scene.pool.members.iter().map(|member| row(member, false)).chain(gone.map(|member| row(member, true))).collect()
 }
 
+/// True where something decides whether it is up.
+fn is_checked(model: &Model, pool: &Pool, id: &Id<Endpoint>) -> bool {
+    let own = model.endpoints.get(id).map(|endpoint| (endpoint.serve == Serve::Auto, endpoint.monitors.is_empty()));
+    own.is_some_and(|(is_auto, has_none)| is_auto && !(has_none && pool.monitors.is_empty()))
+}
+
 /// The share of its first family that has one; families of an endpoint are mostly alike.
-fn share_of(shares: &[Share], endpoint: &Id<Endpoint>) -> f64 {
+pub fn share_of(shares: &[Share], endpoint: &Id<Endpoint>) -> f64 {
     shares.iter().filter(|share| share.endpoint == *endpoint).map(|share| share.share).fold(0.0, f64::max)
 }
 
@@ -262,6 +277,8 @@ fn row(visit: &Visit, scene: &Scene, model: &Model, member: &Member) -> Row {
     let forced = known.and_then(|known| known.families.values().find_map(|family| family.forced));
     if forced.is_some() {
         note = Some(text("held by hand"));
+    } else if state == StateWord::Down {
+        note = super::down_since(visit, scene, id);
     }
     if !member.enabled {
         (state, note) = (StateWord::Off, Some(text("left out of this pool")));

@@ -98,11 +98,12 @@ impl To {
     }
 }
 
-struct Moved {
-    pool: String,
-    colour: usize,
-    now: f64,
-    after: f64,
+/// A pool or an endpoint, with its share of the answers.
+pub struct Moved {
+    pub pool: String,
+    pub colour: usize,
+    pub now: f64,
+    pub after: f64,
 }
 
 #[derive(Template)]
@@ -258,30 +259,10 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
         frame = frame.under(plain(one), &*back);
     }
     let states = PoolStates::of(&visit.model(), &visit.web.control.health());
-    let moved = effect.pools.iter().take(8).map(|(id, now, after)| Moved {
-        pool: id.to_string(),
-        colour: states.get(id).map_or(1, |shown| shown.colour),
-        now: *now,
-        after: *after,
-    });
-    let takes_away = matches!(to, To::Drain | To::Off) && effect.names > 0;
-    let next: Vec<String> = effect
-        .pools
-        .iter()
-        .filter(|(id, now, after)| after > now && !pools.contains(id))
-        .map(|(id, ..)| id.to_string())
-        .collect();
-    let nothing_left = (takes_away && !next.is_empty()).then(|| {
-        text("No endpoint would be left. Clients of {names} would get {pools}.")
-            .say("names", count(effect.names, "1 name", "{n} names"))
-            .set("pools", next.iter().take(4).cloned().collect::<Vec<_>>().join(", "))
-    });
-    let stranded = effect.stranded.iter().take(5).map(|rule| {
-        text("No client of rule {rule} of {name} would get an answer, because it must never leave {pools}.")
-            .set("rule", rule.rule)
-            .set("name", &rule.name)
-            .set("pools", rule.pools.join(", "))
-    });
+    let moved = moved(&effect, &states);
+    let takes_away = matches!(to, To::Drain | To::Off);
+    let (nothing_left, stranded) = consequences(&effect, &pools);
+    let nothing_left = nothing_left.filter(|_| takes_away);
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let sheet = Sheet {
         frame,
@@ -290,10 +271,10 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
         button: to.button(),
         explained: to.explained(),
         pools: pools.iter().map(ToString::to_string).collect(),
-        moved: moved.collect(),
+        moved,
         unanswered: effect.unanswered,
         nothing_left,
-        stranded: stranded.collect(),
+        stranded,
         confirm: effect.stranded.first().map(|stranded| stranded.name.clone()),
         typed: form.text("confirm").to_owned(),
         reason: form.text("reason").to_owned(),
@@ -303,4 +284,38 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
         max_reason: MAX_REASON,
     };
     Ok(visit.page_with(status, &sheet))
+}
+
+/// The pools whose share moves, the largest first.
+pub fn moved(effect: &Effect, states: &PoolStates) -> Vec<Moved> {
+    let row = |(id, now, after): &(Id<Pool>, f64, f64)| Moved {
+        pool: id.to_string(),
+        colour: states.get(id).map_or(1, |shown| shown.colour),
+        now: *now,
+        after: *after,
+    };
+    effect.pools.iter().take(8).map(row).collect()
+}
+
+/// Who gets other pools than `gone`, and whose clients get no answer at all.
+pub fn consequences(effect: &Effect, gone: &[Id<Pool>]) -> (Option<Text>, Vec<Text>) {
+    let next = effect.pools.iter().filter(|(id, now, after)| after > now && !gone.contains(id));
+    let next: Vec<&str> = next.map(|(id, ..)| id.as_str()).take(4).collect();
+    let nothing_left = (effect.moving > 0 && !next.is_empty()).then(|| {
+        text("No endpoint would be left. Clients of {names} would get {pools}.")
+            .say("names", count(effect.moving, "1 name", "{n} names"))
+            .set("pools", next.join(", "))
+    });
+    let stranded = effect.stranded.iter().take(5).map(|rule| {
+        match rule.is_last {
+            true => text("Everyone else at {name} would get no answer, because they must never leave {pools}."),
+            false => {
+                text("No client of rule {rule} of {name} would get an answer, because it must never leave {pools}.")
+                    .set("rule", rule.rule)
+            }
+        }
+        .set("name", &rule.name)
+        .set("pools", rule.pools.join(", "))
+    });
+    (nothing_left, stranded.collect())
 }

@@ -10,7 +10,7 @@ use super::super::form::{Faults, Form};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
 use super::{Scene, show};
-use crate::model::{Edit, FieldError, Kind, Pool};
+use crate::model::{Edit, FieldError, Kind, MAX_WEIGHT, Pool};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -86,19 +86,19 @@ pub fn with_typed(pool: &Pool, typed: &BTreeMap<String, String>) -> Pool {
 
 fn read(typed: &BTreeMap<String, String>, faults: &mut Faults) -> BTreeMap<String, u16> {
     let mut weights = BTreeMap::new();
-    for (id, weight) in typed {
-        match weight.parse::<u16>() {
-            Ok(weight) if weight <= 1000 => {
-                weights.insert(id.clone(), weight);
-            }
-            _ => faults.push(FieldError::new(
-                format!("weight-{id}"),
-                "Weight is a whole number from 0 to 1000",
-                "0 drains the endpoint",
-            )),
+    for (id, typed) in typed {
+        match weight(typed, format!("weight-{id}")) {
+            Ok(weight) => drop(weights.insert(id.clone(), weight)),
+            Err(error) => faults.push(error),
         }
     }
     weights
+}
+
+/// What stands in the field `at`. An empty one is no weight: nobody is given a default that they did not see.
+pub fn weight(typed: &str, at: impl Into<String>) -> Result<u16, FieldError> {
+    let wrong = || FieldError::new(at, "Weight is a whole number from 0 to 1000", "0 drains the endpoint");
+    typed.parse().ok().filter(|weight| *weight <= MAX_WEIGHT).ok_or_else(wrong)
 }
 
 fn put(value: &mut Value, weights: &BTreeMap<String, u16>) {
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn every_wrong_weight_is_said_beside_its_field() {
         let model = model();
-        let typed = typed(&model.pools[&id("p")], &form(&[("weight-a", "1001"), ("weight-b", "ten")]));
+        let typed = typed(&model.pools[&id("p")], &form(&[("weight-a", "1001"), ("weight-b", "")]));
         let mut faults = Faults::default();
         assert!(read(&typed, &mut faults).is_empty());
         for field in ["weight-a", "weight-b"] {

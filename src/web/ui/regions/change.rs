@@ -11,6 +11,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::lines::{self, Kind as Lines, LineFault, MAX_FAULTS};
+use super::one::elsewhere;
 use super::{KIND, Sight, known};
 use crate::control::token::Role;
 use crate::model::{Change, Edit, FieldError, Model, Region, Token, builtin, sentences};
@@ -22,7 +23,7 @@ use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::sentence::region_title;
-use crate::web::ui::text::{Language, plain, text};
+use crate::web::ui::text::{Language, Text, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
 /// Regions that can be ticked; more are written in the list of what is held.
@@ -197,6 +198,8 @@ struct Editor {
     faults: Faults,
     listed: Vec<Listed>,
     more_faults: usize,
+    /// Networks that other regions have too; kept all the same by the button beside them.
+    doubts: Vec<Text>,
 }
 
 /// A continent with its countries.
@@ -247,6 +250,7 @@ async fn editor(visit: &Visit, typed: Typed, is_new: bool, faults: Faults, liste
         faults,
         listed: listed.into_iter().take(MAX_FAULTS).collect(),
         more_faults,
+        doubts: Vec::new(),
     }
 }
 
@@ -372,13 +376,18 @@ async fn save(visit: &Visit, form: &Form, mut typed: Typed, is_new: bool) -> Res
     let is_empty = value["include"].as_array().is_none_or(Vec::is_empty);
     if is_empty && listed.is_empty() {
         faults.push(FieldError::new(
-            "include",
+            "",
             "the region holds nobody",
             "choose at least one country, network or AS number",
         ));
     }
     if faults.is_empty() && listed.is_empty() {
         let edit = Edit { kind: KIND, id: typed.id.clone(), value: Some(value) };
+        let doubts = overlaps(visit, &edit).await;
+        if !doubts.is_empty() && !form.has("keep") {
+            let page = Editor { doubts, ..editor(visit, typed, is_new, faults, listed).await };
+            return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        }
         let back = if is_new { "/regions/new".to_owned() } else { format!("/regions/{}/edit", typed.id) };
         match keep(visit, vec![edit], &back).await? {
             Kept::Drafted => {
@@ -391,6 +400,17 @@ async fn save(visit: &Visit, form: &Form, mut typed: Typed, is_new: bool) -> Res
     }
     let page = editor(visit, typed, is_new, faults, listed).await;
     Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+}
+
+/// Networks of the region as it would be that another region has too, where it has not been so before.
+async fn overlaps(visit: &Visit, edit: &Edit) -> Vec<Text> {
+    let sight = Sight::of(visit).await;
+    let Ok(id) = edit.id.parse() else { return Vec::new() };
+    let Ok(checked) = tokio::task::block_in_place(|| sight.model.check(std::slice::from_ref(edit))) else {
+        return Vec::new();
+    };
+    let known = elsewhere(&sight.model, &id);
+    elsewhere(&checked.model, &id).into_iter().filter(|said| !known.contains(said)).collect()
 }
 
 #[derive(Template)]

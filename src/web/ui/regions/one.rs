@@ -155,7 +155,7 @@ fn groups(tokens: &[Token], language: crate::web::ui::text::Language) -> Vec<Tok
 }
 
 /// Networks of this region that other regions of the operator name too, or that are inside of theirs.
-fn elsewhere(model: &Model, id: &crate::model::Id<crate::model::Region>) -> Vec<Text> {
+pub fn elsewhere(model: &Model, id: &crate::model::Id<crate::model::Region>) -> Vec<Text> {
     let networks = |region: &crate::model::Region| {
         let cidr = |token: &Token| if let Token::Cidr(network) = token { Some(*network) } else { None };
         region.include.iter().filter_map(cidr).collect::<Vec<_>>()

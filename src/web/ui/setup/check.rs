@@ -20,7 +20,7 @@ use crate::web::Problem;
 use crate::web::ui::filters;
 use crate::web::ui::form::Form;
 use crate::web::ui::frame::{Frame, Place};
-
+use crate::web::ui::pools::is_private;
 use crate::web::ui::text::{Text, count, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
@@ -83,11 +83,12 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
         said: count(plan.ns.len(), "One name server is named", "{n} name servers are named"),
         below: vec![text("Most registries want two, so that DNS itself can fail over.")],
     });
+    checks.extend(private_glue(&plan));
     let bare = |name: &crate::model::Name| name.to_string().trim_end_matches('.').to_owned();
     let page = Page {
         frame: visit.frame(Place::Elsewhere, text("First run")).await,
         steps: way(4),
-        head: text("{name} is ready to answer").set("name", bare(&name)),
+        head: heading(&checks).set("name", bare(&name)),
         sentences: sentences(&plan),
         checks,
         delegation: delegation(&plan),
@@ -96,6 +97,31 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
         name: bare(&name),
     };
     Ok(visit.page(&page))
+}
+
+/// By the worst finding.
+fn heading(checks: &[Line]) -> Text {
+    let has = |colour: &str| checks.iter().any(|line| line.colour == colour);
+    match (has("badc"), has("warnc")) {
+        (true, _) => text("{name} is not ready yet"),
+        (false, true) => text("{name} is nearly ready to answer"),
+        (false, false) => text("{name} is ready to answer"),
+    }
+}
+
+/// Name servers that the parent zone would lead nowhere.
+fn private_glue(plan: &Plan) -> Option<Line> {
+    let private = |server: &super::plan::NameServer| {
+        let address = server.glue.filter(|address| is_private(*address))?;
+        let said = text("{name} has the private address {address}.");
+        Some(said.set("name", server.name.to_string().trim_end_matches('.')).set("address", address))
+    };
+    let mut below: Vec<Text> = plan.ns.iter().filter_map(private).collect();
+    if below.is_empty() {
+        return None;
+    }
+    below.push(text("Go back to the name and give the address by which the internet reaches this machine."));
+    Some(Line::bad(text("Resolvers cannot reach the name servers"), below))
 }
 
 /// What the parent zone needs: the name servers, and where those in the new zone are.

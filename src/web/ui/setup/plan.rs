@@ -14,6 +14,8 @@ use crate::model::{Check, Continent, Country, Edit, FieldError, Kind, Model, Nam
 const NOTE: &str = "Made in the first run for ";
 /// The id of the health check.
 const MONITOR: &str = "first-check";
+/// The note of a health check that is taken because it worked, and is looked for again with other servers.
+const TRIED: &str = "Chosen in the first run by trying.";
 /// The most servers of a first run.
 pub const MAX_SERVERS: usize = 64;
 /// The most steps of a rule.
@@ -28,6 +30,8 @@ pub struct Plan {
     pub ns: Vec<NameServer>,
     pub servers: Vec<Server>,
     pub check: Option<Asked>,
+    /// Nobody chose the check: it is what worked best.
+    pub is_tried: bool,
     /// Each pool with the region whose clients it gets first, in the order of the servers.
     pub pools: Vec<(String, Option<String>)>,
     /// The pool of everyone else.
@@ -143,6 +147,8 @@ impl Plan {
             ns: ns.collect(),
             servers: made(Kind::Endpoints).filter_map(server).collect(),
             check: made(Kind::Monitors).find_map(|id| asked(&of(&model.monitors, &id)?.check)),
+            is_tried: made(Kind::Monitors)
+                .any(|id| of(&model.monitors, &id).is_some_and(|known| known.meta.note == TRIED)),
             pools: pools.iter().map(|id| (id.clone(), regions.get(id).cloned())).collect(),
             everyone: policy.and_then(|policy| first_pool(policy.rules.last()?)),
         }
@@ -204,7 +210,11 @@ impl Plan {
             }
         }
         if let Some(check) = self.check.filter(|_| !self.servers.is_empty()) {
-            entities.push((Kind::Monitors, MONITOR.into(), check.monitor(name)));
+            let mut monitor = check.monitor(name);
+            if self.is_tried {
+                monitor["note"] = TRIED.into();
+            }
+            entities.push((Kind::Monitors, MONITOR.into(), monitor));
         }
         let monitors = if self.check.is_some() { json!([{ "monitor": MONITOR }]) } else { json!([]) };
         let mut members: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
@@ -316,6 +326,7 @@ mod tests {
             zone: "app.example.com.".parse().ok(),
             ns: vec![NameServer { name: "ns1.app.example.com.".parse().unwrap(), glue: "192.0.2.53".parse().ok() }],
             check: Some(Asked { how: How::Http, port: 80 }),
+            is_tried: true,
             ..Plan::default()
         };
         let servers = vec![server("eu", "192.0.2.11"), server("us", "198.51.100.21"), server("eu", "192.0.2.12")];

@@ -19,11 +19,14 @@ use crate::web::extract::Query;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
-use crate::web::ui::text::{Text, plain, text};
+use crate::web::ui::pools::{self, is_private};
+use crate::web::ui::text::{Text, count, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
 /// Servers that are tried; more are taken and checked once they are live.
 const MAX_TRIED: usize = 10;
+/// Private addresses that are named.
+const MAX_DOUBTS: usize = 5;
 
 #[derive(Template)]
 #[template(path = "ui/setup/servers.html")]
@@ -36,6 +39,8 @@ struct Page {
     check: String,
     port: String,
     rows: Vec<Row>,
+    /// What was found out that one should know before going on.
+    doubts: Vec<Text>,
 }
 
 /// A server with what was found out about it.
@@ -67,8 +72,10 @@ pub struct Trying {
 pub async fn show(visit: Visit, Query(Trying { tried }): Query<Trying>) -> Result<Response, Problem> {
     let plan = plan(&visit).await?;
     let Some(name) = plan.name.clone() else { return Ok(see(PATHS[1])) };
-    let findings = match (tried, plan.check) {
-        (1, Some(check)) => try_all(&visit.web.control, &name, &plan.servers, Some(check.port)).await,
+    // Without a port of one's own each way has its usual one.
+    let port = plan.check.filter(|check| check.port != check.how.usual_port()).map(|check| check.port);
+    let findings = match tried {
+        1 => try_all(&visit.web.control, &name, &plan.servers, port).await,
         _ => Vec::new(),
     };
     let snapshot = visit.web.control.snapshot();
@@ -79,8 +86,12 @@ pub async fn show(visit: Visit, Query(Trying { tried }): Query<Trying>) -> Resul
     };
     let page = Page {
         servers: plan.servers.iter().map(line).collect::<Vec<_>>().join("\n"),
-        check: plan.check.map_or("auto", |check| check.how.code()).to_owned(),
-        port: plan.check.map(|check| check.port.to_string()).unwrap_or_default(),
+        check: plan.check.filter(|_| !plan.is_tried).map_or("auto", |check| check.how.code()).to_owned(),
+        port: match plan.is_tried {
+            true => port.map(|port| port.to_string()).unwrap_or_default(),
+            false => plan.check.map(|check| check.port.to_string()).unwrap_or_default(),
+        },
+        doubts: if tried == 1 { doubts(&plan.servers, &findings, plan.check) } else { Vec::new() },
         rows: plan.servers.iter().enumerate().map(row).collect(),
         ..empty(&visit).await
     };
@@ -90,7 +101,8 @@ pub async fn show(visit: Visit, Query(Trying { tried }): Query<Trying>) -> Resul
 async fn empty(visit: &Visit) -> Page {
     let frame = visit.frame(Place::Elsewhere, text("First run")).await;
     let (servers, check, port) = (String::new(), "auto".to_owned(), String::new());
-    Page { frame, steps: way(2), faults: Faults::default(), servers, check, port, rows: Vec::new() }
+    let (rows, doubts) = (Vec::new(), Vec::new());
+    Page { frame, steps: way(2), faults: Faults::default(), servers, check, port, rows, doubts }
 }
 
 fn line(server: &Server) -> String {
@@ -107,12 +119,14 @@ pub async fn save(visit: Visit, form: Form) -> Result<Response, Problem> {
         (Ok(servers), Ok(port)) => {
             let mut after = before.clone();
             after.take_servers(servers, |server| guess(snapshot.geo(), server));
-            after.check = Some(match How::ALL.into_iter().find(|how| how.code() == form.text("check")) {
-                Some(how) => Asked { how, port: port.unwrap_or(how.usual_port()) },
-                None => best(&visit.web.control, &name, &after.servers, port).await,
-            });
+            let chosen = How::ALL.into_iter().find(|how| how.code() == form.text("check"));
+            let findings = try_all(&visit.web.control, &name, &after.servers, port).await;
+            let how = chosen.unwrap_or_else(|| best(&findings));
+            after.check = Some(Asked { how, port: port.unwrap_or(how.usual_port()) });
+            after.is_tried = chosen.is_none();
+            let is_doubtful = !doubts(&after.servers, &findings, after.check).is_empty();
             match keep(&visit, &before, &after).await {
-                Ok(()) if form.has("try") => return Ok(see("/setup/servers?tried=1")),
+                Ok(()) if is_doubtful || form.has("try") => return Ok(see("/setup/servers?tried=1")),
                 Ok(()) => return Ok(see(PATHS[3])),
                 Err(Refused::Other(problem)) => return Err(problem),
                 Err(Refused::Fields(errors)) => errors.into_iter().for_each(|error| faults.push(error)),
@@ -145,6 +159,7 @@ fn port(text: &str) -> Result<Option<u16>, FieldError> {
 fn read(text: &str, geo: &Base) -> Result<Vec<Server>, Vec<FieldError>> {
     let mut servers: Vec<Server> = Vec::new();
     let mut errors = Vec::new();
+    let mut spellings: Vec<(String, String)> = Vec::new();
     let mut wrong = |at: usize, problem: String, remedy: &str| {
         errors.push(FieldError::new("servers", format!("line {}: {problem}", at + 1), remedy));
     };
@@ -154,9 +169,18 @@ fn read(text: &str, geo: &Base) -> Result<Vec<Server>, Vec<FieldError>> {
             Some((address, label)) => (label.join(" "), address.trim_end_matches(',')),
             None => continue,
         };
-        let Ok(address) = address.parse::<IpAddr>() else {
-            wrong(at, format!("{address} is not an address"), "write a label and an address, such as eu 192.0.2.11");
-            continue;
+        let address = match pools::address(address) {
+            Ok(pools::Address::Ipv4(ip)) => IpAddr::from(ip),
+            Ok(pools::Address::Ipv6(ip)) => IpAddr::from(ip),
+            Ok(pools::Address::Name(_)) => {
+                let remedy = "write a label and an address, such as eu 192.0.2.11";
+                wrong(at, format!("{address} is not an address"), remedy);
+                continue;
+            }
+            Err(error) => {
+                wrong(at, error.problem, &error.remedy);
+                continue;
+            }
         };
         if let Some(known) = servers.iter().find(|server| server.address == address) {
             wrong(at, format!("{address} is already in {}", known.pool), "give each address once");
@@ -168,6 +192,20 @@ fn read(text: &str, geo: &Base) -> Result<Vec<Server>, Vec<FieldError>> {
             ("", None) => format!("pool-{}", servers.len() + 1),
             (label, _) => slug(label),
         };
+        // Two labels that differ for people must not become one pool unseen.
+        let spelt = label.to_lowercase();
+        match spellings.iter().find(|(known, _)| *known == pool) {
+            Some((_, other)) if *other != spelt => {
+                wrong(
+                    at,
+                    format!("{label} and {other} would both become pool {pool}"),
+                    "use one label, or two that differ",
+                );
+                continue;
+            }
+            Some(_) => {}
+            None => spellings.push((pool.clone(), spelt)),
+        }
         servers.push(Server { pool, address, country: place.country });
     }
     if servers.is_empty() && errors.is_empty() {
@@ -211,14 +249,32 @@ fn place(geo: &Base, address: IpAddr, korean: bool) -> Text {
 }
 
 /// The first way that every server answers to, else that most do.
-async fn best(control: &Control, name: &Name, servers: &[Server], port: Option<u16>) -> Asked {
-    let findings = try_all(control, name, servers, port).await;
-    let working = |how: How| {
-        findings.iter().flatten().filter(|(asked, found)| asked.how == how && matches!(found, Found::Works(_))).count()
-    };
+fn best(findings: &[Vec<(Asked, Found)>]) -> How {
+    let working = |how: How| findings.iter().filter(|found| works(found, how)).count();
     // Of equals the first: `max_by_key` would take the last.
-    let how = How::ALL.into_iter().rev().max_by_key(|how| working(*how)).unwrap_or(How::Https);
-    Asked { how, port: port.unwrap_or(how.usual_port()) }
+    How::ALL.into_iter().rev().max_by_key(|how| working(*how)).unwrap_or(How::Https)
+}
+
+fn works(found: &[(Asked, Found)], how: How) -> bool {
+    found.iter().any(|(asked, found)| asked.how == how && matches!(found, Found::Works(_)))
+}
+
+/// What one should know before going on: servers that do not pass the check, and those that nobody can reach.
+fn doubts(servers: &[Server], findings: &[Vec<(Asked, Found)>], check: Option<Asked>) -> Vec<Text> {
+    let private = servers.iter().filter(|server| is_private(server.address)).map(|server| {
+        text("{address} is a private address. Clients on the internet cannot reach it.").set("address", server.address)
+    });
+    let mut said: Vec<Text> = private.take(MAX_DOUBTS).collect();
+    let failing = check.map_or(0, |check| findings.iter().filter(|found| !works(found, check.how)).count());
+    if failing > 0 {
+        let sentence = count(
+            failing,
+            "One server does not answer the health check.",
+            "{n} servers do not answer the health check.",
+        );
+        said.push(sentence);
+    }
+    said
 }
 
 /// Every way for every server, side by side.
@@ -285,7 +341,8 @@ mod tests {
 
     #[test]
     fn every_line_that_is_wrong_is_said_at_once() {
-        let text = "eu 192.0.2.300\nus 198.51.100.21\nus 198.51.100.21\n\nserver.example.com";
+        let text =
+            "eu 192.0.2.300\nus 198.51.100.21\nus 198.51.100.21\n\nserver.example.com\neu_x 192.0.2.1\neu-x 192.0.2.2";
         let errors = read(text, &Base::empty()).unwrap_err();
         let said: Vec<&str> = errors.iter().map(|error| error.problem.as_str()).collect();
         assert_eq!(
@@ -294,9 +351,25 @@ mod tests {
                 "line 1: 192.0.2.300 is not an address",
                 "line 3: 198.51.100.21 is already in us",
                 "line 5: server.example.com is not an address",
+                "line 7: eu-x and eu_x would both become pool eu-x",
             ]
         );
+        assert_eq!(errors[0].remedy, "The last part can be at most 255");
         assert_eq!(read(" \n", &Base::empty()).unwrap_err()[0].problem, "is empty");
+    }
+
+    #[test]
+    fn what_does_not_answer_or_cannot_be_reached_is_said() {
+        let server = |ip: &str| Server { pool: "eu".into(), address: ip.parse().unwrap(), country: None };
+        let asked = |how| Asked { how, port: 443 };
+        let findings = [
+            vec![(asked(How::Https), Found::Fails("refused".into())), (asked(How::Tcp), Found::Works(plain("ok")))],
+            vec![(asked(How::Https), Found::Works(plain("ok"))), (asked(How::Tcp), Found::Works(plain("ok")))],
+        ];
+        assert_eq!(best(&findings), How::Tcp);
+        let servers = [server("192.0.2.1"), server("10.0.0.5")];
+        assert_eq!(doubts(&servers, &findings, Some(asked(How::Https))).len(), 2);
+        assert!(doubts(&servers[..1], &findings, Some(asked(How::Tcp))).is_empty());
     }
 
     #[test]

@@ -1,0 +1,263 @@
+//! Holding one endpoint up or down by hand: first a sheet that says what would happen, then the act. Also what is
+//! said of an endpoint that is held: who did it, when and why, and how long caches keep what was answered before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::super::form::{Faults, Form};
+use super::super::frame::{Frame, Place};
+use super::super::state::PoolStates;
+use super::super::text::{Text, plain, text};
+use super::super::visit::{Visit, see};
+use super::super::{cause, filters};
+use super::switch::{Moved, consequences, moved};
+use super::{MAX_REASON, Scene, endpoint, reason};
+use crate::answer::shares;
+use crate::control::effect::{Effect, effect_of, held};
+use crate::health::{EndpointState, HealthTable, Switch};
+use crate::model::{Endpoint, FieldError, Id, Pool, Role};
+use crate::web::Problem;
+use crate::web::extract::Path;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    Up,
+    Down,
+    /// As its checks say.
+    Checks,
+}
+
+impl To {
+    fn of(word: &str) -> Option<To> {
+        [To::Up, To::Down, To::Checks].into_iter().find(|to| to.word() == word)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            To::Up => "up",
+            To::Down => "down",
+            To::Checks => "",
+        }
+    }
+
+    fn state(self) -> Option<EndpointState> {
+        match self {
+            To::Up => Some(EndpointState::Up),
+            To::Down => Some(EndpointState::Down),
+            To::Checks => None,
+        }
+    }
+
+    fn question(self) -> Text {
+        text(match self {
+            To::Up => "Hold {endpoint} up?",
+            To::Down => "Hold {endpoint} down?",
+            To::Checks => "Let {endpoint} follow its checks again?",
+        })
+    }
+
+    fn explained(self) -> &'static str {
+        match self {
+            To::Up => "It is answered from now on, whatever its checks find, until somebody ends this.",
+            To::Down => "It gets no new clients from now on, whatever its checks find, until somebody ends this.",
+            To::Checks => "What its checks found last decides again, at once.",
+        }
+    }
+
+    fn button(self) -> &'static str {
+        match self {
+            To::Up => "Hold up",
+            To::Down => "Hold down",
+            To::Checks => "Follow its checks again",
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/hold.html")]
+struct Sheet {
+    frame: Frame,
+    action: String,
+    to: &'static str,
+    question: Text,
+    explained: &'static str,
+    button: &'static str,
+    /// The endpoints of the pool, and the pools of the names.
+    endpoints: Vec<Moved>,
+    pools: Vec<Moved>,
+    effect: Effect,
+    nothing_left: Option<Text>,
+    stranded: Vec<Text>,
+    confirm: Option<String>,
+    typed: String,
+    reason: String,
+    faults: Faults,
+    back: String,
+    max_reason: usize,
+}
+
+pub async fn sheet(visit: Visit, Path((id, endpoint)): Path<(String, String)>) -> Result<Response, Problem> {
+    let query = visit.here.split_once('?').map_or("", |(_, query)| query);
+    let form = Form::parse(query.as_bytes())?;
+    let (scene, endpoint) = endpoint::of(&visit, &id, &endpoint).await?;
+    let to = asked(&form)?;
+    let outcome = work_out(&visit, &scene, &endpoint, to).await?;
+    page(&visit, &scene, &endpoint, to, outcome, &Form::default(), Faults::default()).await
+}
+
+pub async fn act(visit: Visit, Path((id, endpoint)): Path<(String, String)>, form: Form) -> Result<Response, Problem> {
+    let (scene, endpoint) = endpoint::of(&visit, &id, &endpoint).await?;
+    let to = asked(&form)?;
+    let outcome = work_out(&visit, &scene, &endpoint, to).await?;
+    let must_type = outcome.1.stranded.first().map(|stranded| stranded.name.clone());
+    if let Some(name) = must_type.filter(|name| form.text("confirm").trim_end_matches('.') != name) {
+        let mut faults = Faults::default();
+        let remedy = format!("type {name} to do it anyway");
+        faults.push(FieldError::new("confirm", "This leaves clients without an answer", remedy));
+        return page(&visit, &scene, &endpoint, to, outcome, &form, faults).await;
+    }
+    let switch = Switch::Force { endpoint: endpoint.clone(), family: None, state: to.state() };
+    visit.web.control.act(switch, visit.author(), reason(form.text("reason"))).await?;
+    let said = match to {
+        To::Up => text("{endpoint} is held up, whatever its checks say."),
+        To::Down => text("{endpoint} is held down, whatever its checks say."),
+        To::Checks => text("{endpoint} follows its checks again."),
+    };
+    visit.say(said.set("endpoint", &endpoint));
+    Ok(see(&scene.path()))
+}
+
+fn asked(form: &Form) -> Result<To, Problem> {
+    let word = form.text("state");
+    To::of(word).ok_or_else(|| {
+        let fault = FieldError::new("state", format!("{word} is no state"), "use up or down, or nothing");
+        Problem { errors: vec![fault], ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was changed.") }
+    })
+}
+
+/// Health as it would be, and what that does to the answers.
+async fn work_out(visit: &Visit, scene: &Scene, id: &Id<Endpoint>, to: To) -> Result<(HealthTable, Effect), Problem> {
+    let state = match to.state() {
+        Some(state) => state,
+        None => found(visit, id).await?,
+    };
+    let (snapshot, health) = (visit.web.control.snapshot(), visit.web.control.health());
+    let answers = visit.web.control.shared().traffic.lock().policies.clone();
+    let (live, id) = (scene.live.clone(), id.clone());
+    let work = move || {
+        let after = held(&live, &health, &id, state);
+        let holds = |pool: &Pool| pool.members.iter().any(|member| member.endpoint == id);
+        let pools: BTreeSet<&Id<Pool>> =
+            live.pools.iter().filter(|(_, pool)| holds(pool)).map(|(pool, _)| pool).collect();
+        let effect = effect_of(&snapshot, &after, &pools, &answers);
+        (after, effect)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours: the effect could not be worked out.")
+    })
+}
+
+/// What the checks of an endpoint say of it.
+async fn found(visit: &Visit, id: &Id<Endpoint>) -> Result<EndpointState, Problem> {
+    let checks = visit.web.control.checks(id.clone()).await?;
+    let mut deciding = checks.iter().filter(|check| check.role != Role::Watch);
+    let is_down = deciding.any(|check| check.state == EndpointState::Down);
+    Ok(if is_down { EndpointState::Down } else { EndpointState::Up })
+}
+
+async fn page(
+    visit: &Visit,
+    scene: &Scene,
+    id: &Id<Endpoint>,
+    to: To,
+    (after, effect): (HealthTable, Effect),
+    form: &Form,
+    faults: Faults,
+) -> Result<Response, Problem> {
+    let question = to.question().set("endpoint", id);
+    let frame = visit.frame(Place::Pools, question.clone()).await.under(text("Pools"), "/pools");
+    let back = format!("{}/endpoints/{id}", scene.path());
+    let frame = frame.under(plain(&scene.id), scene.path()).under(plain(id), &*back);
+    let states = PoolStates::of(&scene.live, &scene.health);
+    let of = |health: &HealthTable| {
+        let live = scene.live_pool();
+        live.map(|pool| shares(&scene.live, health, &scene.id, pool)).unwrap_or_default()
+    };
+    let (now, then) = (of(&scene.health), of(&after));
+    let members = scene.live_pool().map(|pool| pool.members.clone()).unwrap_or_default();
+    let row = |(at, member): (usize, &crate::model::Member)| Moved {
+        pool: member.endpoint.to_string(),
+        colour: at % super::super::state::COLOURS + 1,
+        now: super::show::share_of(&now, &member.endpoint),
+        after: super::show::share_of(&then, &member.endpoint),
+    };
+    let pools = effect.pools.iter().any(|(_, now, after)| (now - after).abs() > 0.0005);
+    let (nothing_left, stranded) = consequences(&effect, &[scene.id.clone()]);
+    let page = Sheet {
+        frame,
+        action: format!("{back}/force"),
+        to: to.word(),
+        question,
+        explained: to.explained(),
+        button: to.button(),
+        endpoints: members.iter().enumerate().map(row).collect(),
+        pools: if pools { moved(&effect, &states) } else { Vec::new() },
+        nothing_left: nothing_left.filter(|_| pools),
+        stranded,
+        confirm: effect.stranded.first().map(|stranded| stranded.name.clone()),
+        typed: form.text("confirm").to_owned(),
+        reason: form.text("reason").to_owned(),
+        effect,
+        back,
+        max_reason: MAX_REASON,
+        faults,
+    };
+    let status = if page.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(visit.page_with(status, &page))
+}
+
+/// An endpoint that somebody holds, and the way back.
+pub struct Held {
+    pub what: Text,
+    pub way_back: String,
+    pub is_down: bool,
+    /// Unix milliseconds; 0 where it is not known any more.
+    pub since_ms: u64,
+}
+
+pub fn of_endpoint(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Option<Held> {
+    let families = &scene.health.endpoints.get(id)?.families;
+    let state = families.values().find_map(|family| family.forced)?;
+    let is_down = state == EndpointState::Down;
+    let event = scene.last.get(&format!("endpoints/{id}")).filter(|event| event.to.starts_with("forced"));
+    let what = match (event, is_down) {
+        (Some(_), true) => text("{endpoint} is held down by {who} since {time} ({span}): {reason}."),
+        (Some(_), false) => text("{endpoint} is held up by {who} since {time} ({span}): {reason}."),
+        (None, true) => text("{endpoint} is held down by hand."),
+        (None, false) => text("{endpoint} is held up by hand."),
+    };
+    let what = match event {
+        Some(event) => what
+            .set("who", &event.actor)
+            .html("time", filters::minute_html(event.at))
+            .say("span", filters::span(visit.now.duration_since(event.at).as_secs().max(0).unsigned_abs()))
+            .say("reason", cause::of(event.kind, event.cause.trim_end_matches('.'))),
+        None => what,
+    };
+    Some(Held {
+        what: what.set("endpoint", id),
+        way_back: format!("{}/endpoints/{id}/force?state=", scene.path()),
+        is_down,
+        since_ms: event.map_or(0, |event| event.at.as_millisecond().unsigned_abs()),
+    })
+}
+
+/// Every one of the pool's.
+pub fn all(visit: &Visit, scene: &Scene) -> Vec<Held> {
+    let members: Arc<_> = scene.live_pool().unwrap_or(&scene.pool).clone();
+    members.members.iter().filter_map(|member| of_endpoint(visit, scene, &member.endpoint)).collect()
+}
