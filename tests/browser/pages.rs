@@ -79,7 +79,7 @@ pub const PAGES: &[Stop] = &[
 ];
 
 /// Pages that are not looked at: streams, what is saved or plain text instead of a page, what needs an entity of
-/// its own, and forms that only come with errors.
+/// its own or a pool that is down, and forms that only come with errors.
 pub const UNSEEN: &[&str] = &[
     "/api/try",
     "/live",
@@ -88,6 +88,7 @@ pub const UNSEEN: &[&str] = &[
     "/names/{name}/rule",
     "/pools/switch",
     "/pools/{pool}/endpoints/{endpoint}/edit",
+    "/pools/{pool}/hold",
     "/regions/{id}/delete",
     "/regions/{id}/edit",
     "/settings/about/{licence}",

@@ -368,7 +368,7 @@ fn nearby(names: &[String], panel: &Panel) -> Vec<(String, String)> {
         .as_ref()
         .and_then(|simulation| simulation.groups.first())
         .is_some_and(|group| group.trace.answer.is_empty() && group.trace.steering.is_none());
-    if asked.is_empty() || !(nothing || !panel.faults.of("name").is_empty()) {
+    if asked.is_empty() || (!nothing && panel.faults.of("name").is_empty()) {
         return Vec::new();
     }
     let mut near: Vec<(usize, &String)> = names
