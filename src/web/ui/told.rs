@@ -119,7 +119,7 @@ impl Effort {
     /// With the place before it, where one stands there: `pools/eu: is missing`.
     fn error(&self, english: &str) -> Option<String> {
         // `is empty` may stand beside its field as `This is empty`.
-        let bare = || self.say(ERROR, english.strip_prefix("This ")?, 0);
+        let bare = || self.say(ERROR, begun_small(english).strip_prefix("this ")?, 0);
         let whole = self.say(ERROR, english, 0).or_else(bare);
         let said = whole.or_else(|| {
             let (place, problem) = english.split_once(": ")?;
