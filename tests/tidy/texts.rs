@@ -34,7 +34,7 @@ const NOT_PAGES: [&str; 18] = [
 const ERRORS: [&str; 4] = ["FieldError::new", "Problem::new", "Problem::not_found", "wrong"];
 
 /// Literals that look like texts and are data, or the same in every language.
-const SAME_EVERYWHERE: [&str; 10] = [
+const SAME_EVERYWHERE: [&str; 11] = [
     "English",
     "Everyone else",
     "GiB",
@@ -43,6 +43,7 @@ const SAME_EVERYWHERE: [&str; 10] = [
     "MaxMind",
     "MiB",
     "São Paulo",
+    "This ",
     "TiB",
     "ZoneFile",
 ];
