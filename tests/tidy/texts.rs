@@ -44,6 +44,7 @@ const SAME_EVERYWHERE: [&str; 11] = [
     "MaxMind",
     "MiB",
     "São Paulo",
+    "This ",
     "TiB",
     "ZoneFile",
 ];

@@ -368,6 +368,7 @@ fn flat(model: &Model, kind: Kind, value: &Value) -> Vec<(Text, Text)> {
     for (name, value) in value.as_object().into_iter().flatten() {
         match (name.as_str(), value, &rules) {
             ("id" | "rev" | "serial", ..) | (_, Value::Null, _) => {}
+            (_, Value::String(text), _) if text.is_empty() => {}
             ("rules", _, Some(policy)) => {
                 for at in 0..policy.rules.len() {
                     let rule = sentence::rule(policy, at, &Plain(model));
@@ -454,11 +455,11 @@ mod tests {
         let wanted = [
             (Sign::Gone, "Clients in Asia get us."),
             (Sign::New, "Clients in Asia get eu."),
-            (Sign::Changed, "TTL goes from 60 to 45."),
+            (Sign::Changed, "TTL goes from 30 to 45."),
         ];
         assert_eq!(english, wanted);
         assert_eq!(said[1].2, "아시아 클라이언트 → eu.");
-        assert_eq!(said[2].2, "TTL 60 → 45.");
+        assert_eq!(said[2].2, "TTL 30 → 45.");
         let (word, name) = title(&world, &world, Kind::Policies, "www");
         assert_eq!(
             (word.to_html(Language::English), name.to_html(Language::English)),
