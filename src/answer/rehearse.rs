@@ -205,7 +205,7 @@ mod tests {
         let verdict = rehearse(&world().snapshot(), [&test(json!({"expect": ["far"]}))]).remove(0);
         assert_eq!(
             verdict.because,
-            "203.0.113.77 asking www.example.test. A must get pool far, and would get pool main 90 %, canary 10 %, \
+            "203.0.113.77 asking www.example.test A must get pool far, and would get pool main 90 %, canary 10 %, \
              by rule 1 “near” of policy web."
         );
     }

@@ -42,13 +42,12 @@ impl Core {
         // Without its changes, of which there can be a million.
         let (sessions, uses) = (store.aside(Aside::Sessions), store.aside(Aside::TokenUses));
         let newest = store.revisions(None, 1).map_err(failure)?.pop();
-        let last_sha256 = newest.map(|revision| revision.sha256).unwrap_or_default();
         let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
         let (reports, reports_in) = mpsc::channel(MAX_REPORTS);
         let (used_held, used_held_in) = mpsc::channel(MAX_USED_HELD);
         let inputs = Inputs { reports: reports_in, used_held: used_held_in };
         let (writer, control, wanted) =
-            Writer::new(loaded, last_sha256, keeper, Arc::new(geo), inputs).map_err(unreadable)?;
+            Writer::new(loaded, newest, keeper, Arc::new(geo), inputs).map_err(unreadable)?;
         control.shared().admitted.remember_uses(uses);
         let writer = tokio::spawn(writer.run(stop));
         Ok((Core { control, repairs, sessions, is_new, reports, used_held, writer, store_thread }, wanted))

@@ -154,6 +154,8 @@ pub struct Shared {
     pub live: broadcast::Sender<Arc<Event>>,
     /// The newest of those that are stored.
     pub recent: recent::Recent,
+    /// The newest publication, without its changes; none once it was undone.
+    pub newest: Mutex<Option<Revision>>,
     /// When the last backup was made and by whom, once that was looked up.
     pub last_backup: Mutex<Option<Option<(Timestamp, String)>>>,
     /// Events that could not be handed to the store.
@@ -305,10 +307,23 @@ impl Control {
         }
         match self.revision(number).await?.map(|revision| revision.at) {
             Some(at) if now().duration_since(at) <= UNDO => {
-                self.restore(number - 1, format!("Undo version {number}"), author, Tests::MayFail).await
+                let message = format!("Undo version {number}");
+                let published = self.restore(number - 1, message, author, Tests::MayFail).await?;
+                // What took something back offers itself to nobody.
+                self.shared.newest.lock().take_if(|newest| newest.number == published.revision);
+                Ok(published)
             }
             _ => Err(Refusal::Conflict(format!("version {number} is older than {} seconds", UNDO.as_secs()))),
         }
+    }
+
+    /// The revision that `author` may still take back, and for how long: theirs, the newest, and young.
+    pub fn undoable(&self, author: &str, at: Timestamp) -> Option<(u64, SignedDuration)> {
+        let newest = self.shared.newest.lock();
+        let mine =
+            newest.as_ref().filter(|newest| newest.author == author && newest.number == self.model().revision)?;
+        let left = UNDO - at.duration_since(mine.at);
+        (left > SignedDuration::ZERO).then_some((mine.number, left.min(UNDO)))
     }
 
     /// The model as it was after revision `number`.
@@ -439,4 +454,34 @@ impl Author {
 /// The one place where control reads the clock.
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_publication_is_undone_by_its_author_while_it_is_the_newest_and_young() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let control = running::start(dir.path());
+        let publish = async |author: &str, address: &str| {
+            let value = Some(json!({ "ipv4": address }));
+            let edits = vec![Edit { kind: Kind::Endpoints, id: "one".into(), value }];
+            let (author, expect) = (Author::new(author), Vec::new());
+            let publication = Publication { edits, message: "Why".into(), author, expect, tests: Tests::MustPass };
+            control.publish(publication).await.unwrap().revision
+        };
+        let undoable = |author: &str| control.undoable(author, now()).map(|(number, _)| number);
+        assert_eq!(publish("ann", "192.0.2.1").await, 1);
+        assert_eq!((undoable("ann"), undoable("ben")), (Some(1), None), "it is its author's");
+        let later = now() + UNDO;
+        assert_eq!(control.undoable("ann", later), None, "later, somebody looks at the difference first");
+        assert_eq!(publish("ben", "192.0.2.2").await, 2);
+        assert_eq!((undoable("ann"), undoable("ben")), (None, Some(2)), "somebody else published since");
+        assert!(matches!(control.undo(1, Author::new("ann")).await, Err(Refusal::Conflict(_))));
+        control.undo(2, Author::new("ben")).await.unwrap();
+        assert_eq!(undoable("ben"), None, "what took something back is not offered to be taken back");
+    }
 }

@@ -15,7 +15,7 @@ pub fn start(dir: &Path) -> Control {
     let Opened { store, loaded, .. } = Store::open(dir).unwrap();
     let (keeper, _) = Keeper::start(store, loaded.last_audit.clone()).unwrap();
     let inputs = Inputs { reports: mpsc::channel(1).1, used_held: mpsc::channel(1).1 };
-    let (writer, control, _) = Writer::new(loaded, String::new(), keeper, Arc::new(Base::empty()), inputs).unwrap();
+    let (writer, control, _) = Writer::new(loaded, None, keeper, Arc::new(Base::empty()), inputs).unwrap();
     tokio::spawn(writer.run(CancellationToken::new()));
     control
 }

@@ -80,12 +80,13 @@ impl Writer {
     /// Takes what the store held and answers at once with it: last states, no probe awaited.
     pub fn new(
         loaded: Loaded,
-        last_sha256: String,
+        newest: Option<Revision>,
         keeper: Keeper,
         geo: Arc<Base>,
         inputs: Inputs,
     ) -> Result<(Writer, Control, Wanted), Vec<FieldError>> {
         let started = now();
+        let last_sha256 = newest.as_ref().map(|newest| newest.sha256.clone()).unwrap_or_default();
         let now_ms = unix_ms();
         let model = Arc::new(Model::load(loaded.revision, loaded.entities)?);
         let (health, at_start) = Health::new(&model, &loaded.health, now_ms);
@@ -100,6 +101,7 @@ impl Writer {
             drafts: Drafts::load(loaded.drafts),
             live: broadcast::Sender::new(LIVE_EVENTS),
             recent: Recent::default(),
+            newest: Mutex::new(newest.map(|newest| Revision { changes: Vec::new(), ..newest })),
             events_lost: AtomicU64::new(0),
             started,
         });
@@ -330,7 +332,8 @@ impl Writer {
     fn show(&mut self, Stored { snapshot, warnings, revision }: Stored) -> Published {
         let is_steered_anew = !self.model.steers_like(snapshot.model());
         self.model = snapshot.model().clone();
-        self.last_sha256 = revision.sha256;
+        self.last_sha256 = revision.sha256.clone();
+        *self.shared.newest.lock() = Some(revision.clone());
         let mut events = self.health.reconfigure(&self.model, unix_ms());
         // Health, and even the geo database, went on while this was checked and stored.
         if Arc::ptr_eq(snapshot.geo(), &self.geo) {

@@ -140,9 +140,10 @@ impl Test {
         })
     }
 
-    /// What is asked for, as people say it: `www.example.com. A`.
+    /// What is asked for, as people say it: `www.example.com A`.
     pub fn question(&self) -> String {
-        format!("{} {}", self.qname, self.rtype)
+        let name = self.qname.to_string();
+        format!("{} {}", name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&name), self.rtype)
     }
 
     /// What must come, as people say it: `pool us-west`, `192.0.2.1`, `no record`.

@@ -96,6 +96,15 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// The part of its answers that a member is given while every member is up, 0 to 1.
+    pub fn part_of(&self, member: &Member) -> f64 {
+        let serves = |one: &&Member| one.enabled && one.weight > 0;
+        let Some(first) = self.members.iter().filter(serves).map(|one| one.priority).min() else { return 0.0 };
+        let is_among = |one: &&Member| serves(one) && one.priority == first;
+        let total: u32 = self.members.iter().filter(is_among).map(|one| u32::from(one.weight)).sum();
+        if is_among(&member) { f64::from(member.weight) / f64::from(total) } else { 0.0 }
+    }
+
     /// The place given by hand.
     pub fn point(&self) -> Option<Point> {
         self.lat.zip(self.lon).map(|(lat, lon)| Point { lat, lon })

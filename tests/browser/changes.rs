@@ -32,15 +32,30 @@ async fn a_draft_survives_a_restart_is_reviewed_published_and_undone() {
     browser.click("Review and apply").await;
     browser.wait_for("What this draft changes").await;
     browser.wait_for("Names affected").await;
+    browser.wait_for("one of eu would get no more clients.").await;
+    browser.wait_for("one: weight 100 to 0 (from 50% to 0% of eu).").await;
+    browser.wait_for("eu 100% (one 50%; two 50%)").await;
+    assert!(browser.reads("Answers that move 50%").await);
+    browser.expect("status of 422");
+    browser.click("Publish").await;
+    browser.wait_for("Say why: whoever reads the history later will ask.").await;
+    answers_both(&server).await;
     browser.fill(REASON, "Empty one").await;
     browser.click("Publish").await;
     browser.wait_for("Version 2 is live.").await;
     answers(&server, NAME, &[TWO]).await;
+    // On every page, as long as it can be taken back.
+    browser.goto("/history").await;
+    browser.goto("/account").await;
+    browser.wait_for("Version 2 is live.").await;
     browser.click("Undo").await;
     browser.wait_for("Version 2 is undone: version 3 says what was live before.").await;
     answers_both(&server).await;
+    assert!(!browser.offers("Undo").await, "what took something back is not taken back");
     browser.goto("/versions").await;
     browser.wait_for("Empty one").await;
+    browser.goto("/versions/2").await;
+    browser.wait_for("one: weight 100 to 0 (from 50% to 0% of eu).").await;
     browser.finish().await;
 }
 
@@ -77,16 +92,18 @@ async fn whoever_was_slower_keeps_the_draft_sees_both_and_settles_it() {
     anna.wait_for("ben changed pool eu").await;
     anna.wait_for("(version 2).").await;
     let page = anna.text().await;
-    let both = page.split_once("What they made of it").expect("the version of ben").1;
-    let (theirs, mine) = both.split_once("What your draft says").expect("the version of anna");
-    let mine = mine.split_once("Take theirs").expect("a way to settle it").0;
-    assert!(theirs.contains("two") && mine.contains("one"), "{both}");
-    assert_eq!(anna.value(REASON).await, "Empty one");
+    let table = page.split_once("Field Was Theirs Yours").expect("a table of the fields").1;
+    let table = table.split_once("Take theirs").expect("a way to settle it").0;
+    assert!(table.contains("one: Weight 100 100 0") && table.contains("two: Weight 100 0 100"), "{table}");
+    assert!(!anna.offers("Publish").await, "what is not settled is not published");
     answers(&server, NAME, &[ONE]).await;
+    anna.goto("/pools/eu").await;
+    anna.wait_for("ben changed pool eu").await;
+    anna.click("Compare").await;
 
     anna.click("Keep mine").await;
     anna.wait_for("What this draft changes").await;
-    assert!(!anna.reads("What they made of it").await);
+    assert!(!anna.reads("Field Was Theirs Yours").await);
     anna.fill(REASON, "Empty one after all").await;
     anna.click("Publish").await;
     anna.wait_for("Version 3 is live.").await;
@@ -105,6 +122,10 @@ async fn without_script_a_pool_is_drained_and_a_weight_is_published() {
     browser.click("Drain pool").await;
     browser.wait_for("Drain eu?").await;
     browser.wait_for("After").await;
+    browser.expect("status of 422");
+    browser.click("Drain").await;
+    browser.wait_for("Say why: whoever reads the history later will ask.").await;
+    browser.fill(REASON, "New kernel").await;
     browser.click("Drain").await;
     browser.wait_for("eu gets no new clients from now on.").await;
     answers(&server, NAME, &[US]).await;
@@ -139,11 +160,8 @@ async fn a_form_that_somebody_was_faster_than_asks_and_both_can_be_kept() {
     let page = anna.text().await;
     let theirs = page.split_once("What they made of it").expect("what was published").1;
     let (theirs, mine) = theirs.split_once("What your form would change now").expect("what was typed");
-    assert!(theirs.contains("weight of two goes from 100 to 7"), "{theirs}");
-    assert!(
-        mine.contains("weight of one goes from 100 to 5") && mine.contains("weight of two goes from 7 to 100"),
-        "{mine}"
-    );
+    assert!(theirs.contains("two: weight 100 to 7"), "{theirs}");
+    assert!(mine.contains("one: weight 100 to 5") && mine.contains("two: weight 7 to 100"), "{mine}");
     anna.click("Merge both").await;
     anna.wait_for("The weights of eu are kept in your draft.").await;
     assert_eq!((anna.value("Weight of one").await, anna.value("Weight of two").await), ("5".into(), "7".into()));

@@ -93,6 +93,7 @@ async fn a_failover_by_hand_and_back_takes_eight_clicks_at_most() {
     answers(&server, FAILOVER, &["127.0.40.2"]).await;
     browser.click("Put back on").await;
     browser.wait_for("Put demo-primary back on?").await;
+    browser.fill("Reason (goes to the audit log)", "The disk is new").await;
     browser.click("Put back on").await;
     browser.wait_for("demo-primary is back on.").await;
     answers(&server, FAILOVER, &["127.0.40.1"]).await;

@@ -23,12 +23,12 @@ const PEOPLE: &[Person] = &[
         role: "viewer",
         offered: &[],
         sees: &[("/pools/eu", "Endpoints"), ("/names/www.example.test", "www.example.test")],
-        refused: &["/pools/eu/drain", "/pools/eu/endpoints/new", "/draft", "/settings/users"],
+        refused: &["/pools/eu/drain", "/pools/eu/endpoints/new", "/draft", "/audit", "/settings/users"],
     },
     Person {
         role: "operator",
         offered: &[SWITCHES],
-        sees: &[("/pools/eu/drain", "Drain eu?")],
+        sees: &[("/pools/eu/drain", "Drain eu?"), ("/audit", "Who did what")],
         refused: &["/pools/eu/endpoints/new", "/draft", "/settings/users"],
     },
     Person {
@@ -66,6 +66,7 @@ async fn each_role_sees_and_may_do_what_it_should() {
         }
         if person.offered.contains(&SWITCHES) {
             browser.click("Drain pool").await;
+            browser.fill("Reason (goes to the audit log)", "New kernel").await;
             browser.click("Drain").await;
             browser.wait_for("eu gets no new clients from now on.").await;
             browser.click("Undo").await;

@@ -13,7 +13,8 @@ use crate::answer::{Client, Entropy, Outlook, Question, Snapshot, answer, outloo
 use crate::geo::Sample;
 use crate::model::{Change, Id, Kind, LastResort, MAX_NESTING, Model, Name, Policy, Pool, RecordType, Region, Token};
 
-use super::{Effect, Loss, Move, Outage, PoolShare, Preview};
+use super::inside::{Inside, Side};
+use super::{Effect, Loss, Move, NameEffect, Outage, PoolShare, Preview};
 
 /// Addresses that stand for each country; with pools down, its largest network alone.
 const SAMPLES: usize = 3;
@@ -46,6 +47,8 @@ struct Group {
     after: Option<Id<Policy>>,
     names: BTreeSet<Name>,
     rtype: RecordType,
+    /// All that are answered by the policy.
+    types: BTreeSet<RecordType>,
 }
 
 /// What some clients get.
@@ -59,7 +62,7 @@ struct Portion {
 }
 
 /// Adds to `preview` what the change does to answers.
-pub fn compare(before: &Snapshot, after: &Snapshot, changes: &[Change], preview: &mut Preview) {
+pub fn compare(before: &Snapshot, after: &Snapshot, inside: &Inside, changes: &[Change], preview: &mut Preview) {
     let groups = groups(before.model(), after.model(), changes);
     names(before.model(), &groups, changes, preview);
     preview.policies_not_compared = groups.len().saturating_sub(MAX_GROUPS);
@@ -70,9 +73,10 @@ pub fn compare(before: &Snapshot, after: &Snapshot, changes: &[Change], preview:
     let clients = clients(before, after, groups);
     let all: usize = groups.iter().map(|group| group.names.len()).sum();
     for group in groups {
-        group.compare(before, after, &clients, group.names.len() as f64 / all as f64, preview);
+        group.compare(before, after, (inside, &clients), group.names.len() as f64 / all as f64, preview);
     }
-    preview.moves.sort_by(|a, b| b.share.total_cmp(&a.share));
+    preview.by_name.sort_by(|a, b| b.moved.total_cmp(&a.moved));
+    preview.moves.sort_by(|a, b| b.moved.total_cmp(&a.moved));
     preview.losses.sort_by(|a, b| b.share.total_cmp(&a.share));
     preview.outages = outages(before, after, groups, &clients, changes);
 }
@@ -80,23 +84,26 @@ pub fn compare(before: &Snapshot, after: &Snapshot, changes: &[Change], preview:
 /// The names of every policy that the changes can touch, grouped by who answers them before and after.
 fn groups(before: &Model, after: &Model, changes: &[Change]) -> Vec<Group> {
     let touched = touched(before, after, changes);
-    let mut names: BTreeMap<(&Name, RecordType), (Option<Id<Policy>>, Option<Id<Policy>>)> = BTreeMap::new();
+    type Policies = (Option<Id<Policy>>, Option<Id<Policy>>);
+    let mut names: BTreeMap<(&Name, RecordType), (Policies, BTreeSet<RecordType>)> = BTreeMap::new();
     for (model, is_after) in [(before, false), (after, true)] {
         for id in &touched {
             let Some(policy) = model.policies.get(id).filter(|policy| policy.enabled) else { continue };
             for attach in &policy.attach {
                 // A and AAAA of a name go together: a pool answers both.
                 let rtype = attach.types.first().copied().unwrap_or(RecordType::A);
-                let pair = names.entry((&attach.name, rtype)).or_default();
+                let (pair, types) = names.entry((&attach.name, rtype)).or_default();
                 *(if is_after { &mut pair.1 } else { &mut pair.0 }) = Some(id.clone());
+                types.extend(&attach.types);
             }
         }
     }
-    let mut groups: BTreeMap<(Option<Id<Policy>>, Option<Id<Policy>>, RecordType), BTreeSet<Name>> = BTreeMap::new();
-    for ((name, rtype), (before, after)) in names {
-        groups.entry((before, after, rtype)).or_default().insert(name.clone());
+    let mut groups: BTreeMap<(Policies, RecordType, BTreeSet<RecordType>), BTreeSet<Name>> = BTreeMap::new();
+    for ((name, rtype), (policies, types)) in names {
+        groups.entry((policies, rtype, types)).or_default().insert(name.clone());
     }
-    groups.into_iter().map(|((before, after, rtype), names)| Group { before, after, names, rtype }).collect()
+    let group = |(((before, after), rtype, types), names)| Group { before, after, names, rtype, types };
+    groups.into_iter().map(group).collect()
 }
 
 /// Policies that are other than before, or name something that is.
@@ -243,23 +250,36 @@ fn next(address: IpAddr) -> Option<IpAddr> {
 }
 
 impl Group {
-    fn compare(&self, before: &Snapshot, after: &Snapshot, clients: &[Who], weight: f64, preview: &mut Preview) {
+    fn compare(
+        &self,
+        before: &Snapshot,
+        after: &Snapshot,
+        (inside, clients): (&Inside, &[Who]),
+        weight: f64,
+        preview: &mut Preview,
+    ) {
         let (was, is) = (self.side(before, &self.before), self.side(after, &self.after));
-        let name = self.names.first().map(ToString::to_string).unwrap_or_default();
-        let mut moves: BTreeMap<(String, String), (BTreeSet<String>, f64)> = BTreeMap::new();
+        let types: Vec<RecordType> = self.types.iter().copied().collect();
+        let (name, more_names) = (self.name(), self.names.len().saturating_sub(1));
+        let mut whole = NameEffect { name: name.clone(), more_names, ..NameEffect::default() };
+        let mut moves: BTreeMap<(String, String), (BTreeSet<String>, f64, f64)> = BTreeMap::new();
         let mut losses: BTreeMap<Option<usize>, (BTreeSet<String>, f64)> = BTreeMap::new();
         let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
         for who in clients {
             let (from, to) = (was(who.address), is(who.address));
             from.pools.iter().for_each(|(pool, odds)| pools.entry(pool.clone()).or_default().0 += odds * who.share);
             to.pools.iter().for_each(|(pool, odds)| pools.entry(pool.clone()).or_default().1 += odds * who.share);
-            preview.unanswered_now += from.unanswered * who.share * weight;
-            preview.unanswered += to.unanswered * who.share * weight;
-            preview.moved += from.distance(&to) * who.share * weight;
-            if (from.pools != to.pools || from.fixed != to.fixed) && self.before.is_some() {
-                let (who_moves, share) = moves.entry((from.to_string(), to.to_string())).or_default();
+            let within = from.distance_inside(&to, inside, &types);
+            let moved = from.distance(&to) + within;
+            whole.unanswered_now += from.unanswered * who.share;
+            whole.unanswered += to.unanswered * who.share;
+            whole.moved += moved * who.share;
+            if (from.pools != to.pools || from.fixed != to.fixed || within > NOTHING) && self.before.is_some() {
+                let said = (from.said(inside, &types, Side::Before), to.said(inside, &types, Side::After));
+                let (who_moves, share, part) = moves.entry(said).or_default();
                 who_moves.insert(who.label.clone());
                 *share += who.share;
+                *part += moved * who.share;
             }
             if to.unanswered > from.unanswered + NOTHING {
                 let (who_loses, share) = losses.entry(to.rule).or_default();
@@ -269,13 +289,14 @@ impl Group {
         }
         let policy = self.after.as_ref().or(self.before.as_ref()).map(ToString::to_string).unwrap_or_default();
         preview.moves.extend(moves.into_iter().filter(|((from, to), _)| from != to).map(
-            |((from, to), (countries, share))| Move {
+            |((from, to), (countries, share, moved))| Move {
                 name: name.clone(),
                 policy: policy.clone(),
                 from,
                 to,
                 countries: countries.into_iter().collect(),
                 share,
+                moved,
             },
         ));
         preview.losses.extend(losses.into_iter().map(|(rule, (countries, share))| Loss {
@@ -284,14 +305,23 @@ impl Group {
             share,
             countries: countries.into_iter().collect(),
         }));
-        let more_names = self.names.len().saturating_sub(1);
         preview.shares.extend(pools.into_iter().map(|(pool, (now, after))| PoolShare {
             name: name.clone(),
             more_names,
+            endpoints: inside.rows(&pool, &types, (now, after)),
             pool: pool.to_string(),
             now,
             after,
         }));
+        preview.moved += whole.moved * weight;
+        preview.unanswered_now += whole.unanswered_now * weight;
+        preview.unanswered += whole.unanswered * weight;
+        preview.by_name.push(whole);
+    }
+
+    /// One that stands for all.
+    fn name(&self) -> String {
+        self.names.first().map(ToString::to_string).unwrap_or_default()
     }
 
     /// What clients get of the names by `policy`; without one, by fixed records if there are any.
@@ -330,61 +360,84 @@ impl Portion {
         let gained = to.pools.iter().map(|(pool, is)| (is - odds(self, pool)).max(0.0)).sum::<f64>();
         lost.max(gained)
     }
-}
 
-impl std::fmt::Display for Portion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// The part that gets another address of the same pool.
+    fn distance_inside(&self, to: &Portion, inside: &Inside, types: &[RecordType]) -> f64 {
+        let is = |id: &Id<Pool>| to.pools.iter().find(|(pool, _)| pool == id).map_or(0.0, |one| one.1);
+        self.pools.iter().map(|(pool, was)| was.min(is(pool)) * inside.moved(pool, types)).sum()
+    }
+
+    /// e.g. `eu-main 90 %, eu-canary 10 %`; with its endpoints where those are answered otherwise than before.
+    fn said(&self, inside: &Inside, types: &[RecordType], side: Side) -> String {
+        let percent = |part: f64| (part * 1000.0).round() / 10.0;
         if self.pools.is_empty() {
-            return f.write_str(if self.fixed { "fixed records" } else { "no answer" });
+            return (if self.fixed { "fixed records" } else { "no answer" }).to_owned();
         }
-        for (at, (pool, odds)) in self.pools.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{pool} {} %", (odds * 1000.0).round() / 10.0)?;
-        }
+        let pool = |(pool, odds): &(Id<Pool>, f64)| match inside.said(pool, types, side) {
+            Some(servers) => format!("{pool} {} % ({servers})", percent(*odds)),
+            None => format!("{pool} {} %", percent(*odds)),
+        };
+        let mut said: Vec<String> = self.pools.iter().map(pool).collect();
         if self.unanswered > 0.0005 {
-            write!(f, ", no answer {} %", (self.unanswered * 1000.0).round() / 10.0)?;
+            said.push(format!("no answer {} %", percent(self.unanswered)));
         }
-        Ok(())
+        said.join(", ")
     }
 }
 
-/// Each pool of the groups taken down, those that the change is about first.
+/// Each pool of the groups taken down, those that the change is about first; for every name that uses it.
 fn outages(before: &Snapshot, after: &Snapshot, groups: &[Group], clients: &[Who], changes: &[Change]) -> Vec<Outage> {
     let groups = &groups[..groups.len().min(MAX_OUTAGE_GROUPS)];
     let mut pools: BTreeSet<(bool, Id<Pool>)> = BTreeSet::new();
-    for (snapshot, is_after) in [(before, false), (after, true)] {
+    for (snapshot, side) in [(before, Side::Before), (after, Side::After)] {
         for group in groups {
-            let id = if is_after { &group.after } else { &group.before };
-            let Some(policy) = id.as_ref().and_then(|id| snapshot.model().policies.get(id)) else { continue };
+            let Some(policy) = group.policy(side).as_ref().and_then(|id| snapshot.model().policies.get(id)) else {
+                continue;
+            };
             let changed =
                 |pool: &Id<Pool>| changes.iter().any(|change| change.kind == Kind::Pools && change.id == pool.as_str());
             pools.extend(pools_of(policy).map(|pool| (!changed(pool), pool.clone())));
         }
     }
-    let all: usize = groups.iter().map(|group| group.names.len()).sum();
-    let effect = |snapshot: &Snapshot, pool: &Id<Pool>, is_after: bool| {
-        let down = snapshot.with_down(std::slice::from_ref(pool));
-        let mut effect = Effect::default();
-        let (mut to, mut without) = (BTreeMap::new(), BTreeSet::new());
+    let mut outages = Vec::new();
+    for (_, pool) in pools.into_iter().take(MAX_OUTAGES) {
+        let down = std::slice::from_ref(&pool);
+        let (before_down, after_down) = (before.with_down(down), after.with_down(down));
         for group in groups {
-            let weight = group.names.len() as f64 / all as f64;
-            let policy = if is_after { &group.after } else { &group.before };
-            let (healthy, ailing) = (group.side(snapshot, policy), group.side(&down, policy));
-            for (who, share) in clients.iter().filter_map(|who| Some((who, who.alone? * weight))) {
-                let was = healthy(who.address);
-                let Some((_, odds)) = was.pools.iter().find(|(id, _)| id == pool) else { continue };
-                let is = ailing(who.address);
-                effect.clients += odds * share;
-                if is.unanswered > was.unanswered + NOTHING {
-                    effect.unanswered += (is.unanswered - was.unanswered) * share;
-                    without.insert(who.label.clone());
-                }
-                for (other, odds) in &is.pools {
-                    let was = was.pools.iter().find(|(id, _)| id == other).map_or(0.0, |one| one.1);
-                    let more = if other == pool { *odds } else { odds - was };
-                    if more > NOTHING {
-                        *to.entry(other.to_string()).or_insert(0.0) += more * share;
-                    }
+            let now = group.outage((before, &before_down), &pool, clients, Side::Before);
+            let after = group.outage((after, &after_down), &pool, clients, Side::After);
+            if now.clients > 0.0 || after.clients > 0.0 {
+                let more_names = group.names.len().saturating_sub(1);
+                outages.push(Outage { name: group.name(), more_names, pool: pool.to_string(), now, after });
+            }
+        }
+    }
+    outages
+}
+
+impl Group {
+    fn policy(&self, side: Side) -> &Option<Id<Policy>> {
+        if side == Side::Before { &self.before } else { &self.after }
+    }
+
+    /// What becomes of the clients of a pool when it goes down.
+    fn outage(&self, (up, down): (&Snapshot, &Snapshot), pool: &Id<Pool>, clients: &[Who], side: Side) -> Effect {
+        let (healthy, ailing) = (self.side(up, self.policy(side)), self.side(down, self.policy(side)));
+        let (mut effect, mut to, mut without) = (Effect::default(), BTreeMap::new(), BTreeSet::new());
+        for (who, share) in clients.iter().filter_map(|who| Some((who, who.alone?))) {
+            let was = healthy(who.address);
+            let Some((_, odds)) = was.pools.iter().find(|(id, _)| id == pool) else { continue };
+            let is = ailing(who.address);
+            effect.clients += odds * share;
+            if is.unanswered > was.unanswered + NOTHING {
+                effect.unanswered += (is.unanswered - was.unanswered) * share;
+                without.insert(who.label.clone());
+            }
+            for (other, odds) in &is.pools {
+                let was = was.pools.iter().find(|(id, _)| id == other).map_or(0.0, |one| one.1);
+                let more = if other == pool { *odds } else { odds - was };
+                if more > NOTHING {
+                    *to.entry(other.to_string()).or_insert(0.0) += more * share;
                 }
             }
         }
@@ -392,15 +445,7 @@ fn outages(before: &Snapshot, after: &Snapshot, groups: &[Group], clients: &[Who
         effect.to.sort_by(|a, b| b.1.total_cmp(&a.1));
         effect.without = without.into_iter().collect();
         effect
-    };
-    let pools = pools.into_iter().take(MAX_OUTAGES);
-    pools
-        .map(|(_, pool)| Outage {
-            now: effect(before, &pool, false),
-            after: effect(after, &pool, true),
-            pool: pool.to_string(),
-        })
-        .collect()
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! answers. Reads what it is given and changes nothing.
 
 mod compare;
+mod inside;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,11 +12,10 @@ use serde_json::Value;
 
 use crate::answer::Snapshot;
 use crate::health::{HealthTable, PoolState, Standing};
-use crate::model::{
-    Admin, Checked, Edit, FieldError, Id, Kind, Line, Model, Pool, builtin, is_part_of_a_zone, lines, sentences,
-};
+use crate::model::{Admin, Change, Checked, Edit, FieldError, Id, Model, Pool, builtin, is_part_of_a_zone, sentences};
 
 use super::rehearsal::Rehearsal;
+use inside::Inside;
 
 /// Changes that are listed one by one; the rest are counted.
 const MAX_CHANGES: usize = 200;
@@ -38,13 +38,15 @@ pub struct Preview {
     pub names_affected: usize,
     /// How long resolvers may keep what they were answered before, in seconds.
     pub keep_seconds: u32,
-    /// Part of the clients of the affected names that would be sent to another pool, 0 to 1.
+    /// Part of the answers of the affected names that would be of another pool or another address, 0 to 1.
     pub moved: f64,
     /// Part of them that gets no answer now, and would get none.
     pub unanswered_now: f64,
     pub unanswered: f64,
+    /// The same name by name, those first of which most moves.
+    pub by_name: Vec<NameEffect>,
     pub shares: Vec<PoolShare>,
-    /// The same with each pool down that the affected names use.
+    /// What would happen to each of these names if a pool that it uses went down.
     pub outages: Vec<Outage>,
     /// Rules by which clients would be left without an answer that have one now.
     pub losses: Vec<Loss>,
@@ -60,13 +62,29 @@ pub struct Preview {
 pub struct Move {
     pub name: String,
     pub policy: String,
-    /// Pools with their shares, e.g. `eu-main 90 %, eu-canary 10 %`.
+    /// Pools with their shares, e.g. `eu-main 90 %, eu-canary 10 %`; where their endpoints are answered otherwise than
+    /// before, with these, e.g. `eu-main 100 % (one 10 %; two 90 %)`.
     pub from: String,
     pub to: String,
     /// ISO 3166-1 codes; `unknown` for clients that the geo database does not know; networks that a rule names.
     pub countries: Vec<String>,
     /// Part of all known IPv4 addresses, 0 to 1.
     pub share: f64,
+    /// Part of the name's answers that these clients would get otherwise, 0 to 1.
+    #[serde(default)]
+    pub moved: f64,
+}
+
+/// What becomes of the answers of one name, as parts of all its clients, 0 to 1.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NameEffect {
+    pub name: String,
+    /// Further names with the same answers.
+    pub more_names: usize,
+    /// Those that would be of another pool or another address.
+    pub moved: f64,
+    pub unanswered_now: f64,
+    pub unanswered: f64,
 }
 
 /// How much of a name's answers a pool gives, 0 to 1.
@@ -78,18 +96,36 @@ pub struct PoolShare {
     pub pool: String,
     pub now: f64,
     pub after: f64,
+    /// Of a pool whose endpoints would be answered otherwise than now.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointShare>,
 }
 
-/// What would happen if a pool went down.
+/// How much of a name's answers one endpoint of a pool gives, 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EndpointShare {
+    pub endpoint: String,
+    /// Its address now and after, where it gets another.
+    pub address: Option<(String, String)>,
+    pub now: f64,
+    pub after: f64,
+}
+
+/// What would happen to a name if a pool went down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outage {
+    #[serde(default)]
+    pub name: String,
+    /// Further names with the same answers.
+    #[serde(default)]
+    pub more_names: usize,
     pub pool: String,
     /// As it is live, and with the change.
     pub now: Effect,
     pub after: Effect,
 }
 
-/// What becomes of a pool's clients, as parts of all clients of the affected names, 0 to 1.
+/// What becomes of a pool's clients, as parts of all clients of the name, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Effect {
     pub clients: f64,
@@ -122,12 +158,16 @@ pub struct Shortfall {
 }
 
 /// What would change, thing by thing, beside its preview.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Reviewed {
     pub preview: Preview,
-    pub changes: Vec<(Kind, String, Vec<Line>)>,
+    /// Those of the preview that the change is about, or that are new by it.
+    pub warnings: Vec<FieldError>,
+    pub changes: Vec<Change>,
     /// Changes that are too many to be listed.
     pub more_changes: usize,
+    pub before: Arc<Model>,
+    pub after: Arc<Model>,
 }
 
 /// Checks `edits` against the snapshot's model and compares the answers.
@@ -141,18 +181,41 @@ pub fn review(snapshot: &Snapshot, health: &HealthTable, edits: &[Edit]) -> Resu
     let Checked { model, changes, warnings } = before.check(edits)?;
     let sentences = sentences(before, &model, &changes);
     let listed = changes.iter().filter(|change| !is_part_of_a_zone(before, &model, change)).take(MAX_CHANGES);
-    let listed: Vec<(Kind, String, Vec<Line>)> =
-        listed.map(|change| (change.kind, change.id.clone(), lines(before, &model, change))).collect();
+    let listed: Vec<Change> = listed.cloned().collect();
     let more_changes = if listed.len() < MAX_CHANGES { 0 } else { changes.len() - listed.len() };
+    let own = of_the_change(&model, &changes, &warnings);
     let mut preview = Preview { revision: before.revision, sentences, warnings, ..Preview::default() };
+    let model = Arc::new(model);
     if !changes.is_empty() {
         preview.shortfalls = shortfalls(before, &model, health);
-        let health = switched(before, &model, health, &preview.shortfalls);
-        let changed = Snapshot::compile(&Arc::new(model), snapshot.geo(), &health, Some(snapshot));
-        compare::compare(snapshot, &changed, &changes, &mut preview);
+        let then = switched(before, &model, health, &preview.shortfalls);
+        let inside = Inside::of((before, health), (&model, &then));
+        let changed = Snapshot::compile(&model, snapshot.geo(), &then, Some(snapshot));
+        compare::compare(snapshot, &changed, &inside, &changes, &mut preview);
         preview.tests = Rehearsal::of(snapshot, &changed, &changes);
     }
-    Ok(Reviewed { preview, changes: listed, more_changes })
+    let (before, after) = (before.clone(), model);
+    Ok(Reviewed { preview, warnings: own, changes: listed, more_changes, before, after })
+}
+
+/// Warnings of what the change itself is about, and those that there were not before it: what somebody has lived with
+/// hides what is new.
+fn of_the_change(after: &Model, changes: &[Change], warnings: &[FieldError]) -> Vec<FieldError> {
+    let is_of = |warning: &FieldError, change: &Change| {
+        let place = warning.at.split_once(' ').map_or(warning.at.as_str(), |(place, _)| place);
+        place.split_once('/') == Some((change.kind.as_str(), &change.id))
+    };
+    let (own, other): (Vec<&FieldError>, Vec<&FieldError>) =
+        warnings.iter().partition(|warning| changes.iter().any(|change| is_of(warning, change)));
+    let mut own: Vec<FieldError> = own.into_iter().cloned().collect();
+    if !other.is_empty() {
+        // The way back is warned of what there is now.
+        let back = |change: &Change| Edit { kind: change.kind, id: change.id.clone(), value: change.before.clone() };
+        let known = after.check(&changes.iter().map(back).collect::<Vec<_>>()).map(|checked| checked.warnings);
+        let known = known.unwrap_or_default();
+        own.extend(other.into_iter().filter(|warning| !known.contains(warning)).cloned());
+    }
+    own
 }
 
 /// Pools that have fewer healthy endpoints than they need only with the change.
@@ -292,6 +355,100 @@ mod tests {
         }
         let drained = with("members", json!([{ "endpoint": "one", "weight": 0 }]));
         assert!(drained.to_string().contains("pool eu would go down: 0 of 0 endpoints up, 1 needed"), "{drained}");
+    }
+
+    /// The pool `eu` with two endpoints, which share its answers 10 to 90.
+    fn shared() -> Arc<Snapshot> {
+        let mut document = fixture::document();
+        document["pools"]["eu"]["members"] =
+            json!([{ "endpoint": "one", "weight": 10 }, { "endpoint": "three", "weight": 90 }]);
+        document["endpoints"]["three"] = json!({ "ipv4": "192.0.2.3" });
+        document["policies"]["app"]["rules"] = json!([{ "name": "All", "steps": [fixture::step("eu")] }]);
+        fixture::snapshot(&document, &HealthTable::default())
+    }
+
+    fn changed(snapshot: &Snapshot, change: impl FnOnce(&mut Value)) -> Reviewed {
+        let mut document = snapshot.model().document();
+        change(&mut document);
+        let edits = snapshot.model().edits_to(&document).unwrap();
+        review(snapshot, &HealthTable::default(), &edits).unwrap()
+    }
+
+    #[test]
+    fn another_weight_moves_answers_between_the_endpoints_of_a_pool() {
+        let weights = |one: u16, three: u16| {
+            changed(&shared(), |document| {
+                document["pools"]["eu"]["members"] =
+                    json!([{ "endpoint": "one", "weight": one }, { "endpoint": "three", "weight": three }]);
+            })
+            .preview
+        };
+        for (one, three, moved, shares) in [(100, 100, 40, [50, 50]), (10, 0, 90, [100, 0]), (20, 180, 0, [10, 90])] {
+            let preview = weights(one, three);
+            let percent = |share: f64| (share * 100.0).round() as i32;
+            assert_eq!(percent(preview.moved), moved, "{preview:?}");
+            assert_eq!((preview.shares.len(), percent(preview.shares[0].after)), (1, 100), "the pool keeps its share");
+            let found: Vec<(i32, i32)> =
+                preview.shares[0].endpoints.iter().map(|one| (percent(one.now), percent(one.after))).collect();
+            match moved {
+                0 => assert!(found.is_empty() && preview.moves.is_empty(), "{preview:?}"),
+                _ => {
+                    assert_eq!(found, [(10, shares[0]), (90, shares[1])]);
+                    let Move { from, to, moved: part, .. } = &preview.moves[0];
+                    assert_eq!(from, "eu 100 % (one 10 %; three 90 %)");
+                    assert_eq!(to, &format!("eu 100 % (one {} %; three {} %)", shares[0], shares[1]));
+                    assert_eq!(percent(*part), moved, "the table and the figure have one base");
+                }
+            }
+            assert_eq!(percent(preview.by_name[0].moved), moved);
+        }
+    }
+
+    #[test]
+    fn another_address_of_an_endpoint_moves_its_share() {
+        let preview =
+            changed(&shared(), |document| document["endpoints"]["three"]["ipv4"] = json!("192.0.2.33")).preview;
+        assert!((preview.moved - 0.9).abs() < 1e-6, "{preview:?}");
+        let three = &preview.shares[0].endpoints[1];
+        assert_eq!(three.address, Some(("192.0.2.3".into(), "192.0.2.33".into())));
+        assert_eq!(preview.moves[0].to, "eu 100 % (one 10 %; three at 192.0.2.33 90 %)");
+    }
+
+    #[test]
+    fn every_share_is_of_one_name_not_of_the_average_of_several() {
+        let snapshot = {
+            let mut document = snapshot().model().document();
+            document["policies"]["other"] = json!({
+                "attach": [{ "zone": "z", "name": "other.z.test.", "types": ["A"] }],
+                "rules": [{ "name": "All", "steps": [fixture::step("eu"), fixture::step("us")] }],
+            });
+            fixture::snapshot(&document, &HealthTable::default())
+        };
+        let preview = changed(&snapshot, |document| document["pools"]["eu"]["admin"] = json!("drain")).preview;
+        let of = |name: &str| preview.by_name.iter().find(|one| one.name == name).unwrap().moved;
+        let table = |name: &str| preview.moves.iter().filter(|one| one.name == name).map(|one| one.moved).sum::<f64>();
+        assert!((of("other.z.test.") - 1.0).abs() < 1e-6 && of("app.z.test.") < 0.6, "{preview:?}");
+        for name in ["other.z.test.", "app.z.test."] {
+            assert!((of(name) - table(name)).abs() < 1e-6, "{preview:?}");
+        }
+        let outage = |name: &str| preview.outages.iter().find(|one| one.pool == "eu" && one.name == name).unwrap();
+        assert!((outage("other.z.test.").now.clients - 1.0).abs() < 1e-6, "{preview:?}");
+        assert!(outage("app.z.test.").now.clients < 0.6);
+    }
+
+    #[test]
+    fn a_review_warns_of_what_the_change_is_about_and_of_what_is_new_by_it() {
+        let mut document = fixture::document();
+        document["policies"]["app"]["ttl"] = json!(5);
+        let snapshot = fixture::snapshot(&document, &HealthTable::default());
+        let places = |reviewed: &Reviewed| reviewed.warnings.iter().map(|one| one.at.clone()).collect::<Vec<_>>();
+        let other = changed(&snapshot, |document| document["pools"]["us"]["note"] = json!("rack 4"));
+        assert!(other.preview.warnings.iter().any(|one| one.at == "policies/app ttl"), "{:?}", other.preview.warnings);
+        assert_eq!(places(&other), Vec::<String>::new(), "it was so before, and nobody touched it");
+        let own = changed(&snapshot, |document| document["policies"]["app"]["ttl"] = json!(6));
+        assert_eq!(places(&own), ["policies/app ttl"]);
+        let emptied = changed(&snapshot, |document| document["pools"]["us"]["members"][0]["weight"] = json!(0));
+        assert_eq!(places(&emptied), ["pools/us members"]);
     }
 
     #[test]

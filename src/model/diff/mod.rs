@@ -13,15 +13,26 @@ const MAX_SENTENCES: usize = 20;
 
 /// One sentence per difference, most important first: what steers, then what is steered to, then data.
 pub fn sentences(before: &Model, after: &Model, changes: &[Change]) -> Vec<String> {
-    let mut sorted: Vec<&Change> = changes.iter().filter(|change| !is_part_of_a_zone(before, after, change)).collect();
-    sorted.sort_by_key(|change| rank(change));
-    let mut sentences: Vec<String> = sorted.into_iter().flat_map(|change| describe(before, after, change)).collect();
+    let sorted = by_importance(changes).into_iter().filter(|change| !is_part_of_a_zone(before, after, change));
+    let mut sentences: Vec<String> = sorted.flat_map(|change| describe(before, after, change)).collect();
     if sentences.len() > MAX_SENTENCES + 1 {
         let more = sentences.len() - MAX_SENTENCES;
         sentences.truncate(MAX_SENTENCES);
         sentences.push(format!("And {more} more changes."));
     }
     sentences
+}
+
+/// What steers first, then what is steered to, then data; of these, what goes before what comes.
+pub fn by_importance(changes: &[Change]) -> Vec<&Change> {
+    let mut sorted: Vec<&Change> = changes.iter().collect();
+    sorted.sort_by_key(|change| rank(change));
+    sorted
+}
+
+/// The plain fields that differ, e.g. `ttl goes from 30 to 60`; without those of `covered`.
+pub fn field_phrases(old: &Value, new: &Value, covered: &[&str]) -> Vec<String> {
+    fields::phrases(old, new, covered)
 }
 
 /// What one change says, as a line of a comparison.
@@ -119,7 +130,8 @@ fn describe(before: &Model, after: &Model, change: &Change) -> Vec<String> {
 fn other(change: &Change, old: &Value, new: &Value, covered: &[&str]) -> Vec<String> {
     let subject = subject(change);
     let phrases = fields::phrases(old, new, covered);
-    phrases.into_iter().map(|phrase| format!("{subject}: {phrase}.")).collect()
+    // A name ends with a dot of its own.
+    phrases.into_iter().map(|phrase| format!("{subject}: {}.", phrase.trim_end_matches('.'))).collect()
 }
 
 fn subject(change: &Change) -> String {
@@ -173,7 +185,7 @@ fn appeared(after: &Model, change: &Change) -> String {
         Kind::Endpoints => {
             let endpoint = change.id.parse().ok().and_then(|id| after.endpoints.get(&id));
             let addresses = endpoint.map(|endpoint| addresses(endpoint)).unwrap_or_default();
-            format!("{subject} is new: {}.", addresses.join(", "))
+            format!("{subject} is new: {}.", addresses.join(", ").trim_end_matches('.'))
         }
         Kind::Tests => match change.id.parse().ok().and_then(|id| after.tests.get(&id)) {
             Some(test) => {
@@ -264,10 +276,7 @@ fn record_changes(old: &RecordSet, new: &RecordSet) -> Vec<String> {
 
 fn pool_changes(old: &Pool, new: &Pool) -> Vec<String> {
     let id = &new.meta.id;
-    let total = |pool: &Pool| {
-        let enabled = pool.members.iter().filter(|member| member.enabled);
-        enabled.map(|member| u32::from(member.weight)).sum::<u32>()
-    };
+    let percent = |part: f64| format!("{:.0}%", part * 100.0);
     let mut phrases = Vec::new();
     for member in &new.members {
         let name = &member.endpoint;
@@ -276,8 +285,9 @@ fn pool_changes(old: &Pool, new: &Pool) -> Vec<String> {
             continue;
         };
         if was.weight != member.weight {
-            let (from, to) = (total(old), total(new));
-            phrases.push(format!("weight of {name} goes from {} to {} (of {from} → {to})", was.weight, member.weight));
+            let (from, to) = (percent(old.part_of(was)), percent(new.part_of(member)));
+            let weights = format!("weight of {name} goes from {} to {}", was.weight, member.weight);
+            phrases.push(format!("{weights} (from {from} to {to} of {id})"));
         }
         if was.priority != member.priority {
             phrases.push(format!("priority of {name} goes from {} to {}", was.priority, member.priority));

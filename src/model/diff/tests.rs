@@ -49,7 +49,7 @@ fn each_change_is_one_sentence_in_the_operators_words() {
     let table: Vec<(Vec<Edit>, &[&str])> = vec![
         (
             vec![pool(json!([{"endpoint": "web-1"}, {"endpoint": "web-2", "weight": 20}]))],
-            &["Pool eu-west: weight of web-2 goes from 50 to 20 (of 150 → 120)."],
+            &["Pool eu-west: weight of web-2 goes from 50 to 20 (from 33% to 17% of eu-west)."],
         ),
         (
             vec![pool(json!([{"endpoint": "web-1", "priority": 2}]))],

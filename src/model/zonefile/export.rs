@@ -54,7 +54,7 @@ pub fn export(model: &Model, id: &Id<Zone>, steered: impl Fn(&Name, RecordType) 
     names.values().for_each(|block| content.push_str(block));
     let hash = base16::encode_string(&Sha256::digest(content.as_bytes())).to_ascii_lowercase();
     let header = format!(
-        "; Zone {}, serial {serial}, revision {}.\n; SHA-256 of everything below the empty line: {hash}\n\n",
+        "; Zone {}, serial {serial}, version {}.\n; SHA-256 of everything below the empty line: {hash}\n\n",
         zone.fqdn, model.revision
     );
     Some(header + content.as_str())

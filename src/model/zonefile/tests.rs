@@ -72,7 +72,7 @@ www 60 IN A 192.0.2.1
 www 60 IN A 192.0.2.2
 "#
     );
-    assert!(header.starts_with("; Zone example.test., serial 2026010100, revision 1.\n; SHA-256 of"), "{header}");
+    assert!(header.starts_with("; Zone example.test., serial 2026010100, version 1.\n; SHA-256 of"), "{header}");
     assert_eq!(export(&read(&written), &id(), nothing_steered).unwrap(), written);
 }
 

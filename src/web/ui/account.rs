@@ -217,7 +217,7 @@ fn stay(visit: &Visit, headers: &HeaderMap, account: &Account, said: Option<Text
     let (cookie, session) =
         visit.web.sessions.open(account, Browser::of(headers, visit.address, visit.over_tls), visit.now);
     if let Some(text) = said {
-        session.say(Notice { text, undo: None });
+        session.say(Notice { text });
     }
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response

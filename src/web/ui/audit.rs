@@ -26,6 +26,9 @@ const FILTERS: [&str; 6] = ["actor", "action", "subject", "q", "from", "to"];
 const MAX_SENTENCES: usize = 3;
 /// What every sign-in changes; the entry itself tells it.
 const UNTOLD: [&str; 1] = ["last_sign_in"];
+/// What the entry itself says of a new thing, and what says nothing of one.
+const UNTOLD_OF_NEW: [&str; 2] = ["id", "created"];
+const NOTHING: [&str; 3] = ["", "no", "0"];
 
 pub(super) fn pages() -> Vec<Page> {
     vec![
@@ -167,7 +170,8 @@ fn changed(before: Option<&Value>, after: &Value) -> Vec<Field> {
     let told = names.into_iter().filter(|name| !UNTOLD.contains(&name.as_str()));
     let field = |name: &String| {
         let (was, is) = (before.map(|fields| worded(fields.get(name))), worded(after.get(name)));
-        let says = was.as_ref().map_or(!is.is_empty(), |was| *was != is);
+        let is_new = || !UNTOLD_OF_NEW.contains(&name.as_str()) && !NOTHING.contains(&is.as_str());
+        let says = was.as_ref().map_or_else(is_new, |was| *was != is);
         says.then(|| Field { name: name.clone(), was, is })
     };
     told.filter_map(field).collect()
@@ -270,7 +274,7 @@ mod tests {
         let told = [field("role", Some("viewer"), "editor"), field("zones", Some("a"), "a, b")];
         assert_eq!(changed(Some(&before), &after), told);
         assert_eq!(changed(Some(&after), &after), []);
-        let new = json!({ "role": "viewer", "expires": null, "scope": { "kinds": ["pools"], "zones": [] } });
+        let new = json!({ "id": "ci", "role": "viewer", "disabled": false, "expires": null, "scope": { "kinds": ["pools"], "zones": [] } });
         assert_eq!(changed(None, &new), [field("role", None, "viewer"), field("scope", None, "kinds pools")]);
         assert_eq!(changed(None, &json!("a word")), []);
     }

@@ -1,7 +1,7 @@
 //! Why something happened, as pages say it: what the machine put into words in the reader's language, what
 //! somebody wrote as they wrote it; and what it happened to.
 
-use super::text::{Text, fact, plain};
+use super::text::{Text, fact, plain, text};
 use crate::health::story::Story;
 use crate::health::{Event, EventKind};
 use crate::model::{Endpoint, Id, Model};
@@ -23,6 +23,15 @@ pub fn of(kind: EventKind, cause: &str) -> Text {
         EventKind::Endpoint | EventKind::Pool | EventKind::Certificate | EventKind::GeoDatabase | EventKind::System => {
             fact("cause", cause)
         }
+    }
+}
+
+/// The reason of a switch: in quotation marks what somebody wrote, and without them what we say where nobody did.
+pub fn reason(cause: &str) -> Text {
+    let is_ours = matches!(cause, "" | "no reason given" | "taken back") || cause.contains(" sets admin to ");
+    match is_ours {
+        true => text("({reason})").say("reason", of(EventKind::Switch, cause)),
+        false => text("“{reason}”").say("reason", plain(cause)),
     }
 }
 
@@ -60,6 +69,16 @@ pub fn subject(model: &Model, subject: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_somebody_wrote_stands_in_quotation_marks() {
+        use super::super::text::Language::English;
+        let said = |cause| reason(cause).to_html(English);
+        assert_eq!(said("kernel update"), "“kernel update”");
+        assert_eq!(said("no reason given"), "(no reason given)");
+        assert_eq!(said("taken back"), "(taken back)");
+        assert_eq!(said("version 3 sets admin to drain"), "(version 3 sets admin to drain)");
+    }
 
     #[test]
     fn the_family_is_named_only_where_there_are_two() {

@@ -12,6 +12,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::change::{self, Said};
 use super::draft::review;
 use super::filters;
 use super::filters::span;
@@ -21,7 +22,7 @@ use super::text::{Text, text};
 use super::visit::Visit;
 use crate::control::draft::{Draft, merged, same};
 use crate::control::{Control, Refusal};
-use crate::model::{Change, Edit, FieldError, Kind, Line, Model, Revision, lines};
+use crate::model::{Change, Edit, FieldError, Kind, Model, Revision};
 use crate::web::Problem;
 
 /// The world that the page was drawn from.
@@ -232,8 +233,8 @@ struct Page {
 struct Shown {
     head: Text,
     by: Option<Revision>,
-    theirs: Vec<Line>,
-    mine: Vec<Line>,
+    theirs: Vec<Said>,
+    mine: Vec<Said>,
 }
 
 async fn page(
@@ -250,7 +251,7 @@ async fn page(
     let wanted = tokio::task::block_in_place(|| drafted.check(edits));
     let shown = |one: &Meanwhile| {
         let edit = edits.get(one.at)?;
-        let change = |before: Option<Value>, after: Option<Value>| Change {
+        let changed = |before: Option<Value>, after: Option<Value>| Change {
             kind: edit.kind,
             id: edit.id.clone(),
             before,
@@ -259,12 +260,12 @@ async fn page(
         let theirs = one.was.as_ref().map(|was| {
             let before = Edit { value: was.clone(), ..edit.clone() };
             let before = live.check(&[before]).map(|checked| checked.model);
-            lines(before.as_ref().unwrap_or(&live), &live, &change(was.clone(), one.is.clone()))
+            change::said(before.as_ref().unwrap_or(&live), &live, &changed(was.clone(), one.is.clone()))
         });
         let mine = wanted
             .as_ref()
             .ok()
-            .map(|wanted| lines(&drafted, &wanted.model, &change(one.is.clone(), edit.value.clone())));
+            .map(|wanted| change::said(&drafted, &wanted.model, &changed(one.is.clone(), edit.value.clone())));
         let by = match &one.since {
             Since::Live { by, .. } => by.clone(),
             Since::Draft(_) => None,

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use super::change;
 use super::text::{Text, count, fact, text};
 use super::visit::Visit;
 use crate::control::draft::Draft;
-use crate::model::sentences;
 
 /// Sentences that the dock has room for.
 const SHOWN: usize = 3;
@@ -15,7 +15,7 @@ const SHOWN: usize = 3;
 #[derive(Debug, Default)]
 pub struct Dock {
     pub head: Option<Text>,
-    pub sentences: Vec<String>,
+    pub sentences: Vec<Text>,
     /// Sentences that there is no room for.
     pub more: usize,
     /// What somebody published meanwhile, or what is wrong now.
@@ -33,7 +33,7 @@ impl Dock {
         let conflicts = draft.conflicts(&model).len();
         let checked = visit.web.control.checked_draft(draft);
         let mut sentences = match &*checked {
-            Ok(checked) => sentences(&model, &checked.model, &checked.changes),
+            Ok(checked) => change::briefly(&model, &checked.model, &checked.changes),
             Err(_) => Vec::new(),
         };
         let more = sentences.len().saturating_sub(SHOWN);

@@ -22,6 +22,8 @@ use crate::web::extract::whole_body;
 
 /// The hidden field of every form.
 pub const TOKEN_FIELD: &str = "form_token";
+/// Beside the reason of a change or a switch, where none was given.
+pub const WHY: &str = "Say why: whoever reads the history later will ask.";
 /// Fields that one form may have.
 const MAX_FIELDS: usize = 20_000;
 

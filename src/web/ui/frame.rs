@@ -7,7 +7,7 @@ use super::filters;
 use super::live::Fragment;
 use super::session::{Notice, User};
 use super::state::{PoolStates, StateWord};
-use super::text::{Language, Text};
+use super::text::{Language, Text, text};
 use super::visit::Visit;
 use crate::control::draft::Draft;
 use crate::control::token::Role;
@@ -89,6 +89,11 @@ fn pools_down(visit: &Visit) -> usize {
     states.iter().filter(|(_, shown)| shown.state == StateWord::Down).count()
 }
 
+fn undo(visit: &Visit) -> Option<(u64, i64)> {
+    let (number, left) = visit.web.control.undoable(&visit.user().id, visit.now).filter(|_| visit.may(Role::Editor))?;
+    Some((number, left.as_secs().max(1)))
+}
+
 /// The context that every page's template has as `frame`.
 pub struct Frame {
     pub title: Text,
@@ -108,6 +113,10 @@ pub struct Frame {
     pub node: String,
     pub revision: u64,
     pub notices: Vec<Notice>,
+    /// A publication of the user's that can still be taken back, and for how many seconds.
+    pub undo: Option<(u64, i64)>,
+    /// Who published meanwhile what this page is about and the user has drafted.
+    pub clash: Option<Text>,
     /// What the page's live stream is about, such as `pool:eu-west`; empty for none.
     pub live: String,
     /// Path and query of the page.
@@ -131,9 +140,16 @@ impl Frame {
             node: visit.web.metrics.node().to_owned(),
             revision: model.revision,
             notices: visit.session.take_notices(),
+            undo: undo(visit),
+            clash: None,
             live: String::new(),
             here: visit.here.clone(),
         }
+    }
+
+    /// One's own publication is live, and can be taken back: on every page until then.
+    pub fn published(&self) -> Option<Text> {
+        self.undo.map(|(number, _)| text("Version {n} is live.").set("n", number))
     }
 
     pub fn under(mut self, word: Text, path: impl Into<String>) -> Frame {

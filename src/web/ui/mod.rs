@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod beat;
 mod cause;
+mod change;
 mod chart;
 mod clash;
 mod country;

@@ -90,8 +90,6 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
     pub text: Text,
-    /// The revision that can be taken back for a while (`UNDO_SECONDS`).
-    pub undo: Option<u64>,
 }
 
 /// Where a session was opened.

@@ -55,7 +55,7 @@ struct Effort {
 /// One or more sentences about a fault, as `problem; remedy` or with full stops.
 pub fn told(english: &str, language: Language) -> String {
     if language == Language::English || english.len() > MAX_TOLD {
-        return english.to_owned();
+        return with_versions(english);
     }
     let effort = Effort::new();
     let said: Option<Vec<String>> = sentences(english).into_iter().map(|sentence| effort.error(sentence)).collect();
@@ -68,13 +68,27 @@ pub fn fact(section: &str, english: &str, language: Language) -> String {
         return told(english, language);
     }
     if language == Language::English || english.len() > MAX_TOLD {
-        return english.to_owned();
+        // What somebody wrote stays as they wrote it.
+        let may_be_theirs = matches!(section, "message" | "changes" | "switched");
+        let is_ours = section == "switched" && english.contains(" sets admin to ");
+        return if may_be_theirs && !is_ours { english.to_owned() } else { with_versions(english) };
     }
     let (plain, end) = english.strip_suffix('.').map_or((english, ""), |plain| (plain, "."));
     let effort = Effort::new();
     let said = effort.say(section, plain, 0).map(|said| said + end);
     let said = said.or_else(|| effort.say(section, english, 0));
     said.unwrap_or_else(|| english.to_owned())
+}
+
+/// What the API calls a revision is a version to people.
+fn with_versions(english: &str) -> String {
+    let mut parts = english.split("revision ");
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        said += if part.starts_with(|c: char| c.is_ascii_digit()) { "version " } else { "revision " };
+        said += part;
+    }
+    said
 }
 
 fn sentences(text: &str) -> Vec<&str> {

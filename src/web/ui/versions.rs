@@ -2,6 +2,7 @@
 //! who would get other answers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -10,19 +11,19 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::audit::too_many;
+use super::draft::review::Thing;
 use super::draft::{MAX_REASON, Review, review};
 use super::export::{Format, both};
 use super::filters;
-use super::form::Form;
+use super::form::{Form, WHY};
 use super::frame::{Frame, Place};
 use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, Stopped, search};
-use super::session::Notice;
 use super::text::{Text, fact, text};
 use super::visit::{Visit, see};
 use super::{Page, export};
 use crate::control::token::Role;
 use crate::control::{Expect, Publication, Refusal, Tests};
-use crate::model::{Change, Edit, FieldError, Kind, Revision, sentences};
+use crate::model::{Change, Edit, FieldError, Kind, Model, Revision};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
 
@@ -111,7 +112,10 @@ struct Version {
     more: usize,
     is_live: bool,
     /// From this version to what is live.
-    since: Vec<String>,
+    since: Vec<Thing>,
+    /// What it changed, thing by thing; empty where the model before it cannot be made any more, and the sentences
+    /// that were kept tell it.
+    things: Vec<Thing>,
     /// Why that cannot be said.
     unknown: Option<Text>,
     newest: u64,
@@ -126,19 +130,25 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
     let pretty = |value: &Option<Value>| {
         value.as_ref().map(|value| serde_json::to_string_pretty(value).unwrap_or_default()).unwrap_or_default()
     };
-    let changes = version.changes.drain(..).take(MAX_SHOWN);
-    let changes =
-        changes.map(|change| (format!("{}/{}", change.kind, change.id), pretty(&change.before), pretty(&change.after)));
+    let listed: Vec<Change> = version.changes.drain(..).take(MAX_SHOWN).collect();
+    let changes = listed
+        .iter()
+        .map(|change| (format!("{}/{}", change.kind, change.id), pretty(&change.before), pretty(&change.after)));
     let changes = changes.collect();
     // One that is stored and about to be shown counts as live.
     let is_live = number >= model.revision;
     let (mut since, mut unknown) = (Vec::new(), None);
+    let mut at_number = is_live.then(|| model.clone());
     if !is_live && model.revision - number > MAX_BACK {
         unknown = Some(text("More than a thousand versions lie between; the review of restoring it works it out."));
     } else if !is_live {
         match visit.web.control.edits_back_to(number, model.revision).await {
             Ok(edits) => match tokio::task::block_in_place(|| model.check(&edits)) {
-                Ok(checked) => since = sentences(&model, &checked.model, &checked.changes),
+                Ok(checked) => {
+                    let shown = &checked.changes[..checked.changes.len().min(MAX_SHOWN)];
+                    since = review::things(&model, &checked.model, shown);
+                    at_number = Some(Arc::new(checked.model));
+                }
                 Err(errors) => unknown = errors.first().map(|error| fact("error", error.to_string())),
             },
             Err(refusal) => unknown = Some(fact("error", Problem::from(refusal).detail)),
@@ -146,7 +156,17 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
     }
     let title = text("Version {n}").set("n", number);
     let frame = visit.frame(Place::Audit, title).await.under(text("Versions"), "/versions");
-    Ok(visit.page(&Version { frame, version, changes, more, is_live, since, unknown, newest: model.revision }))
+    let things = at_number.map(|after| things(&after, &listed)).unwrap_or_default();
+    let newest = model.revision;
+    Ok(visit.page(&Version { frame, version, changes, more, is_live, since, things, unknown, newest }))
+}
+
+/// What led to `after`, as a review tells it.
+fn things(after: &Model, changes: &[Change]) -> Vec<Thing> {
+    let back = |change: &Change| Edit { kind: change.kind, id: change.id.clone(), value: change.before.clone() };
+    let back: Vec<Edit> = changes.iter().map(back).collect();
+    let before = tokio::task::block_in_place(|| after.check(&back));
+    before.map(|before| review::things(&before.model, after, changes)).unwrap_or_default()
 }
 
 /// Every change of a version, as it was and as it became.
@@ -192,6 +212,8 @@ struct Restore {
     errors: Vec<FieldError>,
     fault: Option<Text>,
     reason: String,
+    /// Set where no reason was given.
+    unexplained: Option<&'static str>,
     despite_tests: bool,
 }
 
@@ -207,7 +229,8 @@ impl Restore {
             Err(other) => return Err(other.into()),
         };
         let (reason, fault) = (String::new(), None);
-        Ok((Restore { frame, number, newest, review, errors, fault, reason, despite_tests: false }, edits))
+        let (unexplained, despite_tests) = (None, false);
+        Ok((Restore { frame, number, newest, review, errors, fault, reason, unexplained, despite_tests }, edits))
     }
 
     fn changes_nothing(&self) -> bool {
@@ -232,10 +255,11 @@ async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Re
         page.fault = Some(fault);
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }
-    let message = match page.reason.as_str() {
-        "" => format!("Restore version {number}"),
-        reason => format!("Restore version {number}: {reason}"),
-    };
+    if page.reason.trim().is_empty() {
+        page.unexplained = Some(WHY);
+        return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
+    }
+    let message = format!("Restore version {number}: {}", page.reason);
     let publication = Publication {
         edits,
         message,
@@ -246,9 +270,7 @@ async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Re
     match visit.web.control.publish(publication).await {
         Ok(published) => {
             let said = text("Version {n} is live: it says what version {old} said.");
-            let said = said.set("n", published.revision).set("old", number);
-            let undo = (!published.sentences.is_empty()).then_some(published.revision);
-            visit.session.say(Notice { text: said, undo });
+            visit.say(said.set("n", published.revision).set("old", number));
             Ok(see("/versions"))
         }
         Err(Refusal::Invalid(errors)) => {

@@ -88,12 +88,14 @@ impl Visit {
 
     /// The frame of a page: menu, head, foot.
     pub async fn frame(&self, place: Place, title: Text) -> Frame {
-        Frame::new(self, &*self.draft().await, place, title)
+        let draft = self.draft().await;
+        let clash = super::draft::conflict::notice(self, &draft).await;
+        Frame { clash, ..Frame::new(self, &draft, place, title) }
     }
 
     /// Says something at the top of the next page.
     pub fn say(&self, text: Text) {
-        self.session.say(Notice { text, undo: None });
+        self.session.say(Notice { text });
     }
 
     /// Renders a page.

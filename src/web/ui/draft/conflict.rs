@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use crate::control::draft::{Conflict, Draft, Drafted};
-use crate::model::{Change, Edit, Line, Model, Revision, lines};
+use crate::model::{Change, Kind, Model, Revision};
 use crate::web::Problem;
+use crate::web::ui::change::{Row, side_by_side};
 use crate::web::ui::clash::changed;
+use crate::web::ui::names;
 use crate::web::ui::text::Text;
 use crate::web::ui::visit::Visit;
 
@@ -21,8 +23,8 @@ pub struct Shown {
     pub head: Text,
     /// Who, when and in which version.
     pub by: Option<Revision>,
-    pub theirs: Vec<Line>,
-    pub mine: Vec<Line>,
+    /// What each of the two made of it, field by field.
+    pub rows: Vec<Row>,
     pub may_merge: bool,
 }
 
@@ -35,28 +37,42 @@ pub async fn shown(visit: &Visit, draft: &Draft) -> Result<Vec<Shown>, Problem> 
     let mut found = Vec::new();
     for Conflict { mine, theirs, merged } in conflicts.into_iter().take(MAX_SHOWN) {
         let by = faster(visit, &mine, theirs.as_ref()).await?;
-        let with = |value: &Option<Value>| {
-            let edit = Edit { kind: mine.kind, id: mine.id.clone(), value: value.clone() };
-            model.check(&[edit]).map(|checked| checked.model).unwrap_or_else(|_| Model::clone(&model))
-        };
-        let (was, wanted) = (with(&mine.before), with(&mine.value));
-        let change = |after: &Option<Value>| Change {
-            kind: mine.kind,
-            id: mine.id.clone(),
-            before: mine.before.clone(),
-            after: after.clone(),
-        };
+        let all = [mine.before.as_ref(), theirs.as_ref(), mine.value.as_ref()];
         found.push(Shown {
             kind: mine.kind.as_str(),
             head: changed(by.as_ref(), theirs.is_none(), (mine.kind, &mine.id), visit.now),
             by,
-            theirs: lines(&was, &model, &change(&theirs)),
-            mine: lines(&was, &wanted, &change(&mine.value)),
+            rows: side_by_side(&model, mine.kind, all),
             may_merge: merged.is_some(),
             id: mine.id.clone(),
         });
     }
     Ok(found)
+}
+
+/// On the page of a thing that the visitor has drafted: who published another one meanwhile.
+pub async fn notice(visit: &Visit, draft: &Draft) -> Option<Text> {
+    let (model, path) = (visit.model(), visit.here.split('?').next().unwrap_or_default());
+    let shown: Vec<Drafted> = draft.edits.iter().filter(|drafted| is_on(&model, drafted, path)).cloned().collect();
+    let shown = Draft { edits: shown, ..Draft::default() };
+    let Conflict { mine, theirs, .. } = shown.conflicts(&model).into_iter().next()?;
+    let by = faster(visit, &mine, theirs.as_ref()).await.ok()?;
+    Some(changed(by.as_ref(), theirs.is_none(), (mine.kind, &mine.id), visit.now))
+}
+
+/// True when `path` is a page of the thing.
+fn is_on(model: &Model, drafted: &Drafted, path: &str) -> bool {
+    let id = &drafted.id;
+    let under = |page: &str| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    match drafted.kind {
+        Kind::Pools | Kind::Regions | Kind::Monitors | Kind::Zones => under(&format!("/{}/{id}", drafted.kind)),
+        Kind::Endpoints => path.split_once("/endpoints/").is_some_and(|(_, rest)| rest.split('/').next() == Some(id)),
+        Kind::Policies => {
+            let policy = id.parse().ok().and_then(|id| model.policies.get(&id));
+            policy.is_some_and(|policy| policy.attach.iter().any(|attach| under(&names::path(&attach.name))))
+        }
+        Kind::Records | Kind::Tests => false,
+    }
 }
 
 /// Who changed it last: what there is says in which version; what is gone is searched for.

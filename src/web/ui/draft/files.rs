@@ -23,14 +23,21 @@ async fn preview(visit: &Visit) -> Result<Option<Preview>, Problem> {
 
 pub async fn moves(visit: Visit, format: Format) -> Result<Response, Problem> {
     let moves = preview(&visit).await?.map(|preview| preview.moves).unwrap_or_default();
-    let rows = moves.iter().map(|row| json!([row.name, row.policy, row.from, row.to, row.countries, row.share]));
-    format.table("draft-moves", &["name", "policy", "from", "to", "countries", "share"], rows)
+    let rows =
+        moves.iter().map(|row| json!([row.name, row.policy, row.from, row.to, row.countries, row.share, row.moved]));
+    format.table("draft-moves", &["name", "policy", "from", "to", "countries", "share", "moved"], rows)
 }
 
 pub async fn shares(visit: Visit, format: Format) -> Result<Response, Problem> {
     let shares = preview(&visit).await?.map(|preview| preview.shares).unwrap_or_default();
-    let rows = shares.iter().map(|row| json!([row.name, row.more_names, row.pool, row.now, row.after]));
-    format.table("draft-shares", &["name", "more_names_like_it", "pool", "now", "after"], rows)
+    let rows = shares.iter().flat_map(|row| {
+        let of =
+            |endpoint: &str, now: f64, after: f64| json!([row.name, row.more_names, row.pool, endpoint, now, after]);
+        let endpoints = row.endpoints.iter().map(|one| of(&one.endpoint, one.now, one.after));
+        std::iter::once(of("", row.now, row.after)).chain(endpoints).collect::<Vec<_>>()
+    });
+    // A row without an endpoint is of the whole pool.
+    format.table("draft-shares", &["name", "more_names_like_it", "pool", "endpoint", "now", "after"], rows)
 }
 
 pub async fn outages(visit: Visit, format: Format) -> Result<Response, Problem> {
@@ -40,9 +47,19 @@ pub async fn outages(visit: Visit, format: Format) -> Result<Response, Problem> 
     };
     let rows = outages.iter().map(|row| {
         let (now, after) = (&row.now, &row.after);
-        json!([row.pool, takers(now), now.unanswered, now.without, takers(after), after.unanswered, after.without,])
+        json!([
+            row.name,
+            row.pool,
+            takers(now),
+            now.unanswered,
+            now.without,
+            takers(after),
+            after.unanswered,
+            after.without,
+        ])
     });
     let columns = [
+        "name",
         "pool_down",
         "takes_over_now",
         "unanswered_now",

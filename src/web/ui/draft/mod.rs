@@ -1,7 +1,7 @@
 //! The review of a draft: what would change and for whom, then publishing it, taking it back for a short
 //! while, and what to do when somebody was faster. The only page that publishes.
 
-mod conflict;
+pub(super) mod conflict;
 mod files;
 pub(super) mod review;
 
@@ -17,10 +17,9 @@ use super::Page;
 use super::clash::Seen;
 use super::export::both;
 use super::filters;
-use super::form::Form;
+use super::form::{Form, WHY};
 use super::frame::{Frame, Place};
 use super::login::local;
-use super::session::Notice;
 use super::text::{Text, fact, text};
 use super::visit::{Visit, see};
 use crate::control::draft::{Draft, Drafted, Settle};
@@ -71,13 +70,17 @@ struct Sheet {
     fault: Option<Text>,
     /// What is wrong with the name that was typed to do it anyway.
     unconfirmed: Option<Text>,
+    /// Set where no reason was given.
+    unexplained: Option<&'static str>,
     reason: String,
     despite_tests: bool,
 }
 
 async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
     let back = local(query.get("back").map_or("/", String::as_str)).to_owned();
-    let sheet = Sheet::of(&visit, back).await?;
+    let mut sheet = Sheet::of(&visit, back).await?;
+    // What was typed before something had to be settled.
+    sheet.reason = query.get("reason").map_or("", String::as_str).chars().take(MAX_REASON).collect();
     Ok(visit.page(&sheet))
 }
 
@@ -98,6 +101,7 @@ impl Sheet {
             errors: Vec::new(),
             fault: None,
             unconfirmed: None,
+            unexplained: None,
             reason: String::new(),
             despite_tests: false,
             draft: draft.clone(),
@@ -153,16 +157,17 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
         return Ok(visit.page_with(StatusCode::CONFLICT, &sheet));
     }
     sheet.unconfirmed = sheet.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm")));
-    if sheet.unconfirmed.is_some() {
+    sheet.unexplained = sheet.reason.trim().is_empty().then_some(WHY);
+    if sheet.unconfirmed.is_some() || sheet.unexplained.is_some() {
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &sheet));
     }
     let (tests, reason, author) = (Tests::despite(sheet.despite_tests), sheet.reason.clone(), visit.author());
     match visit.web.control.publish_draft(author, &sheet.draft, sheet.shown().revision, reason, tests).await {
         Ok(published) => {
-            // Somebody else may have published the same: that is theirs to take back.
-            let undo = (!published.sentences.is_empty()).then_some(published.revision);
-            let said = text("Version {n} is live.").set("n", published.revision);
-            visit.session.say(Notice { text: said, undo });
+            // The frame says of one's own publication that it is live; somebody else may have published the same.
+            if published.sentences.is_empty() {
+                visit.say(text("Version {n} is live.").set("n", published.revision));
+            }
             Ok(see(&back))
         }
         Err(Refusal::Invalid(errors)) => {
@@ -206,7 +211,11 @@ async fn settle(visit: Visit, form: Form) -> Result<Response, Problem> {
     };
     let Some((kind, id)) = thing(&form)? else { return Err(Problem::not_found("Nothing was named to settle.")) };
     visit.web.control.settle_draft(&visit.user().id, kind, &id, how).await?;
-    Ok(see(&with_back("/draft", form.text("back"))))
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("back", local(form.text("back")))
+        .append_pair("reason", form.text("reason"))
+        .finish();
+    Ok(see(&format!("/draft?{query}")))
 }
 
 async fn undo(visit: Visit, form: Form) -> Result<Response, Problem> {
@@ -233,9 +242,4 @@ fn thing(form: &Form) -> Result<Option<(Kind, String)>, Problem> {
     let kind =
         form.text("kind").parse().map_err(|error: String| Problem::fields(vec![FieldError::told("kind", &error)]))?;
     Ok(Some((kind, form.text("id").to_owned())))
-}
-
-fn with_back(path: &str, back: &str) -> String {
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("back", local(back)).finish();
-    format!("{path}?{query}")
 }

@@ -1,22 +1,29 @@
 //! What a review shows of a change, the same for a draft and for a version that is about to be restored.
 //! Works out nothing: `control::preview` did.
 
-use crate::control::preview::{Effect, Loss, Move, Outage, PoolShare, Preview, Reviewed};
-use crate::model::{FieldError, Kind, Line, Sign};
+use crate::control::preview::{Effect, EndpointShare, Loss, Move, NameEffect, Outage, PoolShare, Preview, Reviewed};
+use crate::model::{Change, FieldError, Kind, Model, Sign};
+use crate::web::ui::change::{self, Said};
 use crate::web::ui::country;
 use crate::web::ui::filters::{percent_text, span};
 use crate::web::ui::text::{Text, count, fact, plain, text};
+use crate::web::ui::told;
 
 /// Places that are listed by name in one cell.
 const MAX_PLACES: usize = 8;
 /// Rows of a table before the rest is counted.
 const MAX_ROWS: usize = 30;
+/// Names in one figure.
+const MAX_FIGURES: usize = 3;
+/// Shares up to this are shown as none.
+const SHOWN: f64 = 0.0005;
 
 pub struct Review {
     pub things: Vec<Thing>,
     pub more_things: usize,
     pub preview: Preview,
-    pub warnings: Vec<FieldError>,
+    /// Where each is, in words.
+    pub warnings: Vec<(Text, FieldError)>,
 }
 
 /// One thing that changes.
@@ -24,21 +31,15 @@ pub struct Thing {
     pub kind: &'static str,
     pub word: Text,
     pub id: String,
-    pub lines: Vec<Line>,
+    pub name: Text,
+    pub lines: Vec<Said>,
 }
 
 impl Review {
-    pub fn of(Reviewed { preview, changes, more_changes }: Reviewed) -> Review {
-        let thing = |(kind, id, lines): (Kind, String, Vec<Line>)| Thing {
-            kind: kind.as_str(),
-            word: kind_word(kind),
-            id,
-            lines,
-        };
-        let warnings = preview.warnings.clone();
-        // A zone of which only the serial moves is no change that anybody made.
-        let said = changes.into_iter().filter(|(_, _, lines)| !lines.is_empty());
-        Review { things: said.map(thing).collect(), more_things: more_changes, preview, warnings }
+    pub fn of(Reviewed { preview, warnings, changes, more_changes, before, after }: Reviewed) -> Review {
+        let things = things(&before, &after, &changes);
+        let warnings = warnings.into_iter().map(|warning| (change::place(&after, &warning.at), warning));
+        Review { things, more_things: more_changes, preview, warnings: warnings.collect() }
     }
 
     pub fn moves(&self) -> &[Move] {
@@ -50,7 +51,37 @@ impl Review {
     }
 
     pub fn outages(&self) -> &[Outage] {
-        &self.preview.outages
+        &self.preview.outages[..self.preview.outages.len().min(MAX_ROWS)]
+    }
+
+    /// How much of each name's answers moves.
+    pub fn moved(&self) -> Text {
+        by_name(&self.preview.by_name, |one| one.moved)
+    }
+
+    pub fn unanswered(&self) -> Text {
+        by_name(&self.preview.by_name, |one| one.unanswered)
+    }
+
+    /// Endpoints that are answered now and would not be, while their pool is.
+    pub fn emptied(&self) -> Vec<(Text, Text)> {
+        let mut said: Vec<(Text, Text)> = Vec::new();
+        for share in self.preview.shares.iter().filter(|share| share.after > SHOWN) {
+            for gone in share.endpoints.iter().filter(|one| one.now > SHOWN && one.after <= SHOWN) {
+                let what = text("{endpoint} of {pool} would get no more clients.");
+                let what = what.set("endpoint", &gone.endpoint).set("pool", &share.pool);
+                let left = share.endpoints.iter().filter(|one| one.after > SHOWN).take(MAX_PLACES);
+                let left = left.map(|one| format!("{} {}", one.endpoint, percent_text(one.after / share.after)));
+                let others = text("Of the answers of {pool} it gets {share} now. Then: {endpoints}.");
+                let others = others.set("pool", &share.pool).set("share", percent_text(gone.now / share.now));
+                let others = others.set("endpoints", left.collect::<Vec<_>>().join(", "));
+                // Every name that the pool answers has it.
+                if !said.iter().any(|(known, _)| *known == what) {
+                    said.push((what, others));
+                }
+            }
+        }
+        said
     }
 
     pub fn steers(&self) -> bool {
@@ -99,6 +130,58 @@ impl Review {
     }
 }
 
+/// Each thing that changes. A zone of which only the serial moves is no change that anybody made.
+pub fn things(before: &Model, after: &Model, changes: &[Change]) -> Vec<Thing> {
+    let thing = |change: &Change| {
+        let lines = change::said(before, after, change);
+        let (word, name) = change::title(before, after, change.kind, &change.id);
+        (!lines.is_empty()).then(|| Thing { kind: change.kind.as_str(), word, id: change.id.clone(), name, lines })
+    };
+    changes.iter().filter_map(thing).collect()
+}
+
+/// One figure where all names have the same, else that of each name.
+fn by_name(names: &[NameEffect], part: impl Fn(&NameEffect) -> f64) -> Text {
+    let shares: Vec<String> = names.iter().map(|one| percent_text(part(one))).collect();
+    if shares.iter().all(|share| Some(share) == shares.first()) {
+        return plain(shares.first().map_or("0%", String::as_str));
+    }
+    let mut sorted: Vec<&NameEffect> = names.iter().collect();
+    sorted.sort_by(|a, b| part(b).total_cmp(&part(a)));
+    let figure = |one: &&NameEffect| {
+        let said = text("{share} of {name}").set("share", percent_text(part(one)));
+        said.say("name", name_and_more(&one.name, one.more_names))
+    };
+    let shown = sorted.iter().take(MAX_FIGURES).map(figure);
+    let shown = shown.reduce(|before, next| text("{before}, {next}").say("before", before).say("next", next));
+    let shown = shown.unwrap_or_else(|| plain("0%"));
+    match sorted.len().saturating_sub(MAX_FIGURES) {
+        0 => shown,
+        more => text("{shown} and {n} more").say("shown", shown).set("n", more),
+    }
+}
+
+/// A name, and how many others are answered like it.
+pub fn name_and_more(name: &str, more: usize) -> Text {
+    let name = name.trim_end_matches('.');
+    if more == 0 { plain(name) } else { text("{name} and {n} more").set("name", name).set("n", more) }
+}
+
+/// What clients get, as `control::preview` puts it.
+pub fn answer(said: &str) -> Text {
+    text("{said}").each("said", |language| told::fact("shares", said, language).replace(" %", "%"))
+}
+
+/// An endpoint among the shares; with both addresses where it gets another.
+pub fn endpoint(share: &EndpointShare) -> Text {
+    match &share.address {
+        Some((was, is)) => {
+            text("{endpoint}: {was} becomes {is}").set("endpoint", &share.endpoint).set("was", was).set("is", is)
+        }
+        None => plain(&share.endpoint),
+    }
+}
+
 /// What a kind of thing is called.
 pub fn kind_word(kind: Kind) -> Text {
     fact("kind", kind.singular())
@@ -139,7 +222,7 @@ pub fn without(effect: &Effect) -> Text {
     }
 }
 
-pub fn class(sign: &Sign) -> &'static str {
+pub fn class(sign: Sign) -> &'static str {
     match sign {
         Sign::Gone => "del",
         Sign::New => "add",
@@ -148,7 +231,7 @@ pub fn class(sign: &Sign) -> &'static str {
 }
 
 /// What a comparison's line is, for those who do not see its colour.
-pub fn spoken(sign: &Sign) -> &'static str {
+pub fn spoken(sign: Sign) -> &'static str {
     match sign {
         Sign::Gone => "Before:",
         Sign::New => "After:",
@@ -158,4 +241,46 @@ pub fn spoken(sign: &Sign) -> &'static str {
 
 pub fn more(n: &usize) -> Text {
     count(*n, "And {n} more change.", "And {n} more changes.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::fixture;
+    use crate::control::preview;
+    use crate::health::HealthTable;
+    use crate::web::ui::text::Language;
+    use serde_json::json;
+
+    #[test]
+    fn an_endpoint_that_a_change_empties_is_told_with_who_takes_over() {
+        let mut document = fixture::document();
+        document["endpoints"]["three"] = json!({ "ipv4": "192.0.2.3" });
+        document["pools"]["eu"]["members"] =
+            json!([{ "endpoint": "one", "weight": 30 }, { "endpoint": "three", "weight": 70 }]);
+        let snapshot = fixture::snapshot(&document, &HealthTable::default());
+        let mut wanted = snapshot.model().document();
+        wanted["pools"]["eu"]["members"][0]["weight"] = json!(0);
+        let edits = snapshot.model().edits_to(&wanted).unwrap();
+        let review = Review::of(preview::review(&snapshot, &HealthTable::default(), &edits).unwrap());
+        let said: Vec<[String; 2]> = review
+            .emptied()
+            .iter()
+            .map(|(what, others)| [what.to_html(Language::English), others.to_html(Language::English)])
+            .collect();
+        let wanted =
+            ["one of eu would get no more clients.", "Of the answers of eu it gets 30% now. Then: three 100%."];
+        assert_eq!(said, [wanted.map(String::from)]);
+        assert_eq!(answer(&review.preview.moves[0].to).to_html(Language::English), "eu 100% (one 0%; three 100%)");
+        assert_eq!(answer(&review.preview.moves[0].to).to_html(Language::Korean), "eu 100%(one 0%; three 100%)");
+    }
+
+    #[test]
+    fn a_figure_is_one_where_all_names_agree_else_that_of_each() {
+        let one = |name: &str, moved: f64| NameEffect { name: name.into(), moved, ..NameEffect::default() };
+        let said = |names: &[NameEffect]| by_name(names, |one| one.moved).to_html(Language::English);
+        assert_eq!(said(&[]), "0%");
+        assert_eq!(said(&[one("a.test.", 0.26)]), "26%");
+        assert_eq!(said(&[one("a.test.", 0.0), one("b.test.", 0.26)]), "26% of b.test, 0% of a.test");
+    }
 }

@@ -393,3 +393,28 @@ fn beginnings(names: &[String]) -> Vec<(String, String, String)> {
     });
     asks.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_share_keeps_version_and_address() {
+        let ask = |client: &str, at: &str| Ask {
+            name: "www.example.com".into(),
+            client: client.into(),
+            at: at.into(),
+            down: vec!["eu".into()],
+            ..Ask::default()
+        };
+        let own = "2001:db8::7".parse().ok();
+        for (ask, at, own, link) in [
+            (ask("DE", "live"), At::Live, None, Some("/explain?name=www.example.com&client=DE&at=7&down=eu")),
+            (ask("me", ""), At::Live, own, Some("/explain?name=www.example.com&client=2001%3Adb8%3A%3A7&at=7&down=eu")),
+            (ask("DE", "3"), At::Version(3), None, Some("/explain?name=www.example.com&client=DE&at=3&down=eu")),
+            (ask("DE", "draft"), At::Draft, None, None),
+        ] {
+            assert_eq!(pinned(&ask, at, 7, own).as_deref(), link);
+        }
+    }
+}

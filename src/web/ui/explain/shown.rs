@@ -519,3 +519,23 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headline_names_the_world_that_answers() {
+        let down = ["eu", "us"].map(|id| id.parse().unwrap());
+        for (at, down, said) in [
+            (At::Live, &down[..0], "Live answer"),
+            (At::Live, &down[..1], "Answer if eu were down"),
+            (At::Draft, &down[..0], "Answer in your draft"),
+            (At::Draft, &down[..], "Answer in your draft if eu, us were down"),
+            (At::Version(3), &down[..0], "Answer of version 3 in the health of now"),
+            (At::Version(3), &down[..1], "Answer of version 3 if eu were down"),
+        ] {
+            assert_eq!(head(at, down).to_html(Language::English), said);
+        }
+    }
+}

@@ -353,11 +353,11 @@ fn step(event: &Event, cause: &str, model: &Model) -> Text {
     let pool = subject_id(event, "pools");
     match (event.kind, pool) {
         (EventKind::Note, _) => text("{who}: “{note}”").set("who", &event.actor).say("note", quoted()),
-        (EventKind::Switch, _) => text("{who}: <b>{what} {state}.</b> “{reason}”")
+        (EventKind::Switch, _) => text("{who}: <b>{what} {state}.</b> {reason}")
             .set("who", &event.actor)
             .set("what", cause::subject(model, &event.subject))
             .say("state", state(&event.to))
-            .say("reason", quoted()),
+            .say("reason", cause::reason(&event.cause)),
         (EventKind::Pool, Some(pool)) if !event.instead.is_empty() => {
             text("<b>{pool}: {state}.</b> {instead} answers now. {cause}")
                 .set("pool", pool)

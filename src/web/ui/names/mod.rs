@@ -30,6 +30,7 @@ use crate::control::token::Role;
 use crate::model::{Id, Kind, Model, Name, Policy, RecordType};
 use crate::web::Problem;
 
+pub use new::is_relative;
 pub use options::{outside, zone_of};
 
 pub(super) fn pages() -> Vec<Page> {

@@ -233,7 +233,7 @@ fn unnamed(model: &Model, typed: &Typed) -> Option<Name> {
 }
 
 /// A name of several labels is below the chosen zone unless its end looks like another's: `a.b` but not `shop.example.org`.
-fn is_relative(model: &Model, typed: &str) -> bool {
+pub fn is_relative(model: &Model, typed: &str) -> bool {
     let end = typed.trim_end_matches('.').rsplit('.').next().unwrap_or_default().to_lowercase();
     let ends = model.zones.values().filter_map(|zone| zone.fqdn.labels().next_back().map(<[u8]>::to_vec));
     let known = ends.into_iter().any(|label| label == end.as_bytes());

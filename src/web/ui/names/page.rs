@@ -5,7 +5,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::super::form::Form;
-use super::super::sentence::region_name;
+use super::super::sentence::{Plain, region_name, regions};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::state::NameState;
@@ -42,6 +42,8 @@ pub struct Head {
     pub deleted: bool,
     /// Kept tests that are about it.
     pub tests: usize,
+    /// For each live rule whom it is for and its first pool, which can be drained by hand.
+    pub fail_over: Vec<(Text, String)>,
 }
 
 pub const TABS: [(&str, &str); 5] = [
@@ -94,6 +96,7 @@ pub fn head(visit: &Visit, world: &World, name: &Name, tab: &'static str, shows_
         others: 0,
         deleted: false,
         tests: model.tests.values().filter(|test| test.qname == *name).count(),
+        fail_over: super::policy_of(&world.live, name).map_or(Vec::new(), |(_, policy)| fail_over(&world.live, policy)),
     };
     let Some((id, policy)) = found else {
         let live = super::policy_of(&world.live, name).map(|(id, _)| id);
@@ -151,6 +154,22 @@ fn whom(model: &Model, policy: &Policy, now: &PolicyState) -> Option<Text> {
         0 => listed,
         more => text("{regions} and {n} more").say("regions", listed).set("n", more),
     })
+}
+
+/// Whom each rule that is on sends where first.
+fn fail_over(model: &Model, policy: &Policy) -> Vec<(Text, String)> {
+    let rules = policy.rules.iter().enumerate().filter(|(_, rule)| policy.enabled && rule.enabled);
+    let of = |(at, rule): (usize, &crate::model::Rule)| {
+        let pool = &rule.steps.first()?.pools.first()?.pool;
+        let whom = match at + 1 == policy.rules.len() {
+            true if at == 0 => text("everyone"),
+            true => text("everyone else"),
+            false => regions(&rule.regions, &Plain(model)),
+        };
+        let said = text("{pool} for {whom}").set("pool", pool).say("whom", whom);
+        Some((said, pool.to_string()))
+    };
+    rules.filter_map(of).collect()
 }
 
 /// Since when: the first of the missing pools that went away.

@@ -16,8 +16,10 @@ pub async fn endpoints(visit: Visit, Path(id): Path<String>, format: Format) -> 
     let scene = Scene::of(&visit, &id).await?;
     let rows = show::rows(&visit, &scene, &BTreeMap::new()).into_iter().map(|row| {
         let results: Vec<String> = row.results.iter().map(|seen| format!("{}: {}", seen.who, seen.text)).collect();
-        let weight = row.was.map_or(row.weight.clone(), |was| was.to_string());
-        json!([row.id, row.addresses, row.state.word(), weight, row.weight, row.now, row.after, results.join("; ")])
+        let after: Option<u16> = row.weight.parse().ok();
+        let now = if row.is_new { None } else { row.was.or(after) };
+        let after = after.filter(|_| !row.is_removed);
+        json!([row.id, row.addresses, row.state.word(), now, after, row.now, row.after, results.join("; ")])
     });
     let columns = [
         "endpoint",

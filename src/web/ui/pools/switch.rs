@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::filters;
-use super::super::form::{Faults, Form};
+use super::super::form::{Faults, Form, WHY};
 use super::super::frame::{Frame, Place};
 use super::super::state::PoolStates;
 use super::super::text::{Text, count, plain, text};
@@ -20,6 +20,8 @@ use crate::web::extract::Path;
 
 /// Pools that one sheet switches.
 const MAX_POOLS: usize = 50;
+/// The reason of a switch that undoes the last one.
+const TAKEN_BACK: &str = "taken back";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
@@ -176,17 +178,22 @@ pub async fn act(visit: Visit, form: Form) -> Result<Response, Problem> {
     let is_undo = form.has("undo");
     let effect = work_out(&visit, to, &pools).await?;
     let must_type = effect.stranded.first().map(|stranded| stranded.name.clone()).filter(|_| !is_undo);
+    let reason = if is_undo { TAKEN_BACK.to_owned() } else { reason(form.text("reason")) };
+    let mut faults = Faults::default();
+    if reason.is_empty() {
+        faults.say("reason", WHY);
+    }
     if let Some(name) = must_type.filter(|name| form.text("confirm").trim_end_matches('.') != name) {
-        let mut faults = Faults::default();
         faults.push(FieldError::new(
             "confirm",
             "This leaves clients without an answer",
             format!("type {name} to do it anyway"),
         ));
+    }
+    if !faults.is_empty() {
         return page(&visit, to, pools, &form, faults).await;
     }
     let before = visit.web.control.health().pools.get(first).map_or(PoolState::Ok, |known| known.state);
-    let reason = reason(form.text("reason"));
     for pool in &pools {
         visit.web.control.act(to.switch(pool.clone()), visit.author(), reason.clone()).await?;
     }

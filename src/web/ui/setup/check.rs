@@ -21,7 +21,6 @@ use crate::web::ui::filters;
 use crate::web::ui::form::Form;
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::pools::is_private;
-use crate::web::ui::session::Notice;
 use crate::web::ui::text::{Text, count, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
@@ -312,11 +311,11 @@ pub async fn go_live(visit: Visit, form: Form) -> Result<Response, Problem> {
     let done: Vec<_> = edits.iter().map(|edit| (edit.kind, edit.id.clone())).collect();
     let publication =
         Publication { edits, message: reason, author: visit.author(), expect: Vec::new(), tests: Tests::MustPass };
-    let published = control.publish(publication).await?;
+    control.publish(publication).await?;
     for (kind, id) in &done {
         control.discard_draft(&visit.user().id, Some((*kind, id))).await?;
     }
     let said = text("{name} is answered from now on.").set("name", bare);
-    visit.session.say(Notice { text: said, undo: Some(published.revision) });
+    visit.say(said);
     Ok(see("/"))
 }

@@ -30,6 +30,20 @@ fn an_error_is_known_again_with_the_words_in_it() {
 }
 
 #[test]
+fn what_the_api_calls_a_revision_is_a_version_to_people() {
+    for (section, english, said) in [
+        ("error", "there is no revision 99; the newest is 7", "there is no version 99; the newest is 7"),
+        ("cause", "revision 3 sets admin to drain", "version 3 sets admin to drain"),
+        ("switched", "revision 3 sets admin to drain", "version 3 sets admin to drain"),
+        ("switched", "back to revision 3", "back to revision 3"),
+        ("message", "As in revision 3", "As in revision 3"),
+        ("error", "the revision of a token", "the revision of a token"),
+    ] {
+        assert_eq!(fact(section, english, Language::English), said);
+    }
+}
+
+#[test]
 fn half_a_translation_is_none() {
     for english in ["", "Is empty. A remedy of tomorrow.", "{a} {b}", "한 is", "?", "."] {
         assert_eq!(told(english, Language::Korean), english);

@@ -91,6 +91,7 @@ pub fn read(model: &Model, id: &Id<Zone>, apex: &Name, text: &str) -> Result<Cha
             None => error,
         }));
     }
+    errors.sort_by_key(|error| error.at.strip_prefix("line ").and_then(|line| line.parse::<usize>().ok()));
     if errors.is_empty() { Ok(changes) } else { Err(errors) }
 }
 
@@ -400,9 +401,8 @@ mod tests {
     fn everything_that_is_wrong_is_told_at_once_with_its_line() {
         let text = "www A 192.0.2.300\nftp A 192.0.2.2\nftp CNAME www\nmx MX ten mail\n";
         let errors = Quoted::all(read_text(text).unwrap_err(), text);
-        let mut told: Vec<(&str, &str)> =
+        let told: Vec<(&str, &str)> =
             errors.iter().map(|quoted| (quoted.error.at.as_str(), quoted.line.as_str())).collect();
-        told.sort();
         let wrong = [("line 1", "www A 192.0.2.300"), ("line 3", "ftp CNAME www"), ("line 4", "mx MX ten mail")];
         assert_eq!(told, wrong, "{errors:?}");
     }

@@ -8,6 +8,7 @@ mod record;
 mod records;
 mod settings;
 mod text_tab;
+mod typed;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
