@@ -44,7 +44,6 @@ const SAME_EVERYWHERE: [&str; 11] = [
     "MaxMind",
     "MiB",
     "São Paulo",
-    "This ",
     "TiB",
     "ZoneFile",
 ];

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::form::{Faults, Form};
+use super::super::form::{Faults, Form, WHY};
 use super::super::frame::{Frame, Place};
 use super::super::state::PoolStates;
 use super::super::text::{Text, plain, text};
@@ -114,10 +114,15 @@ pub async fn act(visit: Visit, Path((id, endpoint)): Path<(String, String)>, for
     let to = asked(&form)?;
     let outcome = work_out(&visit, &scene, &endpoint, to).await?;
     let must_type = outcome.1.stranded.first().map(|stranded| stranded.name.clone());
+    let mut faults = Faults::default();
+    if reason(form.text("reason")).is_empty() {
+        faults.say("reason", WHY);
+    }
     if let Some(name) = must_type.filter(|name| form.text("confirm").trim_end_matches('.') != name) {
-        let mut faults = Faults::default();
         let remedy = format!("type {name} to do it anyway");
         faults.push(FieldError::new("confirm", "This leaves clients without an answer", remedy));
+    }
+    if !faults.is_empty() {
         return page(&visit, &scene, &endpoint, to, outcome, &form, faults).await;
     }
     let switch = Switch::Force { endpoint: endpoint.clone(), family: None, state: to.state() };
