@@ -168,16 +168,16 @@ async fn a_form_that_somebody_was_faster_than_asks_and_both_can_be_kept() {
 
     // Where both changed the same field there is nothing to merge.
     anna.goto("/pools/us/settings").await;
-    let us = json!({ "note": "moved", "members": [{ "endpoint": "three" }] });
+    let us = json!({ "name": "moved", "members": [{ "endpoint": "three" }] });
     let edit = json!({ "kind": "pools", "id": "us", "value": us });
     server.post("/api/v1/publish", json!({ "edits": [edit] })).await;
-    anna.fill("Note", "stays").await;
+    anna.fill("Place", "stays").await;
     anna.click("Keep in draft").await;
     anna.wait_for("changed pool us").await;
     assert!(!anna.offers("Merge both").await && anna.offers("Keep mine").await);
     anna.click("Take what is there now").await;
     anna.wait_for_path("/pools/us/settings").await;
-    assert_eq!(anna.value("Note").await, "moved");
+    assert_eq!(anna.value("Place").await, "moved");
     anna.finish().await;
 }
 
