@@ -91,6 +91,10 @@ fn pools_down(visit: &Visit) -> usize {
 
 fn undo(visit: &Visit) -> Option<(u64, i64)> {
     let (number, left) = visit.web.control.undoable(&visit.user().id, visit.now).filter(|_| visit.may(Role::Editor))?;
+    // Before the first, which is that of the set-up or of the demo, there is nothing to go back to.
+    if number <= 1 {
+        return None;
+    }
     Some((number, left.as_secs().max(1)))
 }
 
