@@ -197,28 +197,7 @@ impl Control {
         author: Author,
         edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
     ) -> Result<Arc<Account>, Refusal> {
-        self.edit_proved_kept(proved, action, author, Keeping::Durable, edit).await
-    }
-
-    async fn edit_proved_kept(
-        &self,
-        proved: &Account,
-        action: &'static str,
-        author: Author,
-        keeping: Keeping,
-        edit: impl FnOnce(&mut Account) -> Result<(), Refusal> + Send + 'static,
-    ) -> Result<Arc<Account>, Refusal> {
-        let epoch = proved.epoch;
-        self.edit_kept(&proved.id, action, author, keeping, move |account| {
-            match account.epoch == epoch && !account.disabled {
-                true => edit(account),
-                false => Err(Refusal::Conflict(format!(
-                    "The account {} was changed meanwhile, so nothing was done; sign in again and look.",
-                    account.id
-                ))),
-            }
-        })
-        .await
+        self.edit_account(&proved.id, action, author, if_still_proved(proved, edit)).await
     }
 
     /// Deletes an account with its draft.
@@ -274,6 +253,21 @@ enum Keeping {
     Durable,
     /// In memory, with a line in the log: a full disk is when somebody has to come in.
     IfPossible,
+}
+
+/// `edit`, or a refusal where the account is not as it was when `proved` was.
+fn if_still_proved<E>(proved: &Account, edit: E) -> impl FnOnce(&mut Account) -> Result<(), Refusal> + use<E>
+where
+    E: FnOnce(&mut Account) -> Result<(), Refusal>,
+{
+    let epoch = proved.epoch;
+    move |account| match account.epoch == epoch && !account.disabled {
+        true => edit(account),
+        false => Err(Refusal::Conflict(format!(
+            "The account {} was changed meanwhile, so nothing was done; sign in again and look.",
+            account.id
+        ))),
+    }
 }
 
 fn unknown(id: &str) -> Refusal {
@@ -336,7 +330,7 @@ pub enum Entry {
 pub async fn signed_in(control: &Control, proved: &Account, author: Author, code: String) -> Result<Entry, Refusal> {
     let address = author.address;
     // Judged where the account is changed, so that no code opens twice.
-    let entered = control.edit_proved_kept(proved, "sign in", author, Keeping::IfPossible, move |account| {
+    let enter = if_still_proved(proved, move |account| {
         account.take_code(&code, now())?;
         if let Some(address) = address {
             account.remember_network(address);
@@ -344,6 +338,7 @@ pub async fn signed_in(control: &Control, proved: &Account, author: Author, code
         account.last_sign_in = Some(now());
         Ok(())
     });
+    let entered = control.edit_kept(&proved.id, "sign in", author, Keeping::IfPossible, enter);
     match entered.await {
         Ok(account) => Ok(Entry::In(account)),
         Err(Refusal::Invalid(_)) => Ok(Entry::WrongCode),

@@ -66,6 +66,26 @@ impl Fragment {
     }
 }
 
+/// The parts of a page that move, each a template that the page includes, and `fragments`, which renders them all. The
+/// key comes after each id: that of a row, or nothing where the page has one of each.
+macro_rules! moving {
+    ($field:ident: $what:ty; $($part:ident $path:literal $id:literal),+) => {
+        $(
+            #[derive(askama::Template)]
+            #[template(path = $path)]
+            struct $part<'m> {
+                $field: &'m $what,
+            }
+        )+
+
+        fn fragments(visit: &Visit, $field: &$what, key: &str) -> Vec<Fragment> {
+            let parts = [$(($id, visit.render(&$part { $field }))),+];
+            parts.into_iter().filter_map(|(id, html)| Some(Fragment::new(format!("{id}{key}"), html.ok()?))).collect()
+        }
+    };
+}
+pub(crate) use moving;
+
 type Render = for<'v> fn(&'v Visit, &'v str) -> Pin<Box<dyn Future<Output = Vec<Fragment>> + Send + 'v>>;
 
 /// What can be followed. What stands after the colon of `pool:eu-west` is the function's second argument.

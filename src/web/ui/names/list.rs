@@ -12,7 +12,7 @@ use super::super::export;
 use super::super::filters;
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
-use super::super::live::Fragment;
+use super::super::live::{Fragment, moving};
 use super::super::sentence::{self, Bold, Plain};
 use super::super::state::{PoolStates, StateWord};
 use super::super::text::{Language, Text, count, text};
@@ -239,29 +239,11 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
     }
 }
 
-/// The cells of a row that move, each a template that the list includes.
-macro_rules! cells {
-    ($($cell:ident $path:literal $id:literal),+) => {
-        $(
-            #[derive(Template)]
-            #[template(path = $path)]
-            struct $cell<'r> {
-                row: &'r Shown,
-            }
-        )+
-
-        fn fragments(visit: &Visit, row: &Shown) -> Vec<Fragment> {
-            let cells = [$(($id, visit.render(&$cell { row }))),+];
-            let fragment = |(id, html): (&str, Result<String, Problem>)| Some(Fragment::new(format!("{id}-{}", row.at), html.ok()?));
-            cells.into_iter().filter_map(fragment).collect()
-        }
-    };
-}
-
-cells! {
-    StateCell "ui/names_row_state.html" "name-state",
-    ChipsCell "ui/names_row_chips.html" "name-chips",
-    RateCell "ui/names_row_rate.html" "name-rate"
+moving! {
+    row: Shown;
+    StateCell "ui/names_row_state.html" "name-state-",
+    ChipsCell "ui/names_row_chips.html" "name-chips-",
+    RateCell "ui/names_row_rate.html" "name-rate-"
 }
 
 /// `policies` are those of the page's rows as it was made, with plus signs between them and nothing for fixed
@@ -280,7 +262,7 @@ pub async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
     let rates = rates(visit, known.iter().filter_map(|(_, row)| row.policy).map(|(id, _)| id));
     let states = PoolStates::of(&world.drafted, &visit.web.control.health());
     for (at, row) in &known {
-        all.extend(fragments(visit, &shown_row(*at, row, &world, &states, &rates, &BTreeMap::new())));
+        all.extend(fragments(visit, &shown_row(*at, row, &world, &states, &rates, &BTreeMap::new()), &at.to_string()));
     }
     all
 }

@@ -20,7 +20,7 @@ use super::chart::{Chart, Mark};
 use super::export::{Format, both};
 use super::filters;
 use super::frame::{Frame, Place};
-use super::live::Fragment;
+use super::live::{Fragment, moving};
 use super::map::{Borders, Mix, WorldMap};
 use super::settings;
 use super::state::{PoolShown, PoolStates, StateWord};
@@ -152,25 +152,8 @@ struct Empty {
     frame: Frame,
 }
 
-/// The parts that move, each a template that the page includes.
-macro_rules! parts {
-    ($($part:ident $path:literal $id:literal),+) => {
-        $(
-            #[derive(Template)]
-            #[template(path = $path)]
-            struct $part<'b> {
-                board: &'b Board,
-            }
-        )+
-
-        fn fragments(visit: &Visit, board: &Board) -> Vec<Fragment> {
-            let parts = [$(($id, visit.render(&$part { board }))),+];
-            parts.into_iter().filter_map(|(id, html)| Some(Fragment::new(id, html.ok()?))).collect()
-        }
-    };
-}
-
-parts! {
+moving! {
+    board: Board;
     HeadPart "ui/overview_head.html" "ov-head",
     FiguresPart "ui/overview_figures.html" "ov-figures",
     MapPart "ui/overview_map.html" "ov-map",
@@ -213,7 +196,7 @@ pub(super) async fn live(visit: &Visit, query: &str) -> Vec<Fragment> {
             _ => {}
         }
     }
-    fragments(visit, &board(visit, asked).await)
+    fragments(visit, &board(visit, asked).await, "")
 }
 
 async fn board(visit: &Visit, asked: Asked) -> Board {

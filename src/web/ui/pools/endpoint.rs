@@ -11,7 +11,7 @@ use super::super::beat::{self, Beat};
 use super::super::filters;
 use super::super::form::Form;
 use super::super::frame::{Frame, Place};
-use super::super::live::Fragment;
+use super::super::live::{Fragment, moving};
 use super::super::state::{StateWord, endpoint_state, family_state, family_word};
 use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
@@ -76,25 +76,8 @@ struct Moving {
     forced: bool,
 }
 
-/// The parts that move, each a template that the page includes.
-macro_rules! parts {
-    ($($part:ident $path:literal $id:literal),+) => {
-        $(
-            #[derive(Template)]
-            #[template(path = $path)]
-            struct $part<'m> {
-                moving: &'m Moving,
-            }
-        )+
-
-        fn fragments(visit: &Visit, moving: &Moving) -> Vec<Fragment> {
-            let parts = [$(($id, visit.render(&$part { moving }))),+];
-            parts.into_iter().filter_map(|(id, html)| Some(Fragment::new(id, html.ok()?))).collect()
-        }
-    };
-}
-
-parts! {
+moving! {
+    moving: Moving;
     StatePart "ui/pools/endpoint_state.html" "endpoint-state",
     NowPart "ui/pools/endpoint_now.html" "endpoint-now",
     HistoryPart "ui/pools/endpoint_history.html" "endpoint-history",
@@ -160,7 +143,7 @@ pub async fn live(visit: &Visit, path: &str) -> Vec<Fragment> {
     let (pool, endpoint) = path.split_once('/').unwrap_or((path, ""));
     let Ok((scene, id)) = of(visit, pool, endpoint).await else { return Vec::new() };
     match moving(visit, &scene, &id).await {
-        Ok(moving) => fragments(visit, &moving),
+        Ok(moving) => fragments(visit, &moving, ""),
         Err(_) => Vec::new(),
     }
 }

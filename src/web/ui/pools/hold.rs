@@ -8,14 +8,14 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::form::{Faults, Form, WHY};
+use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::state::PoolStates;
 use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
 use super::super::{cause, filters};
-use super::switch::{Moved, consequences, moved};
-use super::{MAX_REASON, Scene, endpoint, reason};
+use super::sheet::{self, Asking, Moved, moved};
+use super::{Scene, endpoint, reason};
 use crate::answer::shares;
 use crate::control::effect::{Effect, effect_of, held};
 use crate::health::{EndpointState, HealthTable, Switch};
@@ -90,14 +90,8 @@ struct Sheet {
     endpoints: Vec<Moved>,
     pools: Vec<Moved>,
     effect: Effect,
-    nothing_left: Option<Text>,
-    stranded: Vec<Text>,
-    confirm: Option<String>,
-    typed: String,
-    reason: String,
-    faults: Faults,
+    asking: Asking,
     back: String,
-    max_reason: usize,
 }
 
 pub async fn sheet(visit: Visit, Path((id, endpoint)): Path<(String, String)>) -> Result<Response, Problem> {
@@ -113,20 +107,13 @@ pub async fn act(visit: Visit, Path((id, endpoint)): Path<(String, String)>, for
     let (scene, endpoint) = endpoint::of(&visit, &id, &endpoint).await?;
     let to = asked(&form)?;
     let outcome = work_out(&visit, &scene, &endpoint, to).await?;
-    let must_type = outcome.1.stranded.first().map(|stranded| stranded.name.clone());
-    let mut faults = Faults::default();
-    if reason(form.text("reason")).is_empty() {
-        faults.say("reason", WHY);
-    }
-    if let Some(name) = must_type.filter(|name| form.text("confirm").trim_end_matches('.') != name) {
-        let remedy = format!("type {name} to do it anyway");
-        faults.push(FieldError::new("confirm", "This leaves clients without an answer", remedy));
-    }
+    let reason = reason(form.text("reason"));
+    let faults = sheet::faults(&outcome.1.stranded, &form, &reason);
     if !faults.is_empty() {
         return page(&visit, &scene, &endpoint, to, outcome, &form, faults).await;
     }
     let switch = Switch::Force { endpoint: endpoint.clone(), family: None, state: to.state() };
-    visit.web.control.act(switch, visit.author(), reason(form.text("reason"))).await?;
+    visit.web.control.act(switch, visit.author(), reason).await?;
     let said = match to {
         To::Up => text("{endpoint} is held up, whatever its checks say."),
         To::Down => text("{endpoint} is held down, whatever its checks say."),
@@ -201,7 +188,8 @@ async fn page(
         after: super::show::share_of(&then, &member.endpoint),
     };
     let pools = effect.pools.iter().any(|(_, now, after)| (now - after).abs() > 0.0005);
-    let (nothing_left, stranded) = consequences(&effect, &[scene.id.clone()]);
+    let mut asking = Asking::new(&effect, &[scene.id.clone()], form, faults);
+    asking.nothing_left = asking.nothing_left.filter(|_| pools);
     let page = Sheet {
         frame,
         action: format!("{back}/force"),
@@ -211,18 +199,11 @@ async fn page(
         button: to.button(),
         endpoints: members.iter().enumerate().map(row).collect(),
         pools: if pools { moved(&effect, &states) } else { Vec::new() },
-        nothing_left: nothing_left.filter(|_| pools),
-        stranded,
-        confirm: effect.stranded.first().map(|stranded| stranded.name.clone()),
-        typed: form.text("confirm").to_owned(),
-        reason: form.text("reason").to_owned(),
         effect,
+        asking,
         back,
-        max_reason: MAX_REASON,
-        faults,
     };
-    let status = if page.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok(visit.page_with(status, &page))
+    Ok(visit.page_with(page.asking.status(), &page))
 }
 
 /// An endpoint that somebody holds, and the way back.

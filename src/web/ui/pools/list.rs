@@ -8,7 +8,7 @@ use super::super::beat::{self, Beat};
 use super::super::export;
 use super::super::filters;
 use super::super::frame::{Frame, Place};
-use super::super::live::Fragment;
+use super::super::live::{Fragment, moving};
 use super::super::state::{PoolShown, PoolStates, StateWord};
 use super::super::text::Language;
 use super::super::text::text;
@@ -83,30 +83,12 @@ struct List {
     added: Vec<String>,
 }
 
-/// The cells of a row that move, each a template that the list includes.
-macro_rules! cells {
-    ($($cell:ident $path:literal $id:literal),+) => {
-        $(
-            #[derive(Template)]
-            #[template(path = $path)]
-            struct $cell<'r> {
-                row: &'r Row,
-            }
-        )+
-
-        fn fragments(visit: &Visit, row: &Row) -> Vec<Fragment> {
-            let cells = [$(($id, visit.render(&$cell { row }))),+];
-            let fragment = |(id, html): (&str, Result<String, Problem>)| Some(Fragment::new(format!("{id}-{}", row.id), html.ok()?));
-            cells.into_iter().filter_map(fragment).collect()
-        }
-    };
-}
-
-cells! {
-    StateCell "ui/pools/list_state.html" "pool-state",
-    BeatCell "ui/pools/list_beat.html" "pool-beat",
-    ShareCell "ui/pools/list_share.html" "pool-share",
-    ProbeCell "ui/pools/list_probe.html" "pool-probe"
+moving! {
+    row: Row;
+    StateCell "ui/pools/list_state.html" "pool-state-",
+    BeatCell "ui/pools/list_beat.html" "pool-beat-",
+    ShareCell "ui/pools/list_share.html" "pool-share-",
+    ProbeCell "ui/pools/list_probe.html" "pool-probe-"
 }
 
 /// `ids` are the pools of the page as it was made, with plus signs between them: whatever becomes of their order,
@@ -120,7 +102,7 @@ pub async fn live(visit: &Visit, ids: &str) -> Vec<Fragment> {
         Some(Found { id, pool, shown: states.get(id)? })
     });
     let known: Vec<Found> = known.collect();
-    rows(visit, &live, &live, &known).iter().flat_map(|row| fragments(visit, row)).collect()
+    rows(visit, &live, &live, &known).iter().flat_map(|row| fragments(visit, row, row.id.as_str())).collect()
 }
 
 pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {

@@ -9,6 +9,7 @@ mod head;
 mod hold;
 mod list;
 mod settings;
+mod sheet;
 mod show;
 mod switch;
 mod tabs;

@@ -6,15 +6,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::filters;
-use super::super::form::{Faults, Form, WHY};
+use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::state::PoolStates;
 use super::super::text::{Text, count, plain, text};
 use super::super::visit::{Visit, see};
-use super::{MAX_REASON, Scene, reason};
+use super::sheet::{self, Asking, Moved, moved};
+use super::{Scene, reason};
 use crate::control::effect::{Effect, effect};
 use crate::health::{PoolState, Switch};
-use crate::model::{Admin, FieldError, Id, Pool};
+use crate::model::{Admin, Id, Pool};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -98,14 +99,6 @@ impl To {
     }
 }
 
-/// A pool or an endpoint, with its share of the answers.
-pub struct Moved {
-    pub pool: String,
-    pub colour: usize,
-    pub now: f64,
-    pub after: f64,
-}
-
 #[derive(Template)]
 #[template(path = "ui/pools/switch.html")]
 struct Sheet {
@@ -118,15 +111,8 @@ struct Sheet {
     moved: Vec<Moved>,
     unanswered: (f64, f64),
     effect: Effect,
-    nothing_left: Option<Text>,
-    stranded: Vec<Text>,
-    /// What must be typed to do it anyway.
-    confirm: Option<String>,
-    typed: String,
-    reason: String,
-    faults: Faults,
+    asking: Asking,
     back: String,
-    max_reason: usize,
 }
 
 pub async fn drain(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -177,19 +163,9 @@ pub async fn act(visit: Visit, form: Form) -> Result<Response, Problem> {
     let [first, ..] = &pools[..] else { return Ok(see("/pools")) };
     let is_undo = form.has("undo");
     let effect = work_out(&visit, to, &pools).await?;
-    let must_type = effect.stranded.first().map(|stranded| stranded.name.clone()).filter(|_| !is_undo);
     let reason = if is_undo { TAKEN_BACK.to_owned() } else { reason(form.text("reason")) };
-    let mut faults = Faults::default();
-    if reason.is_empty() {
-        faults.say("reason", WHY);
-    }
-    if let Some(name) = must_type.filter(|name| form.text("confirm").trim_end_matches('.') != name) {
-        faults.push(FieldError::new(
-            "confirm",
-            "This leaves clients without an answer",
-            format!("type {name} to do it anyway"),
-        ));
-    }
+    let stranded = if is_undo { &[][..] } else { &effect.stranded };
+    let faults = sheet::faults(stranded, &form, &reason);
     if !faults.is_empty() {
         return page(&visit, to, pools, &form, faults).await;
     }
@@ -261,9 +237,9 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
     let states = PoolStates::of(&visit.model(), &visit.web.control.health());
     let moved = moved(&effect, &states);
     let takes_away = matches!(to, To::Drain | To::Off);
-    let (nothing_left, stranded) = consequences(&effect, &pools);
-    let nothing_left = nothing_left.filter(|_| takes_away);
-    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let mut asking = Asking::new(&effect, &pools, form, faults);
+    asking.nothing_left = asking.nothing_left.filter(|_| takes_away);
+    let status = asking.status();
     let sheet = Sheet {
         frame,
         to: to.word(),
@@ -273,49 +249,9 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
         pools: pools.iter().map(ToString::to_string).collect(),
         moved,
         unanswered: effect.unanswered,
-        nothing_left,
-        stranded,
-        confirm: effect.stranded.first().map(|stranded| stranded.name.clone()),
-        typed: form.text("confirm").to_owned(),
-        reason: form.text("reason").to_owned(),
         effect,
-        faults,
+        asking,
         back,
-        max_reason: MAX_REASON,
     };
     Ok(visit.page_with(status, &sheet))
-}
-
-/// The pools whose share moves, the largest first.
-pub fn moved(effect: &Effect, states: &PoolStates) -> Vec<Moved> {
-    let row = |(id, now, after): &(Id<Pool>, f64, f64)| Moved {
-        pool: id.to_string(),
-        colour: states.get(id).map_or(1, |shown| shown.colour),
-        now: *now,
-        after: *after,
-    };
-    effect.pools.iter().take(8).map(row).collect()
-}
-
-/// Who gets other pools than `gone`, and whose clients get no answer at all.
-pub fn consequences(effect: &Effect, gone: &[Id<Pool>]) -> (Option<Text>, Vec<Text>) {
-    let next = effect.pools.iter().filter(|(id, now, after)| after > now && !gone.contains(id));
-    let next: Vec<&str> = next.map(|(id, ..)| id.as_str()).take(4).collect();
-    let nothing_left = (effect.moving > 0 && !next.is_empty()).then(|| {
-        text("No endpoint would be left. Clients of {names} would get {pools}.")
-            .say("names", count(effect.moving, "1 name", "{n} names"))
-            .set("pools", next.join(", "))
-    });
-    let stranded = effect.stranded.iter().take(5).map(|rule| {
-        match rule.is_last {
-            true => text("Everyone else at {name} would get no answer, because they must never leave {pools}."),
-            false => {
-                text("No client of rule {rule} of {name} would get an answer, because it must never leave {pools}.")
-                    .set("rule", rule.rule)
-            }
-        }
-        .set("name", &rule.name)
-        .set("pools", rule.pools.join(", "))
-    });
-    (nothing_left, stranded.collect())
 }
