@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::audit::too_many;
 use super::draft::review::Thing;
-use super::draft::{MAX_REASON, Review, review};
+use super::draft::{Review, review};
 use super::export::{Format, both};
 use super::filters;
 use super::form::{Form, WHY};
@@ -244,7 +244,7 @@ async fn ask(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem>
 
 async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Response, Problem> {
     let (mut page, edits) = Restore::of(&visit, number).await?;
-    page.reason = form.text("reason").chars().take(MAX_REASON).collect();
+    page.reason = form.reason();
     page.despite_tests = form.has("despite_tests");
     if form.text("newest") != page.newest.to_string() {
         page.fault =
@@ -255,7 +255,7 @@ async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Re
         page.fault = Some(fault);
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }
-    if page.reason.trim().is_empty() {
+    if page.reason.is_empty() {
         page.unexplained = Some(WHY);
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }
