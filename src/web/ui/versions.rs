@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::audit::too_many;
 use super::draft::review::Thing;
-use super::draft::{Review, review};
+use super::draft::{Assent, Review, review};
 use super::export::{Format, both};
 use super::filters;
-use super::form::{Form, WHY};
+use super::form::Form;
 use super::frame::{Frame, Place};
 use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, Stopped, search};
 use super::text::{Text, fact, text};
@@ -228,10 +228,7 @@ struct Restore {
     review: Option<Review>,
     errors: Vec<FieldError>,
     fault: Option<Text>,
-    reason: String,
-    /// Set where no reason was given.
-    unexplained: Option<&'static str>,
-    despite_tests: bool,
+    assent: Assent,
 }
 
 impl Restore {
@@ -245,9 +242,8 @@ impl Restore {
             Err(Refusal::Invalid(errors)) => (None, errors),
             Err(other) => return Err(other.into()),
         };
-        let (reason, fault) = (String::new(), None);
-        let (unexplained, despite_tests) = (None, false);
-        Ok((Restore { frame, number, newest, review, errors, fault, reason, unexplained, despite_tests }, edits))
+        let (fault, assent) = (None, Assent::default());
+        Ok((Restore { frame, number, newest, review, errors, fault, assent }, edits))
     }
 
     fn changes_nothing(&self) -> bool {
@@ -261,28 +257,22 @@ async fn ask(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem>
 
 async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Response, Problem> {
     let (mut page, edits) = Restore::of(&visit, number).await?;
-    page.reason = form.reason();
-    page.despite_tests = form.has("despite_tests");
+    page.assent = Assent::of_form(&form, page.review.as_ref());
     if form.text("newest") != page.newest.to_string() {
         page.fault =
             Some(text("Version {n} was published meanwhile. Look again at what would change.").set("n", page.newest));
         return Ok(visit.page_with(StatusCode::CONFLICT, &page));
     }
-    if let Some(fault) = page.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm"))) {
-        page.fault = Some(fault);
+    if !page.assent.is_given() {
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }
-    if page.reason.is_empty() {
-        page.unexplained = Some(WHY);
-        return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
-    }
-    let message = format!("Restore version {number}: {}", page.reason);
+    let message = format!("Restore version {number}: {}", page.assent.reason);
     let publication = Publication {
         edits,
         message,
         author: visit.author(),
         expect: vec![Expect::Revision(page.newest)],
-        tests: Tests::despite(page.despite_tests),
+        tests: Tests::despite(page.assent.despite_tests),
     };
     match visit.web.control.publish(publication).await {
         Ok(published) => {

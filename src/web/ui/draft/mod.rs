@@ -66,19 +66,47 @@ struct Sheet {
     /// What is wrong with the draft as a whole now, and what was wrong with publishing it.
     errors: Vec<FieldError>,
     fault: Option<Text>,
-    /// What is wrong with the name that was typed to do it anyway.
-    unconfirmed: Option<Text>,
+    assent: Assent,
+}
+
+/// What is typed under a review before it is published, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct Assent {
+    pub reason: String,
     /// Set where no reason was given.
-    unexplained: Option<&'static str>,
-    reason: String,
-    despite_tests: bool,
+    pub unexplained: Option<&'static str>,
+    /// The name that is typed to leave its clients without an answer.
+    pub typed: String,
+    pub unconfirmed: Option<Text>,
+    pub despite_tests: bool,
+}
+
+impl Assent {
+    pub fn of_form(form: &Form, review: Option<&Review>) -> Assent {
+        let (reason, typed) = (form.reason(), form.text("confirm").to_owned());
+        Assent {
+            unexplained: reason.is_empty().then_some(WHY),
+            reason,
+            unconfirmed: review.and_then(|review| review.unconfirmed(&typed)),
+            typed,
+            despite_tests: form.has("despite_tests"),
+        }
+    }
+
+    pub fn is_given(&self) -> bool {
+        self.unexplained.is_none() && self.unconfirmed.is_none()
+    }
+
+    pub fn max_reason(&self) -> usize {
+        MAX_REASON
+    }
 }
 
 async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
     let back = local(query.get("back").map_or("/", String::as_str)).to_owned();
     let mut sheet = Sheet::of(&visit, back).await?;
     // What was typed before something had to be settled.
-    sheet.reason = query.get("reason").map_or("", String::as_str).chars().take(MAX_REASON).collect();
+    sheet.assent.reason = query.get("reason").map_or("", String::as_str).chars().take(MAX_REASON).collect();
     Ok(visit.page(&sheet))
 }
 
@@ -98,10 +126,7 @@ impl Sheet {
             drafted: Vec::new(),
             errors: Vec::new(),
             fault: None,
-            unconfirmed: None,
-            unexplained: None,
-            reason: String::new(),
-            despite_tests: false,
+            assent: Assent::default(),
             draft: draft.clone(),
         };
         if !draft.is_empty() {
@@ -144,8 +169,7 @@ impl Sheet {
 async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
     let back = local(form.text("back")).to_owned();
     let mut sheet = Sheet::of(&visit, back.clone()).await?;
-    sheet.reason = form.reason();
-    sheet.despite_tests = form.has("despite_tests");
+    sheet.assent = Assent::of_form(&form, sheet.review.as_ref());
     if sheet.empty {
         visit.say(text("There is nothing to publish: your draft is empty."));
         return Ok(see(&back));
@@ -154,12 +178,11 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
         sheet.fault = Some(changed);
         return Ok(visit.page_with(StatusCode::CONFLICT, &sheet));
     }
-    sheet.unconfirmed = sheet.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm")));
-    sheet.unexplained = sheet.reason.is_empty().then_some(WHY);
-    if sheet.unconfirmed.is_some() || sheet.unexplained.is_some() {
+    if !sheet.assent.is_given() {
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &sheet));
     }
-    let (tests, reason, author) = (Tests::despite(sheet.despite_tests), sheet.reason.clone(), visit.author());
+    let (tests, reason) = (Tests::despite(sheet.assent.despite_tests), sheet.assent.reason.clone());
+    let author = visit.author();
     match visit.web.control.publish_draft(author, &sheet.draft, sheet.shown().revision, reason, tests).await {
         Ok(published) => {
             // The frame says of one's own publication that it is live; somebody else may have published the same.
@@ -175,11 +198,11 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
         }
         Err(Refusal::Conflict(_)) => {
             // Read anew: it says now who was faster.
-            let Sheet { reason, despite_tests, .. } = sheet;
+            let assent = sheet.assent;
             let fault = Some(text("Somebody was faster. Your changes are kept as a draft."));
             let mut visit = visit;
             visit.found = Seen::of(&visit.web.control, &visit.user().id);
-            let sheet = Sheet { reason, despite_tests, fault, ..Sheet::of(&visit, back).await? };
+            let sheet = Sheet { assent, fault, ..Sheet::of(&visit, back).await? };
             Ok(visit.page_with(StatusCode::CONFLICT, &sheet))
         }
         Err(other) => {
