@@ -75,6 +75,7 @@ pub enum Method {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Header {
     pub name: String,
+    /// Often a credential: only editors and admins are given it.
     pub value: String,
 }
 
@@ -221,7 +222,12 @@ impl HttpCheck {
         }
         let host = fields.text("host", 255);
         let headers = fields.objects("headers", 0..=MAX_HEADERS, |fields| {
-            let (name, value) = (fields.text("name", 100)?, fields.text("value", MAX_TEXT)?);
+            let (name, value) = (fields.text("name", 100), fields.text("value", MAX_TEXT));
+            // Whoever may not read the values does not send them back as none.
+            if !fields.has("value") {
+                fields.error("value", "is missing", "give one, for example text/html");
+            }
+            let (name, value) = (name?, value?);
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
                 fields.error("name", format!("{name:?} is not a header name"), "use letters, digits and '-'");
             }

@@ -7,9 +7,11 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 
 use crate::control::token::{Role, authenticate};
 use crate::control::{Author, now};
+use crate::model::Kind;
 
 use super::problem::Problem;
 use super::ui::{Found, User, is_own, matches};
@@ -17,6 +19,18 @@ use super::{Route, Web};
 
 /// With every request of a session that changes something: the token that the pages' forms carry.
 pub(super) const FORM_HEADER: &str = "x-form-token";
+
+/// Takes from an entity what this role may not read: the values of the headers that health checks send, which are
+/// often credentials, are for those who may change them. Pages, exports and the API show what is left.
+pub(super) fn hide(role: Role, kind: Kind, entity: &mut Value) {
+    if role >= Role::Editor || kind != Kind::Monitors {
+        return;
+    }
+    let headers = entity.get_mut("headers").and_then(Value::as_array_mut);
+    for header in headers.into_iter().flatten().filter_map(Value::as_object_mut) {
+        header.remove("value");
+    }
+}
 
 /// What `authorize` needs to know about the route it guards.
 #[derive(Clone)]
@@ -34,16 +48,17 @@ impl Guard {
     }
 }
 
-/// Lets a request pass with its `Author` attached, or answers 401 or 403 with the reason.
+/// Lets a request pass with its `Author` and `Role` attached, or answers 401 or 403 with the reason.
 pub(super) async fn authorize(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let author = match bearer(&request) {
+    let found = match bearer(&request) {
         Some(secret) => by_token(&guard, &request, secret, address),
         None => by_session(&guard, &request, address),
     };
-    match author {
-        Ok(author) => {
+    match found {
+        Ok((author, role)) => {
             request.extensions_mut().insert(author);
+            request.extensions_mut().insert(role);
             next.run(request).await
         }
         Err(problem) => {
@@ -62,7 +77,12 @@ fn bearer(request: &Request) -> Option<&str> {
     request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
 }
 
-fn by_token(guard: &Guard, request: &Request, secret: &str, address: Option<IpAddr>) -> Result<Author, Problem> {
+fn by_token(
+    guard: &Guard,
+    request: &Request,
+    secret: &str,
+    address: Option<IpAddr>,
+) -> Result<(Author, Role), Problem> {
     let tokens = guard.web.control.tokens();
     let all = tokens.iter().chain(std::iter::once(&*guard.web.local_token));
     let token =
@@ -77,10 +97,10 @@ fn by_token(guard: &Guard, request: &Request, secret: &str, address: Option<IpAd
         .scope
         .admits_path(request.method().is_safe(), part, request.uri().path())
         .map_err(|reason| Problem::new(StatusCode::FORBIDDEN, format!("The token {} {reason}.", token.id)))?;
-    Ok(Author { actor: token.id.clone(), address, scope: token.scope.clone() })
+    Ok((Author { actor: token.id.clone(), address, scope: token.scope.clone() }, token.role))
 }
 
-fn by_session(guard: &Guard, request: &Request, address: Option<IpAddr>) -> Result<Author, Problem> {
+fn by_session(guard: &Guard, request: &Request, address: Option<IpAddr>) -> Result<(Author, Role), Problem> {
     let (web, headers) = (&guard.web, request.headers());
     let Found::Session(session, user) = web.sessions.find(headers, |id| web.control.account(id), now()) else {
         let detail = "This needs a token; send it as \"Authorization: Bearer nth_…\".";
@@ -105,5 +125,5 @@ fn by_session(guard: &Guard, request: &Request, address: Option<IpAddr>) -> Resu
         let detail = format!("{id} is a {role}; this needs {} or more.", guard.needs);
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    Ok(Author { address, ..Author::new(&id) })
+    Ok((Author { address, ..Author::new(&id) }, role))
 }

@@ -100,6 +100,35 @@ async fn roles_may_do_what_they_should_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn header_values_of_health_checks_are_for_editors() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(dir.path(), &[]);
+    let header = json!({ "name": "Authorization", "value": "Bearer s3cret" });
+    let monitor = json!({ "id": "web", "type": "https", "headers": [header] });
+    let (status, body) = server.api("POST", "/api/v1/monitors", Some(monitor)).await;
+    assert_eq!(status, 201, "{body}");
+    for (role, may_read) in [("viewer", false), ("operator", false), ("editor", true)] {
+        let made = server.post("/api/v1/tokens", json!({ "id": role, "role": role })).await;
+        let secret = made["secret"].as_str().unwrap();
+        for path in ["monitors", "monitors/web", "document", "revisions/1", "revisions"] {
+            let (status, body) = server.api_as(secret, "GET", &format!("/api/v1/{path}"), None, &[]).await;
+            let text = body.to_string();
+            assert_eq!(status, 200, "{text}");
+            let has_values = path != "revisions";
+            assert_eq!(text.contains("Authorization"), has_values, "{role} {path}: {text}");
+            assert_eq!(text.contains("s3cret"), may_read && has_values, "{role} {path}: {text}");
+        }
+    }
+    // What a viewer read and sends back as somebody else loses nothing.
+    let without = json!({ "type": "https", "headers": [{ "name": "Authorization" }] });
+    let rev = server.get("/api/v1/monitors/web").await["rev"].to_string();
+    let seen = [("if-match", rev.as_str())];
+    let (status, body) = server.api_as(&server.token, "PUT", "/api/v1/monitors/web", Some(without), &seen).await;
+    assert_eq!(status, 422, "{body}");
+    assert!(body.to_string().contains("is missing"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn revisions_tell_what_changed_and_can_be_restored() {
     let dir = TempDir::new().unwrap();
     let server = Server::start(dir.path(), &[]);

@@ -40,6 +40,10 @@ fn compare(prefix: &str, old: &Value, new: &Value, covered: &[&str], phrases: &m
 fn value(value: &Value) -> String {
     match value {
         Value::String(text) if text.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c)) => text.clone(),
+        // A header of a health check: its value is often a credential, and sentences are read by everybody.
+        Value::Object(fields) if fields.contains_key("value") => {
+            fields.get("name").map_or_else(String::new, self::value)
+        }
         Value::Array(items) if items.is_empty() => "nothing".to_owned(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
         other => brief(other),
@@ -54,6 +58,7 @@ fn list(path: &str, was: &[Value], is: &[Value]) -> String {
         (true, true) => format!("{path} are in another order"),
         (true, false) => format!("{path} gains {}", super::list(&gained)),
         (false, true) => format!("{path} loses {}", super::list(&lost)),
+        (false, false) if lost == gained => format!("{path} changes the value of {}", super::list(&gained)),
         (false, false) => format!("{path} loses {} and gains {}", super::list(&lost), super::list(&gained)),
     }
 }

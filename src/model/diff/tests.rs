@@ -111,6 +111,27 @@ fn each_change_is_one_sentence_in_the_operators_words() {
 }
 
 #[test]
+fn the_values_of_headers_are_in_no_sentence() {
+    let monitor = |headers: Value| edit(Kind::Monitors, "web", json!({"type": "https", "headers": headers}));
+    let header = |value: &str| json!({"name": "Authorization", "value": value});
+    let with = |model: &Model, headers: Value| {
+        let checked = model.check(&[monitor(headers)]).unwrap_or_else(|errors| panic!("{errors:?}"));
+        (sentences(model, &checked.model, &checked.changes), checked.model)
+    };
+    let (_, before) = with(&example(), json!([]));
+    let (said, one) = with(&before, json!([header("secret-1")]));
+    assert_eq!(said, ["Monitor web: headers gains Authorization."]);
+    let (said, _) = with(&one, json!([header("secret-2")]));
+    assert_eq!(said, ["Monitor web: headers changes the value of Authorization."]);
+    let (said, _) = with(&one, json!([]));
+    assert_eq!(said, ["Monitor web: headers loses Authorization."]);
+    let edit = edit(Kind::Monitors, "web", json!({"type": "icmp"}));
+    let checked = one.check(&[edit]).unwrap();
+    let said = sentences(&one, &checked.model, &checked.changes).join(" ");
+    assert!(said.contains("headers is no longer set; it was Authorization"), "{said}");
+}
+
+#[test]
 fn bulk_changes_are_counted_not_listed() {
     let records = (0..1000).map(|i| edit(Kind::Records, &format!("example/h{i}/A"), json!({"values": ["192.0.2.1"]})));
     let said = said(&records.collect::<Vec<_>>());

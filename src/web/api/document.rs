@@ -12,6 +12,7 @@ use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, Published, Tests};
 use crate::model::field::Fields;
 use crate::model::{Edit, Kind};
+use crate::web::access::hide;
 use crate::web::extract::Query;
 use crate::web::{Problem, Route, Web};
 
@@ -47,8 +48,13 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn document(State(web): State<Web>) -> Json<Value> {
-    tokio::task::block_in_place(|| Json(web.control.model().document()))
+async fn document(State(web): State<Web>, Extension(role): Extension<Role>) -> Json<Value> {
+    tokio::task::block_in_place(|| {
+        let mut document = web.control.model().document();
+        let monitors = document.get_mut(Kind::Monitors.as_str()).and_then(Value::as_object_mut);
+        monitors.into_iter().flatten().for_each(|(_, monitor)| hide(role, Kind::Monitors, monitor));
+        Json(document)
+    })
 }
 
 #[derive(Deserialize)]

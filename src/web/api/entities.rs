@@ -15,6 +15,7 @@ use super::json::{Body, if_match};
 use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, Tests};
 use crate::model::{Edit, FieldError, Kind};
+use crate::web::access::hide;
 use crate::web::extract::{Path, Query};
 use crate::web::{Problem, Route, Web};
 
@@ -41,16 +42,21 @@ fn of_kind(kind: Kind) -> Vec<Route> {
         _ => format!("/api/v1/{word}/{{id}}"),
     };
     let schema = schema_of(kind);
-    let listed = get(move |State(web): State<Web>, Query(query): Query<HashMap<String, String>>| async move {
-        list(&web, kind, &query)
-    });
+    let listed = get(
+        move |State(web): State<Web>,
+              Extension(role): Extension<Role>,
+              Query(query): Query<HashMap<String, String>>| async move { list(&web, kind, role, &query) },
+    );
     let created = post(
         move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
             create(&web, kind, author, &query, body).await
         },
     );
-    let shown =
-        get(move |State(web): State<Web>, Path(path): Path<Vec<String>>| async move { read(&web, kind, &path) });
+    let shown = get(
+        move |State(web): State<Web>, Extension(role): Extension<Role>, Path(path): Path<Vec<String>>| async move {
+            read(&web, kind, role, &path)
+        },
+    );
     let changed = put(
         move |State(web): State<Web>,
               Extension(author),
@@ -93,7 +99,7 @@ fn schema_of(kind: Kind) -> &'static str {
     }
 }
 
-fn list(web: &Web, kind: Kind, query: &HashMap<String, String>) -> Result<Json<Value>, Problem> {
+fn list(web: &Web, kind: Kind, role: Role, query: &HashMap<String, String>) -> Result<Json<Value>, Problem> {
     let limit = match query.get("limit") {
         None => DEFAULT_PAGE,
         Some(text) => text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n)).ok_or_else(|| {
@@ -110,13 +116,15 @@ fn list(web: &Web, kind: Kind, query: &HashMap<String, String>) -> Result<Json<V
     let mut rest = model.ids_after(kind, query.get("after").map(String::as_str)).filter(wanted);
     let page: Vec<String> = rest.by_ref().take(limit).collect();
     let next = rest.next().and_then(|_| page.last().cloned());
-    let items: Vec<Value> = page.iter().filter_map(|id| model.entity(kind, id)).collect();
+    let mut items: Vec<Value> = page.iter().filter_map(|id| model.entity(kind, id)).collect();
+    items.iter_mut().for_each(|item| hide(role, kind, item));
     Ok(Json(json!({ "items": items, "next": next, "revision": model.revision })))
 }
 
-fn read(web: &Web, kind: Kind, path: &[String]) -> Result<Response, Problem> {
+fn read(web: &Web, kind: Kind, role: Role, path: &[String]) -> Result<Response, Problem> {
     let id = path.join("/");
-    let entity = web.control.model().entity(kind, &id).ok_or_else(|| missing(kind, &id))?;
+    let mut entity = web.control.model().entity(kind, &id).ok_or_else(|| missing(kind, &id))?;
+    hide(role, kind, &mut entity);
     let tag = etag(&entity);
     Ok(([(header::ETAG, tag)], Json(entity)).into_response())
 }

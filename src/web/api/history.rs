@@ -13,6 +13,7 @@ use crate::control::{Author, Published, Tests};
 use crate::health::{EventKind, HealthTable};
 use crate::model::{FieldError, Revision};
 use crate::store::{AuditReport, EventFilter};
+use crate::web::access::hide;
 use crate::web::extract::{Path, Query};
 use crate::web::{Problem, Route, Web};
 
@@ -108,9 +109,18 @@ async fn revisions(State(web): State<Web>, Query(page): Query<Page>) -> Result<J
     Ok(Json(json!({ "items": revisions })))
 }
 
-async fn revision(State(web): State<Web>, Path(number): Path<u64>) -> Result<Json<Revision>, Problem> {
-    let revision = web.control.revision(number).await?;
-    revision.map(Json).ok_or_else(|| Problem::not_found(format!("There is no revision {number}.")))
+async fn revision(
+    State(web): State<Web>,
+    Extension(role): Extension<Role>,
+    Path(number): Path<u64>,
+) -> Result<Json<Revision>, Problem> {
+    let missing = || Problem::not_found(format!("There is no revision {number}."));
+    let mut revision = web.control.revision(number).await?.ok_or_else(missing)?;
+    for change in &mut revision.changes {
+        let values = [&mut change.before, &mut change.after];
+        values.into_iter().flatten().for_each(|value| hide(role, change.kind, value));
+    }
+    Ok(Json(revision))
 }
 
 async fn restore(

@@ -63,7 +63,8 @@ fn build() -> Value {
         "title": "Northing",
         "version": env!("CARGO_PKG_VERSION"),
         "description": "Steer clients to the right, living server. Every change is checked as a whole, is stored \
-                        before it is visible, and can be undone by restoring an earlier revision.",
+                        before it is visible, and can be undone by restoring an earlier revision. Values of the headers that health checks \
+                        send are often credentials: only editors and admins are given them.",
         "license": { "name": "MIT OR Apache-2.0" },
     });
     document["paths"] = Value::Object(paths);

@@ -19,8 +19,9 @@ use super::values::{Values, needed, number, put, words};
 use super::visit::{Visit, see};
 use super::{Page, every, export};
 use crate::control::token::Role;
-use crate::model::{Check, Edit, FieldError, Id, Kind, Model, Monitor};
+use crate::model::{Edit, FieldError, Id, Kind, Model, Monitor};
 use crate::web::Problem;
+use crate::web::access::hide;
 use crate::web::extract::{Path, Query};
 
 const ROWS: usize = 50;
@@ -257,18 +258,20 @@ async fn of(visit: &Visit, id: &str) -> Result<(Id<Monitor>, std::sync::Arc<Moni
 }
 
 async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
-    let (id, monitor, value) = of(&visit, &id).await?;
-    page(&visit, Some((&id, &monitor)), values_of(&value, &monitor), Faults::default()).await
+    let (id, monitor, mut value) = of(&visit, &id).await?;
+    hide(visit.user().role, Kind::Monitors, &mut value);
+    page(&visit, Some((&id, &monitor)), values_of(&value), Faults::default()).await
 }
 
-/// A check's fields; headers are lines.
-fn values_of(value: &Value, monitor: &Monitor) -> Values {
+/// A check's fields; headers are lines, without their values for those who may not read them.
+fn values_of(value: &Value) -> Values {
     let mut values = Values::of_json(value);
-    if let Check::Http(check) | Check::Https(check) = &monitor.check {
-        let lines: Vec<String> =
-            check.headers.iter().map(|header| format!("{}: {}", header.name, header.value)).collect();
-        values.set("headers", lines.join("\n"));
-    }
+    let line = |header: &Value| {
+        let name = header["name"].as_str()?;
+        Some(header["value"].as_str().map_or_else(|| name.to_owned(), |value| format!("{name}: {value}")))
+    };
+    let lines: Vec<String> = value["headers"].as_array().into_iter().flatten().filter_map(line).collect();
+    values.set("headers", lines.join("\n"));
     values
 }
 
@@ -426,9 +429,7 @@ async fn delete(visit: Visit, Path(id): Path<String>, _: Form) -> Result<Respons
             visit.say(text("The end of {check} is kept in your draft.").set("check", &id));
             Ok(see("/monitors"))
         }
-        Kept::Wrong(errors) => {
-            page(&visit, Some((&id, &monitor)), values_of(&value, &monitor), Faults::new(errors, "")).await
-        }
+        Kept::Wrong(errors) => page(&visit, Some((&id, &monitor)), values_of(&value), Faults::new(errors, "")).await,
         Kept::Clash(page) => Ok(page),
     }
 }
@@ -455,7 +456,7 @@ mod tests {
             let before = model(check);
             let (monitor, value) =
                 (&before.monitors[&"m".parse().unwrap()], before.entity(Kind::Monitors, "m").unwrap());
-            let values = values_of(&value, monitor);
+            let values = values_of(&value);
             let mut fields: Vec<(String, String)> = Vec::new();
             for name in FIELDS.iter().chain(&["verify_tls"]) {
                 let is_set = !["follow", "verify_tls"].contains(name) || values.is(name, "true");
@@ -466,6 +467,12 @@ mod tests {
             let after = model(read(Some(&value), &Form(fields)));
             assert_eq!(after.monitors[&"m".parse().unwrap()], *monitor);
         }
+    }
+
+    #[test]
+    fn a_header_without_its_value_is_shown_by_its_name() {
+        let value = json!({ "headers": [{ "name": "Accept", "value": "text/html" }, { "name": "Authorization" }] });
+        assert_eq!(values_of(&value).get("headers"), "Accept: text/html\nAuthorization");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::control::token::Role;
 use crate::control::{Expect, Publication, Refusal, Tests};
 use crate::model::{Change, Edit, FieldError, Kind, Model, Revision};
 use crate::web::Problem;
+use crate::web::access::hide;
 use crate::web::extract::{Path, Query};
 
 const FILTERS: [&str; 5] = ["author", "q", "on", "from", "to"];
@@ -130,6 +131,7 @@ struct Version {
     is_live: bool,
     /// From this version to what is live.
     since: Vec<Thing>,
+    more_since: usize,
     /// What it changed, thing by thing; empty where the model before it cannot be made any more, and the sentences
     /// that were kept tell it.
     things: Vec<Thing>,
@@ -144,17 +146,17 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
     // A zone whose serial went up for another thing's change is no change of its own.
     version.changes.retain(|change| !is_serial_alone(change));
     let more = version.changes.len().saturating_sub(MAX_SHOWN);
-    let pretty = |value: &Option<Value>| {
-        value.as_ref().map(|value| serde_json::to_string_pretty(value).unwrap_or_default()).unwrap_or_default()
-    };
     let listed: Vec<Change> = version.changes.drain(..).take(MAX_SHOWN).collect();
-    let changes = listed
-        .iter()
-        .map(|change| (format!("{}/{}", change.kind, change.id), pretty(&change.before), pretty(&change.after)));
+    let changes = listed.iter().map(|change| {
+        let [before, after] = readable(&visit, change).map(|value| {
+            value.map(|value| serde_json::to_string_pretty(&value).unwrap_or_default()).unwrap_or_default()
+        });
+        (format!("{}/{}", change.kind, change.id), before, after)
+    });
     let changes = changes.collect();
     // One that is stored and about to be shown counts as live.
     let is_live = number >= model.revision;
-    let (mut since, mut unknown) = (Vec::new(), None);
+    let (mut since, mut more_since, mut unknown) = (Vec::new(), 0, None);
     let mut at_number = is_live.then(|| model.clone());
     if !is_live && model.revision - number > MAX_BACK {
         unknown = Some(text("More than a thousand versions lie between; the review of restoring it works it out."));
@@ -164,6 +166,7 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
                 Ok(checked) => {
                     let shown = &checked.changes[..checked.changes.len().min(MAX_SHOWN)];
                     since = review::things(&model, &checked.model, shown);
+                    more_since = checked.changes.len().saturating_sub(MAX_SHOWN);
                     at_number = Some(Arc::new(checked.model));
                 }
                 Err(errors) => unknown = errors.first().map(|error| fact("error", error.to_string())),
@@ -175,7 +178,7 @@ async fn show(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem
     let frame = visit.frame(Place::Audit, title).await.under(text("Versions"), "/versions");
     let things = at_number.map(|after| things(&after, &listed)).unwrap_or_default();
     let newest = model.revision;
-    Ok(visit.page(&Version { frame, version, changes, more, is_live, since, things, unknown, newest }))
+    Ok(visit.page(&Version { frame, version, changes, more, is_live, since, more_since, things, unknown, newest }))
 }
 
 /// What led to `after`, as a review tells it.
@@ -190,15 +193,22 @@ fn things(after: &Model, changes: &[Change]) -> Vec<Thing> {
 async fn changes(visit: Visit, Path(number): Path<u64>, format: Format) -> Result<Response, Problem> {
     let version = find(&visit, number).await?;
     let rows = version.changes.iter().map(|change| {
-        let value = |value: &Option<Value>| value.as_ref().map(Value::to_string);
-        let is = match format {
-            Format::Csv => [json!(value(&change.before)), json!(value(&change.after))],
-            Format::Json => [json!(change.before), json!(change.after)],
-        };
-        let [before, after] = is;
+        let [before, after] = readable(&visit, change).map(|value| match format {
+            Format::Csv => json!(value.as_ref().map(Value::to_string)),
+            Format::Json => json!(value),
+        });
         json!([change.kind, change.id, before, after])
     });
     format.table(&format!("version-{number}"), &["kind", "id", "before", "after"], rows)
+}
+
+/// What the visitor may read of what was, and of what became of it.
+fn readable(visit: &Visit, change: &Change) -> [Option<Value>; 2] {
+    [&change.before, &change.after].map(|value| {
+        let mut value = value.clone()?;
+        hide(visit.user().role, change.kind, &mut value);
+        Some(value)
+    })
 }
 
 fn is_serial_alone(change: &Change) -> bool {

@@ -27,7 +27,7 @@ const REMEMBERED: u32 = 365 * 86_400;
 
 /// Every role with its name, and what it may do.
 pub const ROLES: [(Role, &str, &str); 4] = [
-    (Role::Viewer, "Viewer", "Sees everything but secrets and settings."),
+    (Role::Viewer, "Viewer", "Sees everything but secrets, settings and the header values of health checks."),
     (Role::Operator, "Operator", "Also drains pools, forces endpoints and approves failbacks."),
     (Role::Editor, "Editor", "Also changes and publishes the configuration."),
     (Role::Admin, "Admin", "Also manages users, tokens, backups and settings."),
