@@ -219,13 +219,22 @@ async fn tests_page(
     };
     let mut rows: Vec<TestShown> = verdicts(visit, world, Some(name)).await.into_iter().filter_map(row).collect();
     rows.sort_by_key(|row| row.passed);
-    let types: Vec<String> = head.types.split(", ").filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    if form.rtype.is_empty() {
-        form.rtype = types.first().cloned().unwrap_or_else(|| "A".into());
-    }
+    let types = types_with(&head.types, &mut form.rtype);
     let beside = faults.beside(&["name", "type", "client", "expect", "down", "expect_nothing"]);
     let (pools, dock) = (Choices::pools(&world.drafted), Dock::of(visit, &world.draft));
     Ok(visit.page_with(status, &Tests { frame, head, rows, form, pools, types, faults, beside, dock }))
+}
+
+/// The types of a name, to choose from: with that of the test, which may ask for another, or the first where it has none.
+fn types_with(types: &str, chosen: &mut String) -> Vec<String> {
+    let mut types: Vec<String> = types.split(", ").filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    if chosen.is_empty() {
+        *chosen = types.first().cloned().unwrap_or_else(|| "A".into());
+    }
+    if !types.contains(chosen) {
+        types.push(chosen.clone());
+    }
+    types
 }
 
 /// Keeps a test, or deletes it, in the draft.
@@ -401,5 +410,26 @@ fn event_shown(event: &Event) -> EventShown {
         cause: cause::of_event(event),
         actor: event.actor.clone(),
         incident: event.incident,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_of_another_type_keeps_its_type() {
+        for (types, chosen, expected) in [
+            ("A, AAAA", "MX", (vec!["A", "AAAA", "MX"], "MX")),
+            ("A, AAAA", "AAAA", (vec!["A", "AAAA"], "AAAA")),
+            ("AAAA", "", (vec!["AAAA"], "AAAA")),
+            ("", "", (vec!["A"], "A")),
+        ] {
+            let mut chosen = chosen.to_owned();
+            assert_eq!(
+                (types_with(types, &mut chosen), chosen.as_str()),
+                (expected.0.iter().map(|word| (*word).to_owned()).collect(), expected.1)
+            );
+        }
     }
 }
