@@ -83,17 +83,8 @@ struct Row<'m> {
 /// Every name under the filters, problems first.
 fn rows<'w>(world: &'w World, filters: &Filters) -> Vec<Row<'w>> {
     let model = &*world.drafted;
-    let mut rows: Vec<Row> = Vec::new();
-    let mut steered: BTreeSet<&Name> = BTreeSet::new();
-    for (id, policy) in &model.policies {
-        let state = steered_state(world, policy);
-        let live = world.live.policies.get(id);
-        for attach in &policy.attach {
-            steered.insert(&attach.name);
-            let is_live = live.is_some_and(|live| live.attach.iter().any(|known| known.name == attach.name));
-            rows.push(steered_row(id, policy, attach, if is_live { state } else { NameState::Drafted }));
-        }
-    }
+    let mut rows = steered_rows(world);
+    let steered: BTreeSet<&Name> = rows.iter().map(|row| row.name).collect();
     let mut plain: BTreeMap<&Name, Row> = BTreeMap::new();
     for (key, set) in model.records.iter().filter(|(key, set)| set.enabled && !steered.contains(&key.name)) {
         let default_ttl = || model.zones.get(&key.zone).map_or(0, |zone| zone.default_ttl);
@@ -110,6 +101,19 @@ fn rows<'w>(world: &'w World, filters: &Filters) -> Vec<Row<'w>> {
     rows.extend(plain.into_values());
     rows.retain(|row| admits(filters, row));
     rows.sort_by(|a, b| (a.state, a.name).cmp(&(b.state, b.name)));
+    rows
+}
+
+fn steered_rows(world: &World) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    for (id, policy) in &world.drafted.policies {
+        let state = steered_state(world, policy);
+        let live = world.live.policies.get(id);
+        for attach in &policy.attach {
+            let is_live = live.is_some_and(|live| live.attach.iter().any(|known| known.name == attach.name));
+            rows.push(steered_row(id, policy, attach, if is_live { state } else { NameState::Drafted }));
+        }
+    }
     rows
 }
 
@@ -209,7 +213,9 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
     let pages = total.div_ceil(PAGE).max(1);
     let page = filters.page.min(pages);
     let on_page = &rows[((page - 1) * PAGE).min(total)..(page * PAGE).min(total)];
-    let policies = on_page.iter().map(|row| row.policy.map_or("", |(id, _)| id.as_str()));
+    // A name that is only drafted does not move.
+    let policy = |row: &Row| row.policy.filter(|_| row.state != NameState::Drafted).map(|(id, _)| id.to_string());
+    let policies = on_page.iter().map(|row| policy(row).unwrap_or_default());
     let frame = frame.live(format!("names:{}", policies.collect::<Vec<_>>().join("+")));
     let rates = rates(visit, on_page.iter().filter_map(|row| row.policy).map(|(id, _)| id));
     let states = PoolStates::of(&world.drafted, &visit.web.control.health());
@@ -247,16 +253,14 @@ moving! {
 }
 
 /// `policies` are those of the page's rows as it was made, with plus signs between them and nothing for fixed
-/// records: whatever becomes of their order, what the reader has before the eyes moves.
+/// records and for names that are only drafted: whatever becomes of their order, what the reader has before the eyes moves.
 pub async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
     let world = World::of(visit).await;
-    let said = summary(&rows(&world, &Filters::default())).to_html(visit.language);
+    let said = summary(&steered_rows(&world)).to_html(visit.language);
     let mut all = vec![Fragment::new("names-summary", format!("<p id=\"names-summary\">{said}</p>"))];
     let known = policies.split('+').take(PAGE).enumerate().filter_map(|(at, id)| {
         let (id, policy) = world.drafted.policies.get_key_value(&id.parse().ok()?)?;
-        let is_live = world.live.policies.contains_key(id);
-        let state = if is_live { steered_state(&world, policy) } else { NameState::Drafted };
-        Some((at, steered_row(id, policy, policy.attach.first()?, state)))
+        Some((at, steered_row(id, policy, policy.attach.first()?, steered_state(&world, policy))))
     });
     let known: Vec<(usize, Row)> = known.collect();
     let rates = rates(visit, known.iter().filter_map(|(_, row)| row.policy).map(|(id, _)| id));
