@@ -16,7 +16,7 @@ use crate::health::story::{self, Plot, Story};
 use crate::web::Problem;
 use crate::web::extract::Query;
 
-/// Events in one report.
+/// Events, and names, in one report to print; its files have all.
 const MAX_ROWS: usize = 500;
 
 #[derive(Template)]
@@ -29,6 +29,7 @@ struct Report {
     left_out: usize,
     /// Name and how long it was touched.
     names: Vec<(String, Text)>,
+    more_names: usize,
     /// The query of what programs get of them.
     query: String,
     /// The lanes of a period, rendered by their own template.
@@ -71,6 +72,7 @@ pub async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
             (about, text("{part}").html("part", lanes), of_filters(told, &filters))
         }
     };
+    let names = names(&stories, &visit);
     let rows: Vec<Row> = stories.iter().take(MAX_ROWS).map(row).collect();
     let snapshot = visit.web.control.snapshot();
     let built = |second: u64| jiff::Timestamp::from_second(i64::try_from(second).ok()?).ok();
@@ -84,7 +86,8 @@ pub async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
         rows,
         drawing,
         left_out: stories.len().saturating_sub(MAX_ROWS),
-        names: names(&stories, &visit).into_iter().map(|(name, seconds)| (name, row::length(seconds))).collect(),
+        more_names: names.len().saturating_sub(MAX_ROWS),
+        names: names.into_iter().take(MAX_ROWS).map(|(name, seconds)| (name, row::length(seconds))).collect(),
         query: form_urlencoded::Serializer::new(String::new()).extend_pairs(&asked).finish(),
         databases,
         made: visit.now,
@@ -122,6 +125,5 @@ pub fn names(stories: &[Story], visit: &Visit) -> Vec<(String, u64)> {
     }
     let mut names: Vec<(&str, u64)> = seconds.into_iter().collect();
     names.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
-    names.truncate(MAX_ROWS);
     names.into_iter().map(|(name, seconds)| (name.trim_end_matches('.').to_owned(), seconds)).collect()
 }
