@@ -379,4 +379,22 @@ mod tests {
         assert_eq!(told(&period), (vec![12, 15], vec![], false));
         assert_eq!(recent.period(at(0), None).map(|period| told(&period)), None, "the store knows more");
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_quiet_thing_keeps_its_history_when_memory_forgets_it() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let control = crate::control::running::start(dir.path());
+        let quiet = Event::at(at(1), EventKind::Pool, "pools/quiet".into());
+        control.note(Event { from: "ok".into(), to: "down".into(), ..quiet }).await;
+        let names = vec!["a.b.".to_owned(); MAX_NAMES / 4];
+        for event in events(2..8) {
+            control.note(Event { names: names.clone(), ..event }).await;
+        }
+        // The writer has seen them all once it answers.
+        control.checks("one".parse().unwrap()).await.unwrap();
+        let things = BTreeSet::from(["pools/quiet".to_owned()]);
+        assert!(control.newest_about(&things, is_news, 9).await.unwrap().is_empty());
+        let found = control.history_of(&things, 9).await.unwrap();
+        assert_eq!(found.iter().map(|event| event.at).collect::<Vec<_>>(), [at(1)]);
+    }
 }
