@@ -1,9 +1,12 @@
 //! Pools and their endpoints: what they are, how their checks go, and the switches on them. Each page is in a
 //! file of its own; here is what several of them need.
 
+mod address;
 mod chart;
 mod endpoint;
+mod endpoint_doubts;
 mod endpoint_form;
+mod endpoint_typed;
 mod files;
 mod head;
 mod hold;
@@ -35,7 +38,7 @@ use crate::model::field::nearest;
 use crate::model::{Endpoint, Id, Kind, LastResort, Model, Policy, Pool};
 use crate::web::Problem;
 
-pub use endpoint_form::{Address, address, is_private};
+pub use address::{Address, address, is_private};
 pub use tabs::check_sentence;
 
 pub(super) fn pages() -> Vec<Page> {

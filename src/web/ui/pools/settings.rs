@@ -15,7 +15,7 @@ use super::super::text::{plain, text};
 use super::super::values::{Values, needed, number, put, words};
 use super::super::visit::{Visit, see};
 use super::super::{every, filters};
-use super::endpoint_form::{Address, address};
+use super::address::{Address, address};
 use super::head::{Head, Tab};
 use super::{Scene, models};
 use crate::model::{Edit, FieldError, Id, Kind, Model, Monitor, MonitorUse, Pool, Role};
@@ -294,9 +294,6 @@ pub async fn create(visit: Visit, form: Form) -> Result<Response, Problem> {
         Err(error) => faults.push(FieldError::told("id", &error)),
         Ok(known) if model.pools.contains_key(&known) => {
             faults.push(FieldError::new("id", format!("there is a pool {id} already"), "choose another id"));
-        }
-        Ok(_) if ["new", "switch"].contains(&id) => {
-            faults.push(FieldError::new("id", format!("{id} is a page's own address"), "choose another id"));
         }
         Ok(_) => {}
     }
