@@ -34,7 +34,7 @@ pub use id::{Id, MAX_ID, beside_pages};
 pub use json::read_json;
 pub use kept_test::{Asker, MAX_TESTS, Test, Via};
 pub use monitor::{Check, DnsCheck, Header, HttpCheck, IcmpCheck, Method, Monitor, StatusRange, TcpCheck};
-pub use name::{MAX_LABEL, MAX_NAME, Name};
+pub use name::{MAX_LABEL, MAX_NAME, Name, without_dot};
 pub use place::{Continent, Country, Place, Point, Subdivision, Token};
 pub use policy::{Attach, Choose, LastResort, Locate, MAX_ANSWERS, Policy, Rule, Step, StepPool, Sticky, Tolerance};
 pub use pool::{

@@ -148,6 +148,11 @@ impl Name {
         (first > 0).then(|| Name(self.0[1 + first..].into()))
     }
 
+    /// As people write it.
+    pub fn without_dot(&self) -> String {
+        without_dot(&self.to_string()).to_owned()
+    }
+
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with(b"\x01*")
     }
@@ -194,6 +199,11 @@ fn unescape(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
         value = value * 10 + u32::from(digit - b'0');
     }
     u8::try_from(value).ok()
+}
+
+/// The text of a name as people write it: without the dot at its end, which only the root keeps.
+pub fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
 impl FromStr for Name {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Change, Endpoint, Id, Kind, Model, Name, Policy, Pool, RecordSet, Zone, sentence};
+use super::{Change, Endpoint, Id, Kind, Model, Name, Policy, Pool, RecordSet, Zone, sentence, without_dot};
 
 /// More than anybody reads; the rest is counted.
 const MAX_SENTENCES: usize = 20;
@@ -143,10 +143,6 @@ fn subject(change: &Change) -> String {
     format!("{}{rest} {name}", first.to_uppercase())
 }
 
-fn without_dot(name: &str) -> &str {
-    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
-}
-
 fn record<'m>(model: &'m Model, id: &str) -> Option<&'m RecordSet> {
     model.records.get(&model.record_key(id)?).map(|set| &**set)
 }
@@ -230,11 +226,11 @@ fn addresses(endpoint: &Endpoint) -> Vec<String> {
 
 fn names(policy: &Policy) -> Vec<String> {
     let names: BTreeSet<&Name> = policy.attach.iter().map(|attach| &attach.name).collect();
-    names.into_iter().map(|name| without_dot(&name.to_string()).to_owned()).collect()
+    names.into_iter().map(|name| name.without_dot()).collect()
 }
 
 fn name_and_type(set: &RecordSet) -> String {
-    format!("{} {}", without_dot(&set.name.to_string()), set.rtype)
+    format!("{} {}", set.name.without_dot(), set.rtype)
 }
 
 fn values(set: &RecordSet) -> Vec<String> {
@@ -307,7 +303,7 @@ fn policy_changes(old: &Policy, new: &Policy) -> Vec<String> {
     let attached = |policy: &Policy| -> BTreeSet<String> {
         let types =
             |types: &[super::RecordType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-        let one = |a: &super::Attach| format!("{} {}", without_dot(&a.name.to_string()), types(&a.types));
+        let one = |a: &super::Attach| format!("{} {}", a.name.without_dot(), types(&a.types));
         policy.attach.iter().map(one).collect()
     };
     let (was, is) = (attached(old), attached(new));

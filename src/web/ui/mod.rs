@@ -12,6 +12,7 @@ mod change;
 mod chart;
 mod clash;
 mod country;
+mod dns_question;
 mod dock;
 mod draft;
 mod every;

@@ -33,7 +33,7 @@ use crate::control::token::Role;
 use crate::geo::{Clients, is_me};
 use crate::health::HealthTable;
 use crate::model::field::distance;
-use crate::model::{Id, Model, Name, Pool};
+use crate::model::{Id, Model, Name, Pool, without_dot};
 use crate::web::Problem;
 
 /// Names that are offered while somebody types; a browser filters them.
@@ -313,11 +313,7 @@ async fn answered(
 fn steered(model: &Model) -> Vec<String> {
     let attached = model.policies.values().filter(|policy| policy.enabled).flat_map(|policy| &policy.attach);
     let names: BTreeSet<&Name> = attached.map(|attach| &attach.name).collect();
-    names.into_iter().map(|name| plain_name(&name.to_string())).collect()
-}
-
-fn plain_name(name: &str) -> String {
-    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name).to_owned()
+    names.into_iter().map(|name| name.without_dot()).collect()
 }
 
 async fn versions(visit: &Visit, ask: &Ask) -> Result<Vec<Version>, Problem> {
@@ -345,7 +341,7 @@ async fn versions(visit: &Visit, ask: &Ask) -> Result<Vec<Version>, Problem> {
 /// The pools of the name's policy; all, where no policy answers it.
 fn ticks(model: &Model, health: &HealthTable, ask: &Ask) -> Vec<PoolTick> {
     let name = ask.name.trim().to_lowercase();
-    let is_asked = |attached: &Name| plain_name(&attached.to_string()) == plain_name(&name);
+    let is_asked = |attached: &Name| attached.without_dot() == without_dot(&name);
     let policy = model.policies.values().find(|policy| policy.attach.iter().any(|attach| is_asked(&attach.name)));
     let used: Option<BTreeSet<&str>> = policy.map(|policy| {
         let steps = policy.rules.iter().flat_map(|rule| &rule.steps);
@@ -362,7 +358,8 @@ fn ticks(model: &Model, health: &HealthTable, ask: &Ask) -> Vec<PoolTick> {
 
 /// Steered names that are like one that nothing answers.
 fn nearby(names: &[String], panel: &Panel) -> Vec<(String, String)> {
-    let asked = plain_name(&panel.ask.name.trim().to_lowercase());
+    let asked = panel.ask.name.trim().to_lowercase();
+    let asked = without_dot(&asked);
     let nothing = panel
         .simulation
         .as_ref()

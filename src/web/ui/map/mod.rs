@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::chart::distinct;
+use super::country;
 use super::filters::{Draw, percent_text};
 use super::state::{PoolShown, PoolStates, StateWord};
 use super::text::{Language, Text, escaped, plain, text};
@@ -330,7 +331,7 @@ impl WorldMap {
     fn group_text(&self, group: &Group, language: Language) -> String {
         let who = match (group.countries.len(), group.unknown) {
             (0, true) => text("clients of unknown place"),
-            (1, false) => plain(country_name(group.countries[0], language)),
+            (1, false) => plain(country::name(group.countries[0], language)),
             (1, true) => text("1 country, and clients of unknown place"),
             (n, false) => text("{n} countries").set("n", n),
             (n, true) => text("{n} countries, and clients of unknown place").set("n", n),
@@ -378,7 +379,7 @@ impl WorldMap {
                     mix.iter().map(part).collect::<Vec<_>>().join(", ")
                 }
             };
-            let mut names: Vec<String> = group.countries.iter().map(|code| country_name(*code, language)).collect();
+            let mut names: Vec<String> = group.countries.iter().map(|code| country::name(*code, language)).collect();
             names.sort();
             if group.unknown {
                 names.push(say("unknown place"));
@@ -427,14 +428,6 @@ fn point(model: &Model, pool: &Pool) -> Option<Point> {
     let of_member = || pool.members.iter().find_map(|member| model.endpoints.get(&member.endpoint)?.country);
     let of_country = || pool.country.or_else(of_member).and_then(atlas::country).map(|facts| facts.point);
     pool.point().or_else(of_country)
-}
-
-fn country_name(code: Country, language: Language) -> String {
-    let name = atlas::country(code).map(|facts| match language {
-        Language::Korean => facts.name_ko.clone(),
-        Language::English => facts.name.clone(),
-    });
-    name.unwrap_or_else(|| code.to_string())
 }
 
 /// Shape and colour of the pool's state.

@@ -130,11 +130,7 @@ fn nearest(model: &Model, name: &Name) -> Option<Name> {
 
 /// As people write it: without the root's dot.
 pub(super) fn shown(name: &Name) -> String {
-    let text = name.to_string();
-    match text.strip_suffix('.') {
-        Some(short) if !short.is_empty() => short.to_owned(),
-        _ => text,
-    }
+    name.without_dot()
 }
 
 /// The page of a name.

@@ -4,7 +4,6 @@ use super::super::filters::{figure_text, percent_text};
 use super::super::state::{StateWord, endpoint_state};
 use super::super::text::{Text, plain, text};
 use super::head::{Head, listed};
-use super::shown_name;
 use crate::answer::{PlanState, Snapshot, policy_state};
 use crate::control::Control;
 
@@ -73,7 +72,7 @@ fn residency(snapshot: &Snapshot) -> Option<Figure> {
         for rule in policy_state(snapshot, policy).rules.iter().filter(|rule| locked(rule.rule)) {
             all += 1;
             if rule.state <= PlanState::LastResort {
-                dead.extend(policy.attach.first().map(|attach| shown_name(&attach.name.to_string())));
+                dead.extend(policy.attach.first().map(|attach| attach.name.without_dot()));
             }
         }
     }

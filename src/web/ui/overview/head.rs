@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use super::super::filters::{figure_text, span};
 use super::super::state::{PoolStates, StateWord};
 use super::super::text::{Text, count, plain, text};
-use super::shown_name;
 use crate::answer::{PlanState, Snapshot, policy_state, worst_state};
 use crate::control::geo_files::Source;
 use crate::model::{Id, Policy, Pool};
@@ -118,7 +117,7 @@ impl Head {
 fn look(snapshot: &Snapshot) -> Found<'_> {
     let mut found = Found::default();
     for (id, policy) in snapshot.model().policies.iter().filter(|(_, policy)| policy.enabled) {
-        let mut names: Vec<String> = policy.attach.iter().map(|attach| shown_name(&attach.name.to_string())).collect();
+        let mut names: Vec<String> = policy.attach.iter().map(|attach| attach.name.without_dot()).collect();
         names.dedup();
         found.names += names.len();
         let state = worst_state(snapshot, policy);

@@ -269,8 +269,7 @@ fn choices(visit: &Visit, model: &Model, head: &Head, asked: &Asked) -> (Vec<Cho
         let by_state = state(id_a).cmp(&state(id_b));
         by_state.then(b.total_cmp(a)).then(of_b.rules.len().cmp(&of_a.rules.len()))
     });
-    let name =
-        |policy: &Policy| policy.attach.first().map(|attach| shown_name(&attach.name.to_string())).unwrap_or_default();
+    let name = |policy: &Policy| policy.attach.first().map(|attach| attach.name.without_dot()).unwrap_or_default();
     let chosen = rates.iter().find(|(_, id, _)| id.as_str() == asked.name).or(rates.first());
     let shown = chosen.map(|(_, id, policy)| ((*id).clone(), name(policy)));
     let choice = |(_, id, policy): &(f64, &Id<Policy>, &Arc<Policy>)| Choice {
@@ -281,11 +280,6 @@ fn choices(visit: &Visit, model: &Model, head: &Head, asked: &Asked) -> (Vec<Cho
     let mut choices: Vec<Choice> = rates.iter().take(MAX_NAMES).map(choice).collect();
     choices.sort_by(|a, b| a.name.cmp(&b.name));
     (choices, shown)
-}
-
-/// Without the dot at its end, as people write it.
-fn shown_name(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_owned()
 }
 
 fn pools(visit: &Visit, model: &Model, states: &PoolStates) -> Vec<Row> {

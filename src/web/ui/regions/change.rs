@@ -19,6 +19,7 @@ use crate::web::Problem;
 use crate::web::extract::Path;
 use crate::web::ui::Page;
 use crate::web::ui::clash::{Kept, keep};
+use crate::web::ui::country;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
@@ -28,8 +29,6 @@ use crate::web::ui::visit::{Visit, see};
 
 /// Regions that can be ticked; more are written in the list of what is held.
 const MOST_REGIONS: usize = 200;
-/// Ids that stand for pages.
-const RESERVED: [&str; 1] = ["new"];
 
 pub(super) fn pages() -> Vec<Page> {
     vec![
@@ -261,7 +260,7 @@ fn continents(typed: &Typed, language: Language) -> Vec<ContinentBox> {
             .map(|info| {
                 let value = info.code.to_string();
                 let ticked = typed.countries.contains(&value);
-                Tick { value, word: super::facts::country_name(info.code, language), ticked }
+                Tick { value, word: country::name(info.code, language), ticked }
             })
             .collect();
         countries.sort_by(|a, b| a.word.cmp(&b.word));
@@ -280,7 +279,7 @@ fn continents(typed: &Typed, language: Language) -> Vec<ContinentBox> {
 fn parts(typed: &Typed, language: Language) -> Vec<(String, Vec<Tick>)> {
     let mut countries: Vec<(String, Vec<Tick>)> = Vec::new();
     for info in builtin::subdivisions() {
-        let country = super::facts::country_name(info.code.country, language);
+        let country = country::name(info.code.country, language);
         let value = info.code.to_string();
         let tick = Tick { ticked: typed.parts.contains(&value), value, word: info.name.clone() };
         match countries.iter_mut().find(|(known, _)| *known == country) {
@@ -365,9 +364,6 @@ async fn save(visit: &Visit, form: &Form, mut typed: Typed, is_new: bool) -> Res
         let taken = Sight::of(visit).await.model.regions.keys().any(|id| id.as_str() == typed.id);
         let problem = match typed.id.parse::<crate::model::Id<Region>>() {
             Err(error) => Some(FieldError::told("id", &error)),
-            Ok(_) if RESERVED.contains(&&*typed.id) => {
-                Some(FieldError::new("id", "is the name of a page", "choose another"))
-            }
             Ok(_) if taken => Some(FieldError::new("id", format!("{} exists already", typed.id), "choose another id")),
             Ok(_) => None,
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::answer::Snapshot;
 use crate::geo::Coverage;
 use crate::model::{Id, LastResort, Model, Policy, Region, Rule, Token, builtin};
+use crate::web::ui::country;
 use crate::web::ui::filters::{figure_text, percent_text};
 use crate::web::ui::sentence::region_name;
 use crate::web::ui::text::{Language, Text, count, text};
@@ -208,13 +209,11 @@ pub fn summary(tokens: &[Token]) -> Vec<Text> {
     said
 }
 
-pub use super::super::country::name as country_name;
-
 /// A token in words, for people.
 pub fn token_word(token: &Token, language: Language) -> String {
     match token {
         Token::Continent(continent) => told::fact("continent", continent.name(), language),
-        Token::Country(code) => country_name(*code, language),
+        Token::Country(code) => country::name(*code, language),
         Token::Subdivision(part) => {
             builtin::subdivision(*part).map_or_else(|| part.to_string(), |info| format!("{} ({part})", info.name))
         }

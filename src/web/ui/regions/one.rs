@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use super::asked::{Rates, chart};
 use super::drawing::RegionMap;
-use super::facts::{Shared, Use, country_name, shared, token_word, uses};
+use super::facts::{Shared, Use, shared, token_word, uses};
 use super::{Sight, known, land};
 use crate::control::series::Span;
 use crate::control::token::Role;
@@ -17,6 +17,7 @@ use crate::web::Problem;
 use crate::web::extract::{Path, Query};
 use crate::web::ui::Page;
 use crate::web::ui::chart::Chart;
+use crate::web::ui::country;
 use crate::web::ui::dock::Dock;
 use crate::web::ui::filters;
 use crate::web::ui::frame::{Frame, Place};
@@ -82,7 +83,7 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
     let coverage = sight.coverage();
     let uses = uses(&sight.model).remove(&id).unwrap_or_default();
     let mut names: Vec<String> =
-        coverage.countries(&id).into_iter().map(|code| country_name(code, visit.language)).collect();
+        coverage.countries(&id).into_iter().map(|code| country::name(code, visit.language)).collect();
     names.sort();
     let name = region_title(&id, region, visit.language);
     let head = plain(&name);

@@ -13,14 +13,15 @@ use crate::control::Refusal;
 use crate::control::geo_files::{Database, GeoFiles, Source};
 use crate::control::geo_upload::{MAX_UPLOAD, Report, Unready};
 use crate::control::token::Role;
-use crate::geo::{DatabaseInfo, atlas};
+use crate::geo::DatabaseInfo;
 use crate::model::Country;
 use crate::web::Problem;
 use crate::web::ui::Page;
+use crate::web::ui::country;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Form, receive};
 use crate::web::ui::frame::{Frame, Place};
-use crate::web::ui::text::{Language, Text, text};
+use crate::web::ui::text::{Text, text};
 use crate::web::ui::visit::{Visit, see};
 
 const PATH: &str = "/settings/geo-data";
@@ -224,7 +225,8 @@ async fn looked_at(visit: &Visit, database: Database, report: Report, offer: Off
         Database::Location => (landmarks.in_country, moves.country_percent),
         Database::Asn => (landmarks.with_asn, moves.asn_percent),
     };
-    let name = |code: Option<Country>| country_name(code, visit.language);
+    let unknown = || text("unknown").to_html(visit.language);
+    let name = |code: Option<Country>| code.map_or_else(unknown, |code| country::name(code, visit.language));
     let largest = moves.largest.iter().map(|one| (name(one.from), name(one.to), percent_text(one.percent)));
     let frame = visit.frame(Place::Settings, title(database)).await.under(text("Geo data"), PATH);
     visit.page(&Check {
@@ -248,15 +250,6 @@ fn percent_text(percent: f64) -> String {
         percent if percent < 0.01 => "< 0.01 %".into(),
         percent => format!("{percent:.2} %"),
     }
-}
-
-fn country_name(code: Option<Country>, language: Language) -> String {
-    let Some(code) = code else { return text("unknown").to_html(language) };
-    let name = atlas::country(code).map(|facts| match language {
-        Language::Korean => facts.name_ko.clone(),
-        Language::English => facts.name.clone(),
-    });
-    name.unwrap_or_else(|| code.to_string())
 }
 
 async fn apply(visit: Visit, Path(kind): Path<String>, form: Form) -> Result<Response, Problem> {

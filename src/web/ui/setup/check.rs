@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use askama::Template;
 use axum::response::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -17,6 +17,7 @@ use super::steering::sentences;
 use super::steps::{PATHS, Step, plan, way};
 use crate::control::{Publication, Tests};
 use crate::web::Problem;
+use crate::web::ui::dns_question::{self, PATIENCE};
 use crate::web::ui::filters;
 use crate::web::ui::form::Form;
 use crate::web::ui::frame::{Frame, Place};
@@ -24,8 +25,6 @@ use crate::web::ui::pools::is_private;
 use crate::web::ui::text::{Text, count, fact, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
-/// How long each question may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Servers that are asked once more before going live.
 const MAX_ASKED: usize = 10;
 /// The port that resolvers ask.
@@ -84,17 +83,16 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
         below: vec![text("Most registries want two, so that DNS itself can fail over.")],
     });
     checks.extend(private_glue(&plan));
-    let bare = |name: &crate::model::Name| name.to_string().trim_end_matches('.').to_owned();
     let page = Page {
         frame: visit.frame(Place::Elsewhere, text("First run")).await,
         steps: way(4),
-        head: heading(&checks).set("name", bare(&name)),
+        head: heading(&checks).set("name", name.without_dot()),
         sentences: sentences(&plan),
         checks,
         delegation: delegation(&plan),
-        parent: zone.parent().map(|parent| bare(&parent)).unwrap_or_default(),
+        parent: zone.parent().map(|parent| parent.without_dot()).unwrap_or_default(),
         samples,
-        name: bare(&name),
+        name: name.without_dot(),
     };
     Ok(visit.page(&page))
 }
@@ -114,7 +112,7 @@ fn private_glue(plan: &Plan) -> Option<Line> {
     let private = |server: &super::plan::NameServer| {
         let address = server.glue.filter(|address| is_private(*address))?;
         let said = text("{name} has the private address {address}.");
-        Some(said.set("name", server.name.to_string().trim_end_matches('.')).set("address", address))
+        Some(said.set("name", server.name.without_dot()).set("address", address))
     };
     let mut below: Vec<Text> = plan.ns.iter().filter_map(private).collect();
     if below.is_empty() {
@@ -192,18 +190,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 const QUESTION: [u8; 17] = [0x4e, 0x47, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
 
 async fn over_udp(address: SocketAddr) -> Option<Duration> {
-    let here: SocketAddr =
-        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let ask = async {
-        let socket = UdpSocket::bind(here).await.ok()?;
-        socket.connect(address).await.ok()?;
-        let begin = Instant::now();
-        socket.send(&QUESTION).await.ok()?;
-        let mut reply = [0; 512];
-        let length = socket.recv(&mut reply).await.ok()?;
-        is_reply(reply.get(..length)?).then(|| begin.elapsed())
-    };
-    timeout(PATIENCE, ask).await.ok()?
+    let begin = Instant::now();
+    dns_question::ask(address, &QUESTION, |reply| is_reply(reply).then(|| begin.elapsed())).await
 }
 
 async fn over_tcp(address: SocketAddr) -> Option<Duration> {
@@ -286,8 +274,7 @@ async fn internet(plan: &Plan) -> Line {
     });
     let found = timeout(PATIENCE, look).await;
     let below = text("Add the lines shown here to the zone {parent}, at its operator or registrar.");
-    let parent = zone.parent().map(|parent| parent.to_string()).unwrap_or_default();
-    let below = below.set("parent", parent.trim_end_matches('.'));
+    let below = below.set("parent", zone.parent().map(|parent| parent.without_dot()).unwrap_or_default());
     match found {
         Ok(Ok(Ok(addresses))) if plan.servers.iter().any(|server| addresses.contains(&server.address)) => {
             Line::good(text("The internet gets its answers for this name already"), Vec::new())
@@ -301,7 +288,7 @@ async fn internet(plan: &Plan) -> Line {
 pub async fn go_live(visit: Visit, form: Form) -> Result<Response, Problem> {
     let plan = plan(&visit).await?;
     let Some(name) = plan.name.clone().filter(|_| plan.everyone.is_some()) else { return Ok(see(PATHS[1])) };
-    let bare = name.to_string().trim_end_matches('.').to_owned();
+    let bare = name.without_dot();
     let reason = match form.text("reason") {
         "" => format!("Set up {bare}"),
         reason => reason.to_owned(),

@@ -36,14 +36,13 @@ struct Page {
 
 pub async fn show(visit: Visit) -> Result<Response, Problem> {
     let plan = plan(&visit).await?;
-    let dotless = |name: &Name| name.to_string().trim_end_matches('.').to_owned();
     let line = |server: &NameServer| match server.glue {
-        Some(address) => format!("{} {address}", dotless(&server.name)),
-        None => dotless(&server.name),
+        Some(address) => format!("{} {address}", server.name.without_dot()),
+        None => server.name.without_dot(),
     };
     let is_parent = plan.zone.is_some() && plan.zone != plan.name;
     let page = Page {
-        typed: plan.name.as_ref().map(dotless).unwrap_or_default(),
+        typed: plan.name.as_ref().map(Name::without_dot).unwrap_or_default(),
         zone: if is_parent { "parent" } else { "name" },
         ns: plan.ns.iter().map(line).collect::<Vec<_>>().join("\n"),
         ..empty(&visit).await

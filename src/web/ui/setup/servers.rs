@@ -13,14 +13,15 @@ use super::steps::{PATHS, Refused, Step, keep, plan, way};
 use crate::control::Control;
 use crate::geo::Base;
 use crate::health::{Address, Report};
-use crate::model::{Edit, FieldError, Kind, Model, Name, builtin};
+use crate::model::{Edit, FieldError, Kind, Model, Name};
 use crate::web::Problem;
 use crate::web::extract::Query;
+use crate::web::ui::country;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::pools::{self, is_private};
-use crate::web::ui::text::{Text, count, plain, text};
+use crate::web::ui::text::{Language, Text, count, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
 /// Servers that are tried; more are taken and checked once they are live.
@@ -81,7 +82,7 @@ pub async fn show(visit: Visit, Query(Trying { tried }): Query<Trying>) -> Resul
     let snapshot = visit.web.control.snapshot();
     let row = |(at, server): (usize, &Server)| Row {
         server: server.clone(),
-        place: place(snapshot.geo(), server.address, visit.language.code() == "ko"),
+        place: place(snapshot.geo(), server.address, visit.language),
         tried: findings.get(at).map(|found| told(found, plan.check)).unwrap_or_default(),
     };
     let page = Page {
@@ -241,9 +242,9 @@ fn guess(geo: &Base, server: &Server) -> Option<String> {
     continent.map(region_of).or(sounding.map(|(region, _)| *region)).map(str::to_owned)
 }
 
-fn place(geo: &Base, address: IpAddr, korean: bool) -> Text {
-    match geo.place(address).0.country.and_then(builtin::country) {
-        Some(info) => plain(if korean { &info.name_ko } else { &info.name }),
+fn place(geo: &Base, address: IpAddr, language: Language) -> Text {
+    match geo.place(address).0.country {
+        Some(code) => plain(country::name(code, language)),
         None => text("place not known"),
     }
 }

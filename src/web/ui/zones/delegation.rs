@@ -14,7 +14,7 @@ use super::super::frame::{Frame, Place};
 use super::super::pools::is_private;
 use super::super::visit::Visit;
 use super::parent::{self, Verdict};
-use super::{Shown, Tab, Tabs, count, without_dot};
+use super::{Shown, Tab, Tabs, count};
 use crate::model::{Name, RecordKey, RecordType, zonefile};
 use crate::web::Problem;
 use crate::web::api::zones::everyone_else;
@@ -105,7 +105,7 @@ fn look(shown: &Shown, server: &Name) -> Server {
     });
     let addresses: Vec<String> = sets.flat_map(|set| set.values.iter().map(|value| value.present(set.rtype))).collect();
     let private = addresses.iter().find(|address| address.parse().is_ok_and(is_private)).cloned();
-    Server { name: without_dot(server), needs_glue: server.is_under(&shown.zone.fqdn), addresses, private }
+    Server { name: server.without_dot(), needs_glue: server.is_under(&shown.zone.fqdn), addresses, private }
 }
 
 /// The live zone as bytes.

@@ -15,7 +15,7 @@ use super::super::form::{Form, MAX_REASON, Upload, WHY};
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
-use super::{drafted, without_dot};
+use super::drafted;
 use crate::control::draft::MAX_EDITS;
 use crate::control::{Expect, Publication, Refusal, Tests};
 use crate::model::zonefile::{self, Changes};
@@ -223,7 +223,7 @@ fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u6
     };
     Preview {
         number,
-        apex: without_dot(apex),
+        apex: apex.without_dot(),
         is_new,
         added,
         changed,

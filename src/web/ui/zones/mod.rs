@@ -88,7 +88,7 @@ impl Shown {
 
     /// Without the final dot.
     pub fn apex(&self) -> String {
-        without_dot(&self.zone.fqdn)
+        self.zone.fqdn.without_dot()
     }
 
     /// The head and tabs of every page about the zone.
@@ -145,11 +145,6 @@ impl Tabs {
 /// What secondaries and resolvers see today.
 fn serial(live: &Model, id: &Id<Zone>) -> Option<u32> {
     live.zones.get(id).map(|zone| zone.serial)
-}
-
-pub fn without_dot(name: &Name) -> String {
-    let text = name.to_string();
-    text.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(&text).to_owned()
 }
 
 /// The drafted model; where the draft no longer fits what is live, the live one.
@@ -231,11 +226,11 @@ async fn rows(visit: &Visit) -> Result<Vec<Row>, Problem> {
         .collect();
     let row = |(id, zone): (&Id<Zone>, &Arc<Zone>)| Row {
         id: id.to_string(),
-        apex: without_dot(&zone.fqdn),
+        apex: zone.fqdn.without_dot(),
         serial: serial(&live, id),
         records: count(&live, &draft, id),
         steered: steered.get(id).copied().unwrap_or(0),
-        servers: zone.ns.iter().map(without_dot).collect::<Vec<_>>().join(", "),
+        servers: zone.ns.iter().map(Name::without_dot).collect::<Vec<_>>().join(", "),
         is_changed: changed.contains(id.as_str()),
     };
     Ok(model.zones.iter().map(row).collect())
@@ -311,7 +306,7 @@ async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     };
     match kept {
         Kept::Drafted => {
-            visit.say(text("{zone} is kept in your draft.").set("zone", without_dot(&apex)));
+            visit.say(text("{zone} is kept in your draft.").set("zone", apex.without_dot()));
             Ok(see(&format!("/zones/{id}")))
         }
         Kept::Clash(page) => Ok(page),

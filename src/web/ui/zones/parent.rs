@@ -2,27 +2,21 @@
 //! Keeps nothing.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{Name as WireName, RecordType};
-use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+use super::super::dns_question::{self, MAX_DATAGRAM, PATIENCE};
 use super::super::text::{Text, text};
-use super::without_dot;
 use crate::model::Name;
 
-/// How long each question may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Servers of the parent that are tried.
 const MAX_TRIED: usize = 3;
 /// Zones above that are looked for, and servers of one that are taken in.
 const MAX_ABOVE: usize = 10;
 const MAX_SERVERS: usize = 50;
-/// Of an answer over UDP (DNS Flag Day 2020); a referral fits.
-const MAX_DATAGRAM: u16 = 1232;
 /// Where the system says which resolvers it asks, and as much of it as is read.
 const RESOLVERS: &str = "/etc/resolv.conf";
 const MAX_CONF: usize = 64 << 10;
@@ -47,15 +41,15 @@ pub async fn check(zone: &Name, own: &[Name]) -> Verdict {
         return unknown(text("The resolver of this machine does not answer; see {file}.").set("file", RESOLVERS));
     };
     for server in servers.iter().take(MAX_TRIED) {
-        let addresses = timeout(PATIENCE, tokio::net::lookup_host((without_dot(server), 53))).await;
+        let addresses = timeout(PATIENCE, tokio::net::lookup_host((server.without_dot(), 53))).await;
         let Some(address) = addresses.ok().and_then(Result::ok).and_then(|mut found| found.next()) else { continue };
         if let Some(answer) = ask(address, zone, Recursion::No).await
             && let Some(named) = delegation(&answer, zone)
         {
-            return judge(zone, &parent, own, &named, &without_dot(server));
+            return judge(zone, &parent, own, &named, &server.without_dot());
         }
     }
-    unknown(text("No server of the zone {parent} answers this machine.").set("parent", shown(&parent)))
+    unknown(text("No server of the zone {parent} answers this machine.").set("parent", parent.without_dot()))
 }
 
 /// The nearest zone above that exists, with its servers, as a resolver says it.
@@ -96,26 +90,12 @@ async fn ask(server: SocketAddr, name: &Name, recursion: Recursion) -> Option<Me
     edns.set_max_payload(MAX_DATAGRAM);
     query.set_edns(edns);
     let wire = query.to_vec().ok()?;
-    let any = if server.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
-    let exchange = async {
-        let socket = UdpSocket::bind((any, 0)).await.ok()?;
-        socket.connect(server).await.ok()?;
-        socket.send(&wire).await.ok()?;
-        let mut buffer = vec![0; usize::from(MAX_DATAGRAM)];
-        loop {
-            let length = socket.recv(&mut buffer).await.ok()?;
-            let answer = Message::from_vec(buffer.get(..length)?).ok();
-            let fits = |answer: &Message| {
-                answer.metadata.id == query.metadata.id
-                    && answer.metadata.message_type == MessageType::Response
-                    && answer.queries == query.queries
-            };
-            if let Some(answer) = answer.filter(fits) {
-                return Some(answer);
-            }
-        }
+    let fits = |answer: &Message| {
+        answer.metadata.id == query.metadata.id
+            && answer.metadata.message_type == MessageType::Response
+            && answer.queries == query.queries
     };
-    timeout(PATIENCE, exchange).await.ok()?
+    dns_question::ask(server, &wire, |reply| Message::from_vec(reply).ok().filter(fits)).await
 }
 
 /// The servers that an answer or a referral names for `zone`.
@@ -139,7 +119,7 @@ fn delegation(answer: &Message, zone: &Name) -> Option<Vec<Name>> {
 
 fn judge(zone: &Name, parent: &Name, own: &[Name], named: &[Name], asked: &str) -> Verdict {
     let (own, named): (BTreeSet<&Name>, BTreeSet<&Name>) = (own.iter().collect(), named.iter().collect());
-    let list = |names: &[&Name]| names.iter().map(|name| without_dot(name)).collect::<Vec<_>>().join(", ");
+    let list = |names: &[&Name]| names.iter().map(|name| name.without_dot()).collect::<Vec<_>>().join(", ");
     let missing: Vec<&Name> = own.difference(&named).copied().collect();
     let foreign: Vec<&Name> = named.difference(&own).copied().collect();
     let mut below = Vec::new();
@@ -158,18 +138,14 @@ fn judge(zone: &Name, parent: &Name, own: &[Name], named: &[Name], asked: &str) 
         ("triangle-alert", "warnc", text("The zone {parent} names other servers for {zone} than stand here."))
     };
     below.push(text("Asked just now: {server}").set("server", asked));
-    Verdict { icon, colour, said: said.set("parent", shown(parent)).set("zone", shown(zone)), below }
-}
-
-/// The root has no other name than its dot.
-fn shown(name: &Name) -> String {
-    without_dot(name)
+    Verdict { icon, colour, said: said.set("parent", parent.without_dot()).set("zone", zone.without_dot()), below }
 }
 
 #[cfg(test)]
 mod tests {
     use hickory_proto::rr::rdata::NS;
     use hickory_proto::rr::{RData, Record};
+    use tokio::net::UdpSocket;
 
     use super::super::super::text::Language;
     use super::*;

@@ -14,7 +14,7 @@ use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
 use super::records::TYPES;
 use super::typed::{Doubt, Read, Typed, is_steered, read};
-use super::{Shown, Tab, Tabs, fielded, without_dot};
+use super::{Shown, Tab, Tabs, fielded};
 use crate::model::{Edit, Kind, RecordType, rdata};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
@@ -39,7 +39,7 @@ struct Page {
 
 async fn page(visit: &Visit, shown: &Shown, typed: Typed, faults: Faults, doubts: Vec<Doubt>) -> Page {
     let key = typed.key(shown).filter(|_| !typed.old.is_empty());
-    let steered = key.as_ref().filter(|key| is_steered(shown, key)).map(|key| without_dot(&key.name));
+    let steered = key.as_ref().filter(|key| is_steered(shown, key)).map(|key| key.name.without_dot());
     let addresses = [RecordType::A, RecordType::AAAA];
     let steer = key.filter(|key| steered.is_none() && addresses.contains(&key.rtype));
     Page {
@@ -49,7 +49,7 @@ async fn page(visit: &Visit, shown: &Shown, typed: Typed, faults: Faults, doubts
         beside: faults.beside(&FIELDS),
         faults,
         steered,
-        steer: steer.map(|key| without_dot(&key.name)),
+        steer: steer.map(|key| key.name.without_dot()),
         typed,
         doubts,
     }
@@ -95,7 +95,7 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
                 Kept::Clash(page) => return Ok(page),
                 Kept::Drafted => {
                     let said = text("{name} {type} is kept in your draft.");
-                    visit.say(said.set("name", without_dot(&key.name)).set("type", key.rtype));
+                    visit.say(said.set("name", key.name.without_dot()).set("type", key.rtype));
                     return Ok(see(&format!("/zones/{}", shown.id)));
                 }
                 Kept::Wrong(errors) => errors,

@@ -11,7 +11,7 @@ use super::super::export;
 use super::super::filters;
 use super::super::frame::{Frame, Place};
 use super::super::visit::Visit;
-use super::{MAX_STEERED, Shown, Tab, Tabs, count, without_dot};
+use super::{MAX_STEERED, Shown, Tab, Tabs, count};
 use crate::model::{Kind, Name, RecordKey, RecordSet, RecordType};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
@@ -187,7 +187,7 @@ fn row(shown: &Shown, key: &RecordKey, set: &RecordSet, is_steered: bool) -> Row
     let id = format!("{}/{name}/{rtype}", shown.id);
     let pairs = [("name", name.as_str()), ("type", &rtype)];
     Row {
-        fqdn: without_dot(&key.name),
+        fqdn: key.name.without_dot(),
         ttl: set.ttl,
         values: set.values.iter().take(MAX_VALUES_SHOWN).map(|value| value.present(key.rtype)).collect(),
         more: set.values.len().saturating_sub(MAX_VALUES_SHOWN),
@@ -207,7 +207,7 @@ fn steered(shown: &Shown) -> Vec<Steered> {
         .filter(|attach| attach.zone == shown.id)
         .map(|attach| Steered {
             name: attach.name.relative_to(&shown.zone.fqdn),
-            fqdn: without_dot(&attach.name),
+            fqdn: attach.name.without_dot(),
             types: attach.types.iter().map(RecordType::to_string).collect::<Vec<_>>().join(", "),
         })
         .collect();
@@ -225,7 +225,7 @@ pub async fn csv(
     let rows = matching(&shown, &filter, None).take(MAX_EXPORT).map(|(key, set)| {
         let values: Vec<String> = set.values.iter().map(|value| value.present(key.rtype)).collect();
         vec![
-            without_dot(&key.name),
+            key.name.without_dot(),
             key.rtype.to_string(),
             set.ttl.unwrap_or(shown.zone.default_ttl).to_string(),
             values.join(" | "),

@@ -119,7 +119,7 @@ struct Ask {
 
 async fn asked(visit: &Visit, shown: &Shown, faults: Faults) -> Ask {
     let names = shown.model.policies.values().flat_map(|policy| &policy.attach).filter(|a| a.zone == shown.id);
-    let mut steered: Vec<String> = names.map(|attach| super::without_dot(&attach.name)).collect();
+    let mut steered: Vec<String> = names.map(|attach| attach.name.without_dot()).collect();
     steered.sort();
     steered.dedup();
     let more_steered = steered.len().saturating_sub(super::MAX_STEERED);

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::form::{Faults, Form};
 use super::super::names::{is_relative, outside, path, zone_of};
 use super::super::pools::{Address, address, is_private};
-use super::{Shown, without_dot};
+use super::Shown;
 use crate::model::{Edit, FieldError, Kind, Name, RecordKey, RecordType};
 
 /// What is kept only by somebody who means it: said beside a field, with the button that says so.
@@ -123,7 +123,7 @@ impl Wrong {
             Wrong::Field(error) => faults.push(error),
             Wrong::Outside(name) => match zone_of(&shown.model, &name) {
                 Some(other) => {
-                    faults.say("name", format!("{} belongs to zone {other}. Add it there.", without_dot(&name)))
+                    faults.say("name", format!("{} belongs to zone {other}. Add it there.", name.without_dot()))
                 }
                 None => faults.say("name", outside(&name, &shown.model)),
             },
