@@ -32,10 +32,7 @@ pub fn title(before: &Model, after: &Model, kind: Kind, id: &str) -> (Text, Text
         }
         (Kind::Zones, _) => {
             let zone = id.parse().ok().and_then(|id| after.zones.get(&id).or_else(|| before.zones.get(&id)));
-            (
-                fact("kind", kind.singular()),
-                plain(zone.map_or(id.to_owned(), |zone| without_dot(&zone.fqdn.to_string()))),
-            )
+            (fact("kind", kind.singular()), plain(zone.map_or(id.to_owned(), |zone| zone.fqdn.without_dot())))
         }
         _ => (fact("kind", kind.singular()), plain(id)),
     }
@@ -43,7 +40,7 @@ pub fn title(before: &Model, after: &Model, kind: Kind, id: &str) -> (Text, Text
 
 /// The first names of a policy.
 fn names(policy: &Policy) -> Text {
-    let mut names: Vec<String> = policy.attach.iter().map(|attach| without_dot(&attach.name.to_string())).collect();
+    let mut names: Vec<String> = policy.attach.iter().map(|attach| attach.name.without_dot()).collect();
     names.sort();
     names.dedup();
     let first = names.first().cloned().unwrap_or_default();
@@ -51,10 +48,6 @@ fn names(policy: &Policy) -> Text {
         0 => plain(first),
         more => text("{name} and {n} more").set("name", first).set("n", more),
     }
-}
-
-fn without_dot(name: &str) -> String {
-    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name).to_owned()
 }
 
 /// Everything of one change, in lines.
@@ -69,9 +62,10 @@ pub fn said(before: &Model, after: &Model, change: &Change) -> Vec<Said> {
     }
 }
 
-/// The same for a place with little room: what will be, after the name of the thing.
-pub fn briefly(before: &Model, after: &Model, changes: &[Change]) -> Vec<Text> {
-    let shown = by_importance(changes).into_iter().filter(|change| !is_part_of_a_zone(before, after, change));
+/// The same for a place with room for so many sentences: what will be, after the name of the thing; and how much more
+/// there is. A draft may hold thousands of changes, and every page that edits has its dock.
+pub fn briefly(before: &Model, after: &Model, changes: &[Change], room: usize) -> (Vec<Text>, usize) {
+    let mut shown = by_importance(changes).into_iter().filter(|change| !is_part_of_a_zone(before, after, change));
     let of = |change: &Change| {
         let (_, name) = title(before, after, change.kind, &change.id);
         let lines = said(before, after, change);
@@ -84,7 +78,15 @@ pub fn briefly(before: &Model, after: &Model, changes: &[Change]) -> Vec<Text> {
         })
         .collect::<Vec<Text>>()
     };
-    shown.flat_map(of).collect()
+    let mut sentences = Vec::new();
+    while sentences.len() < room
+        && let Some(change) = shown.next()
+    {
+        sentences.extend(of(change));
+    }
+    let more = sentences.len().saturating_sub(room) + shown.count();
+    sentences.truncate(room);
+    (sentences, more)
 }
 
 fn plainly(before: &Model, after: &Model, change: &Change) -> Vec<Said> {
@@ -200,11 +202,7 @@ fn attached(was: &Policy, is: &Policy) -> Vec<Text> {
     let all = |policy: &Policy| -> Vec<String> {
         let types =
             |types: &[crate::model::RecordType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
-        policy
-            .attach
-            .iter()
-            .map(|one| format!("{} {}", without_dot(&one.name.to_string()), types(&one.types)))
-            .collect()
+        policy.attach.iter().map(|one| format!("{} {}", one.name.without_dot(), types(&one.types))).collect()
     };
     let (was, is) = (all(was), all(is));
     let only = |a: &[String], b: &[String]| a.iter().filter(|one| !b.contains(one)).cloned().collect::<Vec<_>>();
@@ -530,8 +528,19 @@ mod tests {
         value["members"][0]["weight"] = json!(10);
         let edit = Edit { kind: Kind::Pools, id: "eu".into(), value: Some(value) };
         let checked = world.check(&[edit]).unwrap();
-        let said = briefly(&world, &checked.model, &checked.changes);
+        let (said, more) = briefly(&world, &checked.model, &checked.changes, 3);
+        assert_eq!(more, 0);
         let said: Vec<String> = said.iter().map(|text| text.to_html(Language::English)).collect();
         assert_eq!(said, ["eu: eu-1: weight 30 to 10 (from 50% to 25% of eu)."]);
+    }
+
+    #[test]
+    fn the_dock_counts_what_it_has_no_room_for() {
+        let world = world();
+        let address = |n: usize| json!({ "ipv4": format!("192.0.2.{n}"), "note": "new" });
+        let edit = |n: usize| Edit { kind: Kind::Endpoints, id: format!("new-{n}"), value: Some(address(n)) };
+        let checked = world.check(&(1..=9).map(edit).collect::<Vec<_>>()).unwrap();
+        let (said, more) = briefly(&world, &checked.model, &checked.changes, 3);
+        assert_eq!((said.len(), more), (3, 6));
     }
 }

@@ -16,7 +16,7 @@ const SHOWN: usize = 3;
 pub struct Dock {
     pub head: Option<Text>,
     pub sentences: Vec<Text>,
-    /// Sentences that there is no room for.
+    /// What there is no room for.
     pub more: usize,
     /// What somebody published meanwhile, or what is wrong now.
     pub trouble: Option<Text>,
@@ -32,12 +32,10 @@ impl Dock {
         let model = visit.model();
         let conflicts = draft.conflicts(&model).len();
         let checked = visit.web.control.checked_draft(draft);
-        let mut sentences = match &*checked {
-            Ok(checked) => change::briefly(&model, &checked.model, &checked.changes),
-            Err(_) => Vec::new(),
+        let (sentences, more) = match &*checked {
+            Ok(checked) => change::briefly(&model, &checked.model, &checked.changes, SHOWN),
+            Err(_) => (Vec::new(), 0),
         };
-        let more = sentences.len().saturating_sub(SHOWN);
-        sentences.truncate(SHOWN);
         let trouble = match (&*checked, conflicts) {
             (_, 1..) => Some(text("Somebody changed the same meanwhile. Your change is kept as a draft.")),
             (Err(errors), 0) => errors.first().map(|error| fact("error", error.to_string())),
