@@ -25,7 +25,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 pub struct Line {
     /// As in the legend.
     pub name: Text,
-    /// 1 to 5, as beside the name elsewhere.
+    /// From 1, as beside the name elsewhere.
     pub colour: usize,
     /// `None` where nothing is known.
     pub points: Vec<Option<f64>>,
@@ -261,7 +261,7 @@ impl Chart {
     }
 }
 
-/// Each one's own colour of the five, or where one before it has that, one that is free.
+/// Each one's own colour, or where one before it has that, one that is free.
 pub fn distinct(own: impl IntoIterator<Item = usize>) -> Vec<usize> {
     let mut used = Vec::new();
     for own in own {

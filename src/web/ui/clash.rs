@@ -1,6 +1,6 @@
 //! Forms that were open while the thing they edit was changed elsewhere. Every page's forms carry along which world
-//! they were drawn from; every edit that a form makes goes through `keep`, which compares, and asks where somebody was
-//! faster. Nothing that was typed is lost, and nobody's work is overwritten unseen. What is drafted already, and
+//! they were drawn from; an edit of something that is there already goes through `keep`, which compares, and asks where
+//! somebody was faster. Nothing that was typed is lost, and nobody's work is overwritten unseen. What is drafted already, and
 //! then published by somebody else, is left to the review of the draft.
 
 use std::collections::HashMap;

@@ -67,11 +67,8 @@ pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> R
 
 /// A browser that goes somewhere, and not the API.
 pub fn wants_page(request: &Request) -> bool {
-    let accepts = |headers: &HeaderMap| {
-        let kinds = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        headers.contains_key("hx-request") || kinds.into_iter().any(|kinds| kinds.contains("text/html"))
-    };
-    !request.uri().path().starts_with("/api/") && accepts(request.headers())
+    let mut kinds = request.headers().get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    !request.uri().path().starts_with("/api/") && kinds.any(|kinds| kinds.contains("text/html"))
 }
 
 async fn inside(visit: &Visit, said: Said, problem: Problem) -> Response {

@@ -7,13 +7,14 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::super::filters::figure_text;
+use super::super::state::COLOURS;
 use super::super::visit::Visit;
 use super::Scene;
 use crate::control::outcomes::MINUTES;
 use crate::model::{Endpoint, Id};
 
-/// Lines that can be told apart; the rest of a pool is in the table.
-const LINES: usize = 5;
+/// Lines that can be told apart; the files have every endpoint.
+const LINES: usize = COLOURS;
 /// The height of the drawing's inside.
 const HEIGHT: f64 = 100.0;
 
@@ -84,7 +85,7 @@ fn draw(series: &[(String, BTreeMap<u64, f64>)], now_minute: u64) -> Chart {
         let mean = recent.iter().map(|(_, ms)| ms).sum::<f64>() / recent.len().max(1) as f64;
         Line {
             endpoint: endpoint.clone(),
-            colour: at % 5 + 1,
+            colour: at % COLOURS + 1,
             dash: dashes[at % dashes.len()],
             points: stretches(&recent, first, top),
             mean: if recent.is_empty() { "–".into() } else { figure_text(mean) },
