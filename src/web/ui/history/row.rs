@@ -280,16 +280,18 @@ pub fn short(ms: u64) -> Text {
 fn facts(story: &Story, visit: &Visit) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |word: &'static str, value: Text| facts.push(Fact { word: text(word), value });
-    if story.is_automatic && matches!(story.plot, Plot::Outage | Plot::Endpoint) {
-        add("Seen by", text("<b>{node}</b> (1 of 1)").set("node", visit.web.metrics.node()));
-    }
     if let Some(ms) = story.reaction_ms {
         add("First failed check to new answers", text("<b>{time}</b>").say("time", short(ms)));
     }
     let (down, whole) = (story.down_seconds(visit.now), story.seconds(visit.now).unwrap_or(0));
+    let stopped = story.stopped_seconds(visit.now).unwrap_or(0);
+    let held = whole.saturating_sub(down + stopped);
     if story.plot == Plot::Outage && !story.began_earlier && down + 1 < whole {
-        add("Down", text("<b>{time}</b>").say("time", length(down)));
-        add("Held after that", text("<b>{time}</b>").say("time", length(whole - down)));
+        let parts = [("Down", down), ("Held after that", held), ("No data, Northing did not run", stopped)];
+        // Parts of a second are no time of their own.
+        for (word, seconds) in parts.into_iter().filter(|(_, seconds)| *seconds > 1) {
+            add(word, text("<b>{time}</b>").say("time", length(seconds)));
+        }
     }
     if let Some(moved) = story.moved {
         let value = text("<b>{share}</b>, {rate} per second").set("share", filters::percent_text(moved.share));
