@@ -49,6 +49,9 @@ async fn an_empty_install_becomes_a_steered_name_in_a_few_clicks() {
     // Whoever leaves and comes back finds everything as it was.
     browser.goto("/setup/servers").await;
     assert!(browser.value("Addresses").await.contains("us 127.0.62.1"));
+    browser.goto("/").await;
+    browser.wait_for("app.example.com is not set up yet").await;
+    assert!(browser.offers("Go on").await);
     browser.goto("/setup/check").await;
     browser.click("Go live").await;
     browser.wait_for("app.example.com is answered from now on.").await;
