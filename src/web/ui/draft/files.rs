@@ -14,8 +14,8 @@ async fn preview(visit: &Visit) -> Result<Option<Preview>, Problem> {
     if draft.is_empty() {
         return Ok(None);
     }
-    match visit.web.control.review(draft.edits()).await {
-        Ok(reviewed) => Ok(Some(reviewed.preview)),
+    match visit.web.control.preview(draft.edits()).await {
+        Ok(preview) => Ok(Some(preview)),
         Err(Refusal::Invalid(errors)) => Err(Problem::fields(errors)),
         Err(other) => Err(other.into()),
     }
