@@ -115,9 +115,10 @@ impl Inside {
     /// e.g. `eu-1 10 %; eu-2 at 192.0.2.7 90 %`; `None` for a pool that is the same inside.
     pub fn said(&self, pool: &Id<Pool>, types: &[RecordType], side: Side) -> Option<String> {
         let first = self.servers(pool, types).next()?.family;
-        let servers: Vec<&Server> = self.servers(pool, types).filter(|server| server.family == first).collect();
+        let of_side = |server: &&Server| server.family == first && server.address(side).is_some();
+        let servers: Vec<&Server> = self.servers(pool, types).filter(of_side).collect();
         let mut said: Vec<String> = Vec::new();
-        for server in servers.iter().filter(|server| server.address(side).is_some()).take(MAX_NAMED) {
+        for server in servers.iter().take(MAX_NAMED) {
             let part = (server.part(side) * 1000.0).round() / 10.0;
             match server.address(side).filter(|_| server.has_moved()) {
                 Some(address) => said.push(format!("{} at {address} {part} %", server.endpoint)),

@@ -415,6 +415,22 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_are_counted_on_each_side_of_a_change_by_themselves() {
+        let others = |document: &mut Value, ids: &[&str]| {
+            for (id, n) in ids.iter().zip(10..) {
+                document["endpoints"][id] = json!({ "ipv4": format!("192.0.2.{n}") });
+            }
+            document["pools"]["eu"]["members"] = ids.iter().map(|id| json!({ "endpoint": id })).collect();
+        };
+        let replaced = changed(&shared(), |document| others(document, &["a", "b", "c", "d"])).preview;
+        let Move { from, to, .. } = &replaced.moves[0];
+        assert_eq!(from, "eu 100 % (one 10 %; three 90 %)");
+        assert_eq!(to, "eu 100 % (a 25 %; b 25 %; c 25 %; d 25 %)");
+        let many = changed(&shared(), |document| others(document, &["a", "b", "c", "d", "e", "f"])).preview;
+        assert!(many.moves[0].to.ends_with("; 1 more)"), "{}", many.moves[0].to);
+    }
+
+    #[test]
     fn another_address_of_an_endpoint_moves_its_share() {
         let preview =
             changed(&shared(), |document| document["endpoints"]["three"]["ipv4"] = json!("192.0.2.33")).preview;
