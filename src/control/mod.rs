@@ -433,6 +433,14 @@ impl Control {
     }
 }
 
+/// On a task of its own: a browser that hangs up must not leave on the disk what is not in use, or the other way round.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    let lost = |_| Refusal::Fault("what was begun could not be finished; see the log".into());
+    tokio::spawn(work).await.map_err(lost)?
+}
+
 impl Author {
     pub fn new(actor: &str) -> Self {
         Author { actor: actor.into(), address: None, scope: token::Scope::default() }

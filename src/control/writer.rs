@@ -341,6 +341,7 @@ impl Writer {
         } else {
             self.recompile();
         }
+        self.shared.drafts.forget_checked();
         if is_steered_anew {
             let targets = self.health.targets();
             let watched: BTreeSet<&Target> = targets.iter().map(|watch| &watch.target).collect();
