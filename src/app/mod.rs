@@ -164,7 +164,9 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
 
 /// The start in the history, so that it tells of which time nobody knows anything.
 async fn started(control: &Control, begins: Timestamp, file_written: Option<Timestamp>) -> Event {
-    let before = EventFilter { to: Some(begins), ..EventFilter::default() };
+    // The command line on the idle directory leaves events as well, later than any of the run.
+    let until = file_written.map_or(begins, |written| begins.min(written + traffic_file::WRITE_EVERY));
+    let before = EventFilter { to: Some(until), ..EventFilter::default() };
     let newest = control.events(before, None, 1).await.ok().and_then(|mut events| events.pop());
     let ran_until = file_written.max(newest.map(|event| event.at)).map(|at| at.min(begins));
     let version = env!("CARGO_PKG_VERSION");
@@ -404,4 +406,27 @@ fn raise_file_limit() {
 
 fn unsound(errors: &[FieldError]) -> Failure {
     Failure::wrong(errors.iter().map(ToString::to_string).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::running;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_lasted_until_what_it_wrote_last_itself() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let control = running::start(dir.path());
+        let at = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+        // A failover of the run, and a publication by the command line hours after it.
+        for (minute, kind) in [(101, EventKind::Pool), (500, EventKind::Publish)] {
+            control.note(Event::at(at(minute), kind, "pools/eu".into())).await;
+        }
+        // The writer has seen both once it answers.
+        control.checks("one".parse().unwrap()).await.unwrap();
+        for (written, expected) in [(Some(100), 101), (Some(102), 102), (Some(80), 80), (None, 500)] {
+            let event = started(&control, at(1000), written.map(at)).await;
+            assert_eq!(event.ran_until, Some(at(expected)), "{written:?}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub mod recent;
 pub mod rehearsal;
 mod retired;
 #[cfg(test)]
-mod running;
+pub mod running;
 pub mod series;
 pub mod simulate;
 pub mod token;
