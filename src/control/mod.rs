@@ -37,13 +37,16 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
 use crate::health::{Address, CheckHealth, Event, HealthTable, Report, Switch};
 use crate::model::{AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, Revision};
-use crate::store::{AuditReport, EventFilter, Fault, Secrets};
+use crate::store::{Aside, AuditReport, EventFilter, Fault, Secrets};
+
+use keeper::Kept;
 
 pub use keeper::Keeper;
 pub use writer::{Inputs, Wanted, Writer, subject, system_event, unix_ms};
@@ -59,8 +62,6 @@ pub const TRIAL_SECONDS: f64 = 4.0;
 /// Events that a slow live reader may fall behind.
 const LIVE_EVENTS: usize = 1024;
 
-/// Entries of the audit log that are looked through for the last backup.
-const MAX_SEARCHED_FOR_BACKUP: usize = 2_000;
 /// How long a publication can be taken back by one button; later, somebody should look at the difference first.
 pub const UNDO: SignedDuration = SignedDuration::from_secs(30);
 
@@ -156,7 +157,7 @@ pub struct Shared {
     pub recent: recent::Recent,
     /// The newest publication, without its changes; none once it was undone.
     pub newest: Mutex<Option<Revision>>,
-    /// When the last backup was made and by whom, once that was looked up.
+    /// When the last backup was finished and by whom, once that was looked up.
     pub last_backup: Mutex<Option<Option<(Timestamp, String)>>>,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
@@ -403,25 +404,26 @@ impl Control {
     /// Writes one file that `northing restore` takes on an empty machine.
     pub async fn backup(&self, file: std::path::PathBuf, secrets: Secrets, author: Author) -> Result<(), Refusal> {
         let draft = author.act("backup", file.display().to_string());
-        let made = (draft.at, draft.actor.clone());
-        self.keeper
-            .run(move |kept| {
-                kept.audit(draft)?;
-                kept.store.backup(&file, secrets, &mut |_| {})
-            })
-            .await?;
-        *self.shared.last_backup.lock() = Some(Some(made));
+        // Somebody took everything along: that is written down before, whatever becomes of it.
+        let begin = move |kept: &mut Kept| kept.audit(draft).and_then(|()| kept.store.begin_backup(&file, secrets));
+        let begun = self.keeper.run(begin).await?;
+        // The geo databases are large, and publications would wait for them.
+        let finished = tokio::task::spawn_blocking(move || begun.finish()).await;
+        finished.map_err(|_| Refusal::Fault("the backup could not be made; see the log".into()))??;
+        let made = (now(), author.actor);
+        *self.shared.last_backup.lock() = Some(Some(made.clone()));
+        self.keeper.post(move |kept| kept.store.put_aside(Aside::LastBackup, &json!(made)));
         Ok(())
     }
 
-    /// When the last backup was made and by whom, as far back as is looked.
+    /// When the last backup was finished, and by whom it was made.
     pub async fn last_backup(&self) -> Result<Option<(Timestamp, String)>, Refusal> {
         let known = self.shared.last_backup.lock().clone();
         if let Some(known) = known {
             return Ok(known);
         }
-        let entries = self.audit(None, MAX_SEARCHED_FOR_BACKUP).await?;
-        let found = entries.into_iter().find(|entry| entry.action == "backup").map(|entry| (entry.at, entry.actor));
+        let kept = self.keeper.run(|kept| Ok(kept.store.aside(Aside::LastBackup))).await?;
+        let found = serde_json::from_value(kept).ok();
         // One that was made meanwhile is newer.
         Ok(self.shared.last_backup.lock().get_or_insert(found).clone())
     }
@@ -469,8 +471,6 @@ pub fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     async fn publish(control: &Control, author: &str, address: &str) -> u64 {
@@ -495,6 +495,23 @@ mod tests {
         assert!(matches!(control.undo(1, Author::new("ann")).await, Err(Refusal::Conflict(_))));
         control.undo(2, Author::new("ben")).await.unwrap();
         assert_eq!(undoable("ben"), None, "what took something back is not offered to be taken back");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_a_finished_backup_is_the_last_one() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let data = dir.path().join("data");
+        let control = running::start(&data);
+        let backup = async |file: &str, author: &str| {
+            control.backup(dir.path().join(file), Secrets::LeaveOut, Author::new(author)).await
+        };
+        assert!(backup("no/such/directory", "ann").await.is_err());
+        assert_eq!(control.last_backup().await.unwrap(), None, "though it is in the audit log");
+        backup("file", "ben").await.unwrap();
+        let made = control.last_backup().await.unwrap();
+        assert_eq!(made.as_ref().map(|(_, by)| by.as_str()), Some("ben"));
+        *control.shared().last_backup.lock() = None;
+        assert_eq!(control.last_backup().await.unwrap(), made, "a restart remembers it");
     }
 
     #[tokio::test(flavor = "multi_thread")]
