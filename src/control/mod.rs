@@ -28,6 +28,7 @@ pub mod token;
 pub mod traffic;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -42,7 +43,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{Address, CheckHealth, Event, HealthTable, Report, Switch};
+use crate::health::{Address, CheckHealth, EndpointState, Event, Family, HealthTable, Report, Switch};
 use crate::model::{AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, Revision};
 use crate::store::{Aside, AuditReport, EventFilter, Fault, Secrets};
 
@@ -189,6 +190,7 @@ enum Command {
     Geo { base: Arc<Base>, note: String, reply: Reply<()> },
     Note(Event),
     Checks(Id<Endpoint>, Reply<Vec<CheckHealth>>),
+    Unheld(Id<Endpoint>, Reply<BTreeMap<Family, EndpointState>>),
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -260,6 +262,11 @@ impl Control {
     /// What every check of an endpoint found last, and why some cannot run here.
     pub async fn checks(&self, endpoint: Id<Endpoint>) -> Result<Vec<CheckHealth>, Refusal> {
         self.ask(|reply| Command::Checks(endpoint, reply)).await
+    }
+
+    /// What each address of an endpoint would be if nobody held it.
+    pub async fn unheld(&self, endpoint: Id<Endpoint>) -> Result<BTreeMap<Family, EndpointState>, Refusal> {
+        self.ask(|reply| Command::Unheld(endpoint, reply)).await
     }
 
     /// Makes every check of an endpoint due now; what they find comes the way of every outcome.

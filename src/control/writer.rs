@@ -259,6 +259,9 @@ impl Writer {
             Command::Checks(endpoint, reply) => {
                 let _ = reply.send(Ok(self.health.checks(&endpoint)));
             }
+            Command::Unheld(endpoint, reply) => {
+                let _ = reply.send(Ok(self.health.unheld(&endpoint)));
+            }
         }
     }
 
