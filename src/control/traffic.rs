@@ -2,6 +2,7 @@
 //! rates and the share of queries that an outage touches. Reads no clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::series::{Counted, Regions, Series};
@@ -120,15 +121,9 @@ impl Traffic {
     }
 
     /// Who got what part of the recent replies: made once for all events of a burst.
-    pub fn shares<'t>(&'t self, model: &'t Model) -> Shares<'t> {
-        let mut of_name: HashMap<&Name, Vec<&Id<Policy>>> = HashMap::new();
-        for (id, policy) in &model.policies {
-            for attach in &policy.attach {
-                of_name.entry(&attach.name).or_default().push(id);
-            }
-        }
+    pub fn shares(&self) -> Shares<'_> {
         let total = self.recent.iter().map(|slice| slice.replies).sum();
-        Shares { traffic: self, of_name, total, known: HashMap::new() }
+        Shares { traffic: self, total, known: HashMap::new() }
     }
 
     /// What a pool answers, as a part of all and in figures; `None` without traffic.
@@ -143,28 +138,49 @@ impl Traffic {
     }
 }
 
-/// The policies of each name, and what was counted of those that were asked for.
+/// The policies of each name of a model.
+#[derive(Default)]
+pub struct Attached {
+    model: Weak<Model>,
+    of_name: HashMap<Name, Vec<Id<Policy>>>,
+}
+
+impl Attached {
+    pub fn of(model: &Arc<Model>) -> Attached {
+        let mut of_name: HashMap<Name, Vec<Id<Policy>>> = HashMap::new();
+        for (id, policy) in &model.policies {
+            for attach in &policy.attach {
+                of_name.entry(attach.name.clone()).or_default().push(id.clone());
+            }
+        }
+        Attached { model: Arc::downgrade(model), of_name }
+    }
+
+    pub fn is_of(&self, model: &Arc<Model>) -> bool {
+        self.model.ptr_eq(&Arc::downgrade(model))
+    }
+
+    /// What answers these names.
+    pub fn policies(&self, names: &[String]) -> BTreeSet<&Id<Policy>> {
+        let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
+        names.filter_map(|name| self.of_name.get(&name)).flatten().collect()
+    }
+}
+
+/// What was counted of the policies that were asked for.
 pub struct Shares<'t> {
     traffic: &'t Traffic,
-    of_name: HashMap<&'t Name, Vec<&'t Id<Policy>>>,
     total: u64,
     known: HashMap<&'t Id<Policy>, u64>,
 }
 
-impl Shares<'_> {
-    /// The part of recent replies that went to the policies of these names; `None` without traffic.
-    pub fn of(&mut self, names: &[String]) -> Option<f64> {
-        if self.total == 0 || names.is_empty() {
-            return None;
-        }
-        let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
-        let policies: BTreeSet<&Id<Policy>> =
-            names.filter_map(|name| self.of_name.get(&name)).flatten().copied().collect();
-        let mut hits = 0;
-        for policy in policies {
-            hits += *self.known.entry(policy).or_insert_with(|| self.traffic.recent_of(policy));
-        }
-        Some(hits as f64 / self.total as f64)
+impl<'t> Shares<'t> {
+    /// The part of recent replies that these policies gave; `None` without traffic.
+    pub fn of(&mut self, policies: &BTreeSet<&'t Id<Policy>>) -> Option<f64> {
+        let (traffic, known) = (self.traffic, &mut self.known);
+        let hits = |policy| *known.entry(policy).or_insert_with(|| traffic.recent_of(policy));
+        let hits: u64 = policies.iter().copied().map(hits).sum();
+        (self.total > 0).then(|| hits as f64 / self.total as f64)
     }
 }
 
@@ -193,18 +209,20 @@ mod tests {
             ),
         ];
         let edits = edits.map(|(kind, id, value)| Edit { kind, id: id.into(), value: Some(value) });
-        let model = Model::empty().check(&edits).unwrap().model;
-        let names = ["app.z.test.".to_owned()];
+        let model = Arc::new(Model::empty().check(&edits).unwrap().model);
+        let attached = Attached::of(&model);
+        assert!(attached.is_of(&model) && !attached.is_of(&Arc::new(Model::empty())));
+        let policies =
+            |names: &[&str]| attached.policies(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
         let mut traffic = Traffic::default();
-        assert_eq!(traffic.shares(&model).of(&names), None);
+        assert_eq!(traffic.shares().of(&policies(&["app.z.test."])), None);
         traffic.add(slice(0, 100, 100));
         traffic.add(slice(301_000, 100, 20));
         traffic.add(slice(302_000, 100, 30));
-        let mut shares = traffic.shares(&model);
-        assert_eq!(shares.of(&names), Some(0.25));
-        let twice = ["app.z.test.".to_owned(), "app.z.test.".to_owned(), "gone.z.test.".to_owned()];
+        let mut shares = traffic.shares();
+        assert_eq!(shares.of(&policies(&["app.z.test."])), Some(0.25));
+        let twice = policies(&["app.z.test.", "app.z.test.", "gone.z.test."]);
         assert_eq!(shares.of(&twice), Some(0.25), "a policy counts once, and an unknown name not at all");
-        assert_eq!(shares.of(&[]), None);
         assert_eq!(traffic.policies.values().sum::<u64>(), 150);
     }
 

@@ -24,6 +24,7 @@ use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
 use super::recent::Recent;
 use super::retired;
+use super::traffic::Attached;
 use super::{
     Act, CheckRequest, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
     Published, Refusal, Reply, Shared, now,
@@ -65,6 +66,8 @@ pub struct Writer {
     shown: u64,
     /// The SHA-256 that the next revision is linked to.
     last_sha256: String,
+    /// Made anew with the first event of another model.
+    attached: Attached,
     storing: Option<Storing>,
     retired: mpsc::Sender<Arc<Snapshot>>,
     waiting: VecDeque<(Publication, Reply<Published>)>,
@@ -122,6 +125,7 @@ impl Writer {
             shown: health.generation(),
             health,
             last_sha256,
+            attached: Attached::default(),
             storing: None,
             retired: retired::start(),
             waiting: VecDeque::new(),
@@ -215,14 +219,19 @@ impl Writer {
     }
 
     /// Says of each event what part of the queries it touches.
-    fn tell_shares(&self, events: &mut [Event]) {
+    fn tell_shares(&mut self, events: &mut [Event]) {
         if events.iter().all(|event| event.names.is_empty()) {
             return;
         }
+        if !self.attached.is_of(&self.model) {
+            self.attached = Attached::of(&self.model);
+        }
+        // Looked up before the lock, which pages wait for.
+        let policies: Vec<_> = events.iter().map(|event| self.attached.policies(&event.names)).collect();
         let traffic = self.shared.traffic.lock();
-        let mut shares = traffic.shares(&self.model);
-        for event in events {
-            event.query_share = shares.of(&event.names);
+        let mut shares = traffic.shares();
+        for (event, policies) in events.iter_mut().zip(&policies) {
+            event.query_share = shares.of(policies).filter(|_| !event.names.is_empty());
             let pool = event.subject.strip_prefix("pools/").and_then(|id| id.parse().ok());
             event.moved = pool.filter(|_| event.from == "ok").and_then(|pool| traffic.moved(&pool));
         }
