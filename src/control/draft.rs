@@ -291,7 +291,7 @@ impl Control {
     }
 
     /// The model as it would be with the draft.
-    pub async fn drafted(&self, author: &str) -> Result<Arc<Model>, Vec<FieldError>> {
+    pub fn drafted(&self, author: &str) -> Result<Arc<Model>, Vec<FieldError>> {
         let draft = self.draft(author);
         match draft.is_empty() {
             true => Ok(self.model()),

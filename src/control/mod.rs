@@ -387,13 +387,9 @@ impl Control {
         Ok(self.keeper.run(move |kept| kept.store.revision(number)).await?)
     }
 
-    /// As `revisions`, without their changes.
+    /// Revisions without their changes, the newest first.
     pub async fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
         Ok(self.keeper.run(move |kept| kept.store.revision_heads(before, limit)).await?)
-    }
-
-    pub async fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
-        Ok(self.keeper.run(move |kept| kept.store.revisions(before, limit)).await?)
     }
 
     pub async fn events(&self, filter: EventFilter, before: Option<u64>, limit: usize) -> Result<Vec<Event>, Refusal> {

@@ -104,7 +104,7 @@ impl Writer {
             drafts: Drafts::load(loaded.drafts),
             live: broadcast::Sender::new(LIVE_EVENTS),
             recent: Recent::default(),
-            newest: Mutex::new(newest.map(|newest| Revision { changes: Vec::new(), ..newest })),
+            newest: Mutex::new(newest),
             events_lost: AtomicU64::new(0),
             started,
         });

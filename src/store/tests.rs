@@ -165,9 +165,9 @@ fn pages_are_newest_first_and_bounded() {
     let (publisher, _) = Publisher::open(dir.path());
     let store = &publisher.store;
     let numbers = |revisions: Vec<Revision>| revisions.iter().map(|revision| revision.number).collect::<Vec<_>>();
-    assert_eq!(numbers(store.revisions(None, 2).unwrap()), [15, 14]);
-    assert_eq!(numbers(store.revisions(Some(3), 5).unwrap()), [2, 1]);
-    assert_eq!(numbers(store.revisions(None, 0).unwrap()), Vec::<u64>::new());
+    assert_eq!(numbers(store.revision_heads(None, 2).unwrap()), [15, 14]);
+    assert_eq!(numbers(store.revision_heads(Some(3), 5).unwrap()), [2, 1]);
+    assert_eq!(numbers(store.revision_heads(None, 0).unwrap()), Vec::<u64>::new());
     assert_eq!(store.revision(10).unwrap().unwrap().changes[0].id, "p3");
     assert_eq!(store.revision(99).unwrap(), None);
     assert_eq!(store.audit(Some(2), 9).unwrap().len(), 1);

@@ -77,7 +77,7 @@ impl World {
     async fn of(visit: &Visit) -> World {
         let snapshot = visit.web.control.snapshot();
         let (live, draft) = (snapshot.model().clone(), visit.draft().await);
-        let drafted = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| live.clone());
+        let drafted = visit.web.control.drafted(&visit.user().id).unwrap_or_else(|_| live.clone());
         World { live, draft, drafted, snapshot }
     }
 

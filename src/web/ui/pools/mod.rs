@@ -166,7 +166,7 @@ async fn last(visit: &Visit, scene: &Scene) -> Result<BTreeMap<String, Arc<Event
 /// own page says why.
 pub async fn models(visit: &Visit) -> (Arc<Model>, Arc<Model>) {
     let live = visit.model();
-    let drafted = visit.web.control.drafted(&visit.user().id).await;
+    let drafted = visit.web.control.drafted(&visit.user().id);
     let drafted = drafted.unwrap_or_else(|_| live.clone());
     (live, drafted)
 }

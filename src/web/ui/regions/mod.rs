@@ -109,7 +109,7 @@ struct Sight {
 impl Sight {
     async fn of(visit: &Visit) -> Sight {
         let live = visit.model();
-        let model = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| live.clone());
+        let model = visit.web.control.drafted(&visit.user().id).unwrap_or_else(|_| live.clone());
         let cover = Cover::of(visit.web.control.snapshot(), &model);
         Sight { live, model, cover, language: visit.language }
     }

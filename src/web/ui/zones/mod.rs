@@ -155,7 +155,7 @@ pub fn without_dot(name: &Name) -> String {
 /// The drafted model; where the draft no longer fits what is live, the live one.
 pub async fn drafted(visit: &Visit) -> Result<(Arc<Model>, Arc<Draft>), Problem> {
     let draft = visit.draft().await;
-    let model = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| visit.model());
+    let model = visit.web.control.drafted(&visit.user().id).unwrap_or_else(|_| visit.model());
     Ok((model, draft))
 }
 
