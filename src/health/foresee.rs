@@ -22,7 +22,7 @@ impl HealthTable {
         then
     }
 
-    /// Once the addresses of an endpoint have these states, whatever says so.
+    /// Once the addresses of an endpoint have these states, whatever says so; what somebody forced before has ended.
     pub fn foresee_states(
         &self,
         model: &Model,
@@ -32,7 +32,8 @@ impl HealthTable {
         let mut then = self.clone();
         let EndpointHealth { families } = Arc::make_mut(then.endpoints.entry(id.clone()).or_default());
         for (family, state) in states {
-            families.entry(*family).or_default().state = *state;
+            let known = families.entry(*family).or_default();
+            (known.state, known.forced) = (*state, None);
         }
         let dependents = Index::build(model).dependents.remove(id).unwrap_or_default();
         self.follow(&mut then, model, model, dependents);
