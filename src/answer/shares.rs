@@ -89,6 +89,12 @@ pub fn outlook_class(snapshot: &Snapshot, policy: &Id<Policy>, address: IpAddr) 
     plan.map.as_ref().map(|map| u64::from(map.lookup(address).decision))
 }
 
+/// Policies for which this is the same tell the same clients apart, within one snapshot.
+pub fn outlook_split(snapshot: &Snapshot, policy: &Id<Policy>) -> Option<usize> {
+    let plan = snapshot.plans().plan(snapshot.policy_number(policy)?)?;
+    plan.map.as_ref().map(|map| Arc::as_ptr(map).addr())
+}
+
 /// The same health but for one pool that a person switched.
 pub fn switched(health: &HealthTable, pool: &Id<Pool>, state: PoolState) -> HealthTable {
     let mut health = health.clone();
