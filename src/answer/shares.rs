@@ -73,11 +73,11 @@ pub fn outlook(snapshot: &Snapshot, policy: &Id<Policy>, address: IpAddr) -> Opt
         step.pools.iter().zip(odds).for_each(|(one, odds)| add(one.pool, *odds));
     }
     let mut left = 1.0 - odds.iter().flatten().sum::<f64>();
-    if let Resort::Pool(number) = rule.last_resort
+    if let Resort::Pool(one) = rule.last_resort
         && left > 1e-9
-        && pools.get(number).is_some_and(|pool| may_serve(pool, plan.kind, Pass::Anyway))
+        && pools.get(one.pool).is_some_and(|pool| may_serve(pool, plan.kind, Pass::Anyway))
     {
-        add(number, left);
+        add(one.pool, left);
         left = 0.0;
     }
     Some(Outlook { rule: rule.number, pools: found, unanswered: left.max(0.0) })

@@ -48,6 +48,7 @@ const MAX_MARKS: usize = 40;
 pub(super) fn pages() -> Vec<Page> {
     let mut pages = vec![Page::new("/", Role::Viewer, get(show))];
     pages.extend(both!("/overview/countries", countries));
+    pages.extend(both!("/overview/queries", queries));
     pages
 }
 
@@ -184,6 +185,11 @@ async fn countries(visit: Visit, Query(asked): Query<Asked>, format: Format) -> 
     let rows =
         lands.each().iter().map(|land| json!([land.country, pools(&land.planned), pools(&land.now), land.share]));
     format.table(&format!("countries-{policy}"), &["country", "planned", "now", "share_of_known_addresses"], rows)
+}
+
+/// What the chart shows, whole.
+async fn queries(visit: Visit, Query(asked): Query<Asked>, format: Format) -> Result<Response, Problem> {
+    volume::table(&visit, asked.span(), if asked.is_by_region() { "region" } else { "pool" }, format)
 }
 
 /// For the live stream; `query` is that of the page.
