@@ -117,6 +117,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         boot: Arc::new(Config { dns: dns.addresses().to_vec(), http: http_address, ..config.clone() }),
         streams: Arc::new(Streams::new(stop.clone())),
         maps: Arc::default(),
+        delegations: Arc::default(),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -206,6 +207,7 @@ impl Offline {
             boot: Arc::new(config),
             streams: Arc::new(Streams::new(stop.clone())),
             maps: Arc::default(),
+            delegations: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }

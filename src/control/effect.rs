@@ -1,11 +1,13 @@
 //! What an operational switch would do, before it is made: whose answers move, and who would be left without
-//! one. Reads what it is given and changes nothing.
+//! one; and which pools get their planned share of clients. Reads what it is given and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use crate::answer::{PlanState, Snapshot, outlook, outlook_class, policy_state, switched};
+use parking_lot::Mutex;
+
+use crate::answer::{PlanState, Snapshot, outlook, outlook_class, outlook_split, policy_state, switched};
 use crate::health::{EndpointState, Family, HealthTable, PoolState};
 use crate::model::{Endpoint, Id, LastResort, Model, Policy, Pool, Recovery, Rule};
 
@@ -92,26 +94,86 @@ pub fn effect_of(
     effect
 }
 
-/// Which share of the clients of its names a pool gets now, and which it would get if nothing were down; `None` for
-/// a pool that no name uses.
-pub fn planned(snapshot: &Snapshot, pool: &Id<Pool>, answers: &BTreeMap<Id<Policy>, u64>) -> Option<(f64, f64)> {
-    let mut touched = users(snapshot.model(), &BTreeSet::from([pool]));
-    touched.truncate(MAX_POLICIES);
-    if touched.is_empty() {
-        return None;
-    }
-    let mut pools: BTreeSet<&Id<Pool>> = BTreeSet::new();
-    for rule in touched.iter().flat_map(|(_, policy)| &policy.rules) {
-        pools.extend(rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool));
-        if let LastResort::Pool(last) = &rule.last_resort {
-            pools.insert(last);
+/// Where each policy sends its clients now, and where it would send them if nothing were down.
+#[derive(Debug, Default)]
+pub struct Planned(Vec<(Id<Policy>, Vec<PoolShare>)>);
+
+/// A pool that a policy may use, with its odds from 0 to 1.
+#[derive(Debug)]
+struct PoolShare {
+    pool: Id<Pool>,
+    now: f64,
+    planned: f64,
+}
+
+impl Planned {
+    fn of(snapshot: &Snapshot) -> Planned {
+        let model = snapshot.model();
+        let (well, clients) = (snapshot.with_well(&model.pools.keys().collect()), clients(snapshot));
+        let total: f64 = clients.iter().map(|(_, share)| share).sum();
+        let mut known: HashMap<usize, Vec<(IpAddr, f64)>> = HashMap::new();
+        let mut policies = Vec::with_capacity(model.policies.len());
+        for (id, policy) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
+            let classes = match outlook_split(snapshot, id) {
+                Some(split) => known.entry(split).or_insert_with(|| classes(snapshot, id, &clients)).clone(),
+                None => classes(snapshot, id, &clients),
+            };
+            let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
+            for rule in policy.rules.iter().filter(|rule| rule.enabled) {
+                let used = rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool);
+                pools.extend(used.map(|pool| (pool.clone(), (0.0, 0.0))));
+                if let LastResort::Pool(last) = &rule.last_resort {
+                    pools.insert(last.clone(), (0.0, 0.0));
+                }
+            }
+            for (address, share) in classes {
+                let part = share / total;
+                let found = |snapshot| outlook(snapshot, id, address).map_or(Vec::new(), |outlook| outlook.pools);
+                found(snapshot).into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().0 += odds * part);
+                found(&well).into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().1 += odds * part);
+            }
+            let pools = pools.into_iter().map(|(pool, (now, planned))| PoolShare { pool, now, planned });
+            policies.push((id.clone(), pools.collect()));
         }
+        Planned(policies)
     }
-    let well = snapshot.with_well(&pools);
-    let mut effect = Effect::default();
-    share_out(&mut effect, snapshot, &well, &touched, &clients(snapshot), answers);
-    let own = effect.pools.iter().find(|(id, ..)| id == pool);
-    Some(own.map_or((0.0, 0.0), |(_, now, planned)| (*now, *planned)))
+
+    /// Which share of the clients of its names each pool gets now, and which it would get; a pool that no name uses is
+    /// not among them. `answers` is how many queries each policy had: busy names weigh more.
+    pub fn shares(&self, answers: &BTreeMap<Id<Policy>, u64>) -> BTreeMap<&Id<Pool>, (f64, f64)> {
+        let mut sums: BTreeMap<&Id<Pool>, (f64, f64, f64)> = BTreeMap::new();
+        for (id, pools) in &self.0 {
+            let weight = weight(answers, id);
+            for PoolShare { pool, now, planned } in pools {
+                let sum = sums.entry(pool).or_default();
+                *sum = (sum.0 + now * weight, sum.1 + planned * weight, sum.2 + weight);
+            }
+        }
+        sums.into_iter().map(|(pool, (now, planned, weight))| (pool, (now / weight, planned / weight))).collect()
+    }
+}
+
+/// What was worked out last, for as long as its snapshot answers.
+#[derive(Default)]
+pub struct KeptPlanned(Mutex<Option<(Weak<Snapshot>, Arc<Planned>)>>);
+
+impl KeptPlanned {
+    pub fn of(&self, snapshot: &Arc<Snapshot>) -> Arc<Planned> {
+        let this = Arc::downgrade(snapshot);
+        if let Some((of, planned)) = &*self.0.lock()
+            && of.ptr_eq(&this)
+        {
+            return planned.clone();
+        }
+        let planned = Arc::new(Planned::of(snapshot));
+        *self.0.lock() = Some((this, planned.clone()));
+        planned
+    }
+}
+
+/// A name that nobody has asked for yet counts as one query.
+fn weight(answers: &BTreeMap<Id<Policy>, u64>, id: &Id<Policy>) -> f64 {
+    answers.get(id).copied().unwrap_or_default() as f64 + 1.0
 }
 
 /// The enabled policies that can answer with one of these pools.
@@ -168,17 +230,15 @@ fn share_out(
     clients: &[(IpAddr, f64)],
     answers: &BTreeMap<Id<Policy>, u64>,
 ) {
-    // A name that nobody has asked for yet counts as one query.
-    let weight = |id: &Id<Policy>| answers.get(id).copied().unwrap_or_default() as f64 + 1.0;
     let clients_total: f64 = clients.iter().map(|(_, share)| share).sum();
-    let total: f64 = policies.iter().map(|(id, _)| weight(id)).sum::<f64>() * clients_total;
+    let total: f64 = policies.iter().map(|(id, _)| weight(answers, id)).sum::<f64>() * clients_total;
     if total <= 0.0 {
         return;
     }
     let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
     for (id, _) in policies {
         for (address, share) in &classes(before, id, clients) {
-            let part = weight(id) * share / total;
+            let part = weight(answers, id) * share / total;
             if let Some(found) = outlook(before, id, *address) {
                 found.pools.into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().0 += odds * part);
                 effect.unanswered.0 += found.unanswered * part;
@@ -242,11 +302,13 @@ mod tests {
     fn the_planned_share_is_that_without_any_failure() {
         let snapshot = world();
         let [eu, us]: [Id<Pool>; 2] = ["eu", "us"].map(|id| id.parse().unwrap());
-        let down = snapshot.with_health(&switched(&HealthTable::default(), &eu, PoolState::Down));
+        let down = Arc::new(snapshot.with_health(&switched(&HealthTable::default(), &eu, PoolState::Down)));
         let answers = BTreeMap::from([("app".parse().unwrap(), 2)]);
-        let of = |snapshot: &Snapshot, pool: &Id<Pool>| {
+        let kept = KeptPlanned::default();
+        let of = |snapshot: &Arc<Snapshot>, pool: &Id<Pool>| {
             let percent = |share: f64| (share * 100.0).round() as i32;
-            planned(snapshot, pool, &answers).map(|(now, planned)| (percent(now), percent(planned)))
+            let planned = kept.of(snapshot);
+            planned.shares(&answers).get(pool).map(|(now, planned)| (percent(*now), percent(*planned)))
         };
         assert_eq!((of(&snapshot, &eu), of(&snapshot, &us)), (Some((100, 100)), Some((0, 0))));
         assert_eq!((of(&down, &eu), of(&down, &us)), (Some((0, 100)), Some((100, 0))));

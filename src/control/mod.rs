@@ -160,6 +160,8 @@ pub struct Shared {
     pub newest: Mutex<Option<Revision>>,
     /// When the last backup was finished and by whom, once that was looked up.
     pub last_backup: Mutex<Option<Option<(Timestamp, String)>>>,
+    /// Who gets which pools now, and who would if nothing were down.
+    pub planned: effect::KeptPlanned,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
     pub started: Timestamp,

@@ -19,6 +19,7 @@ use crate::store::Loaded;
 
 use super::accounts::Admitted;
 use super::draft::Drafts;
+use super::effect::KeptPlanned;
 use super::keeper::{Kept, lost};
 use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
@@ -105,6 +106,7 @@ impl Writer {
             live: broadcast::Sender::new(LIVE_EVENTS),
             recent: Recent::default(),
             newest: Mutex::new(newest),
+            planned: KeptPlanned::default(),
             events_lost: AtomicU64::new(0),
             started,
         });

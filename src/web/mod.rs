@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
-pub use ui::{Entrance, Maps, Sessions, Setup, Streams};
+pub use ui::{Delegations, Entrance, Maps, Sessions, Setup, Streams};
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -70,6 +70,8 @@ pub struct Web {
     pub streams: Arc<Streams>,
     /// Where clients are sent, worked out once for each change.
     pub maps: Arc<Maps>,
+    /// What parents were found to say of zones.
+    pub delegations: Arc<Delegations>,
 }
 
 /// The whole of HTTP as one service.
