@@ -121,7 +121,9 @@ fn uses(rule: &Rule, pools: &BTreeSet<&Id<Pool>>) -> bool {
 pub fn held(model: &Model, health: &HealthTable, id: &Id<Endpoint>, state: EndpointState) -> HealthTable {
     let mut health = health.clone();
     if let Some(known) = health.endpoints.get_mut(id) {
-        Arc::make_mut(known).families.values_mut().for_each(|family| family.state = state);
+        // What somebody forced before has ended by then.
+        let families = Arc::make_mut(known).families.values_mut();
+        families.for_each(|family| (family.state, family.forced) = (state, None));
     }
     let is_up = |id: &Id<Endpoint>| {
         let families = health.endpoints.get(id).map(|known| &known.families).filter(|families| !families.is_empty());
