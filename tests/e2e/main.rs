@@ -15,4 +15,5 @@ mod kill;
 mod live;
 mod practices;
 mod server;
+mod stopping;
 mod tls;
