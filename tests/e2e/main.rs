@@ -17,3 +17,4 @@ mod practices;
 mod server;
 mod stopping;
 mod tls;
+mod too_large;

@@ -20,6 +20,7 @@ use axum::routing::{get, post};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use super::Page;
 use super::clash::{Kept, keep};
 use super::export;
 use super::filters;
@@ -27,7 +28,6 @@ use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::text::text;
 use super::visit::{Visit, see};
-use super::{MAX_BODY, Page};
 use crate::control::draft::Draft;
 use crate::control::token::Role;
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
@@ -36,6 +36,8 @@ use crate::web::{MAX_DOCUMENT, Problem};
 
 /// RFC 2606 section 2.
 const STAND_IN: &str = "stand-in.invalid.";
+/// What stands beside a zone file in its form, in bytes.
+const MAX_BESIDE: usize = 64 << 10;
 /// Steered names of a zone that a page lists.
 const MAX_STEERED: usize = 50;
 
@@ -46,7 +48,8 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/zones.csv", Viewer, get(list_csv)),
         Page::new("/zones.json", Viewer, get(list_json)),
         Page::new("/zones/new", Editor, get(new).post(add)),
-        Page::new("/zones/import", Editor, get(import::show).post(import::preview)).body_limit(MAX_DOCUMENT + MAX_BODY),
+        Page::new("/zones/import", Editor, get(import::show).post(import::preview))
+            .body_limit(MAX_DOCUMENT + MAX_BESIDE),
         Page::new("/zones/import/keep", Editor, post(import::keep)),
         Page::new("/zones/{zone}", Viewer, get(records::show)),
         Page::new("/zones/{zone}/records.csv", Viewer, get(records::csv)),
