@@ -73,13 +73,14 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let begins = now();
     let geo_files = GeoFiles::of(&config);
-    geo_files.remove_unfinished();
     // Before the files are read: one that is replaced meanwhile is read again.
     let geo_stamps = geo_files.stamps();
     let (loading, dir) = (geo_files.clone(), config.data_dir.clone());
     let geo = tokio::task::spawn_blocking(move || loading.load_or_bundled());
     let opened = tokio::task::spawn_blocking(move || core::open(&dir)).await;
     let opened = opened.map_err(|_| Failure::new("the data directory could not be opened"))??;
+    // Only now: what another northing receives here is not ours.
+    geo_files.remove_unfinished();
     let (geo, geo_trouble) = geo.await.map_err(|_| Failure::new("the geo database could not be decoded"))?;
     let stop = CancellationToken::new();
     let (core, wanted) = Core::start(opened, geo, stop.clone())?;
