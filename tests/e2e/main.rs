@@ -11,6 +11,7 @@ mod command_line;
 mod demo;
 mod differential;
 mod failover;
+mod forms;
 mod full_disk;
 mod geo_data;
 mod kill;
