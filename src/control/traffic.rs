@@ -21,6 +21,8 @@ const MIN_TIMED: u64 = 200;
 pub struct Traffic {
     pub policies: BTreeMap<Id<Policy>, u64>,
     pub pools: BTreeMap<Id<Pool>, u64>,
+    /// Of steered names, by the regions of the rule that admitted the client.
+    pub regions: BTreeMap<Regions, u64>,
     /// The last day and week.
     pub series: Series,
     recent: VecDeque<Slice>,
@@ -50,6 +52,9 @@ impl Traffic {
         }
         for (pool, count) in &slice.pools {
             *self.pools.entry(pool.clone()).or_default() += count;
+        }
+        for (regions, count) in &slice.regions {
+            *self.regions.entry(regions.clone()).or_default() += count;
         }
         let counted = Counted {
             all: slice.replies,
