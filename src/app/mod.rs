@@ -41,8 +41,6 @@ use core::Core;
 use dns_service::DnsService;
 use http_service::HttpService;
 
-/// How long open HTTP requests may finish after a stop.
-const HTTP_GRACE: Duration = Duration::from_secs(3);
 /// How long the store may take to close.
 const STORE_GRACE: Duration = Duration::from_secs(5);
 /// Trials of addresses at once.
@@ -154,7 +152,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     ready.store(false, Ordering::Relaxed);
     dns.stop().await;
     stop.cancel();
-    let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
+    http_service.ended().await;
     let _ = tokio::join!(prober, geo_watch, traffic);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);

@@ -39,6 +39,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::Snapshot;
@@ -135,6 +136,8 @@ pub enum Refusal {
     Fault(String),
     /// Too much waits.
     Busy,
+    /// The server ends; another try belongs to the next start.
+    Stopping,
 }
 
 impl From<Fault> for Refusal {
@@ -287,10 +290,11 @@ impl Control {
     }
 
     fn request_check(&self, request: CheckRequest) -> Result<(), Refusal> {
-        use mpsc::error::TrySendError::{Closed, Full};
         self.check_requests.try_send(request).map_err(|error| match error {
-            Full(_) => Refusal::Busy,
-            Closed(_) => Refusal::Conflict("nothing is probed here; start the server with northing serve".into()),
+            TrySendError::Full(_) => Refusal::Busy,
+            TrySendError::Closed(_) => {
+                Refusal::Conflict("nothing is probed here; start the server with northing serve".into())
+            }
         })
     }
 
@@ -376,8 +380,8 @@ impl Control {
     /// Swaps in another geo database; `note` says which and why. Clients are placed by it on return.
     pub async fn set_geo(&self, base: Arc<Base>, note: String) -> Result<(), Refusal> {
         let (reply, done) = oneshot::channel();
-        self.commands.send(Command::Geo { base, note, reply }).await.map_err(|_| Refusal::Busy)?;
-        done.await.map_err(|_| Refusal::Fault("northing is stopping; try again when it runs".into()))?
+        self.commands.send(Command::Geo { base, note, reply }).await.map_err(|_| Refusal::Stopping)?;
+        done.await.map_err(|_| Refusal::Stopping)?
     }
 
     /// Records something that happened outside of health, e.g. a refused geo file.
@@ -435,8 +439,11 @@ impl Control {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
         let (reply, result) = oneshot::channel();
-        self.commands.try_send(command(reply)).map_err(|_| Refusal::Busy)?;
-        result.await.map_err(|_| Refusal::Fault("northing is stopping; try again when it runs".into()))?
+        self.commands.try_send(command(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => Refusal::Busy,
+            TrySendError::Closed(_) => Refusal::Stopping,
+        })?;
+        result.await.map_err(|_| Refusal::Stopping)?
     }
 }
 

@@ -1,6 +1,5 @@
 //! The page of one name: its head, and the tab that the URL asks for.
 
-use axum::extract::Path;
 use axum::response::Response;
 use jiff::Timestamp;
 
@@ -14,6 +13,7 @@ use crate::answer::{PlanState, PolicyState, policy_state};
 use crate::health::HealthTable;
 use crate::model::{Id, Model, Name, Policy, RecordType};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// Regions that the head names.
 const MAX_WHOM: usize = 3;

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -27,6 +26,7 @@ use crate::control::simulate::At;
 use crate::health::{Event, EventKind};
 use crate::model::{Edit, FieldError, Id, Kind, MAX_ID, Name, Policy, Test};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// Events that the history lists, and those of each pool that it is made of.
 const MAX_EVENTS: usize = 50;

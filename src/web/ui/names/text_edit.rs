@@ -1,7 +1,6 @@
 //! A policy as text (TOML): shown whole, checked whole, with the line of everything that is wrong. What was typed
 //! stays as it was.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
@@ -16,6 +15,7 @@ use super::steering::{Open, page};
 use super::{World, path, shown};
 use crate::model::{FieldError, Id, Kind, Model, Policy};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// The text with what is wrong in it.
 pub struct TextEdit {

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Page;
 use super::clash::{Kept, keep};
 use super::export::{Format, both};
 use super::filters;
@@ -29,7 +30,6 @@ use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::text::text;
 use super::visit::{Visit, see};
-use super::{MAX_BODY, Page};
 use crate::control::draft::Draft;
 use crate::control::token::Role;
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
@@ -44,6 +44,8 @@ pub use parent::Delegations;
 const STAND_IN: &str = "stand-in.invalid.";
 /// Rows of one page.
 const ROWS: usize = 50;
+/// What stands beside a zone file in its form, in bytes.
+const MAX_BESIDE: usize = 64 << 10;
 /// Steered names of a zone that a page lists.
 const MAX_STEERED: usize = 50;
 
@@ -52,7 +54,8 @@ pub(super) fn pages() -> Vec<Page> {
     let mut pages = vec![
         Page::new("/zones", Viewer, get(list)),
         Page::new("/zones/new", Editor, get(new).post(add)),
-        Page::new("/zones/import", Editor, get(import::show).post(import::preview)).body_limit(MAX_DOCUMENT + MAX_BODY),
+        Page::new("/zones/import", Editor, get(import::show).post(import::preview))
+            .body_limit(MAX_DOCUMENT + MAX_BESIDE),
         Page::new("/zones/import/keep", Editor, post(import::keep)),
         Page::new("/zones/{zone}", Viewer, get(records::show)),
         Page::new("/zones/{zone}/records.csv", Viewer, get(records::csv)),
