@@ -188,7 +188,7 @@ async fn page(
         after: super::show::share_of(&then, &member.endpoint),
     };
     let pools = effect.pools.iter().any(|(_, now, after)| (now - after).abs() > 0.0005);
-    let mut asking = Asking::new(&effect, &[scene.id.clone()], form, faults);
+    let mut asking = Asking::new(&effect, std::slice::from_ref(&scene.id), form, faults);
     asking.nothing_left = asking.nothing_left.filter(|_| pools);
     let page = Sheet {
         frame,

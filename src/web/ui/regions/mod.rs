@@ -183,8 +183,8 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
         map: map(&sight),
         dock: Dock::of(&visit, &visit.draft().await),
         frame: visit.frame(Place::Regions, text("Regions")).await,
-        own: own.iter().skip((number - 1) * PAGE).take(PAGE).map(|id| row(id)).collect(),
-        built_in: built_in.iter().map(|id| row(id)).collect(),
+        own: own.iter().skip((number - 1) * PAGE).take(PAGE).map(&row).collect(),
+        built_in: built_in.iter().map(row).collect(),
         all: sight.model.regions.keys().filter(|id| !builtin::is_built_in(id)).count(),
         found: rows,
         pages: Pages {
