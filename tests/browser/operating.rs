@@ -240,3 +240,31 @@ async fn an_endpoint_whose_check_fails_is_warned_of_and_kept_all_the_same() {
     browser.wait_for("five is kept in your draft.").await;
     browser.finish().await;
 }
+
+#[tokio::test]
+async fn times_are_in_the_zone_that_the_page_names() {
+    const SHOWN: &str = "return [document.querySelector('main time').textContent, \
+                         document.querySelector('main time').dateTime];";
+    let dir = TempDir::new().unwrap();
+    let (_server, browser) = demo(&dir).await;
+    browser.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": "Asia/Kolkata" })).await;
+    browser.goto("/audit").await;
+    browser.wait_for("Times are in UTC.").await;
+    let shown = browser.run(SHOWN).await;
+    let (utc, at) = (shown[0].as_str().unwrap(), shown[1].as_str().unwrap());
+    assert_eq!(utc.replace(' ', "T") + "Z", at);
+    browser.goto("/settings/appearance").await;
+    browser.run("document.querySelector('[data-local]').click();").await;
+    browser.goto("/audit").await;
+    browser.wait_for("Times are in Asia/").await;
+    let shown = browser.run(SHOWN).await;
+    let at: jiff::Timestamp = shown[1].as_str().unwrap().parse().unwrap();
+    let local = at.checked_add(jiff::SignedDuration::from_mins(330)).unwrap();
+    assert_eq!(shown[0].as_str().unwrap(), local.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    // A page has names of its own, and reports stay as they are.
+    browser.goto("/names").await;
+    assert_eq!(browser.run("return document.querySelector('.zone').textContent.includes('Asia/');").await, true);
+    browser.goto("/history/report").await;
+    browser.wait_for("Times are in UTC.").await;
+    browser.finish().await;
+}

@@ -190,8 +190,8 @@ async fn told(visit: &Visit, filters: &Filters) -> Result<Told, Refusal> {
     Ok(Told { period, gaps, stories })
 }
 
-/// Northing may have been stopped while an outage went on. `read` is a period that was read from its beginning until
-/// now; older outages need more.
+/// Northing may have been stopped while an outage went on. `read` is a period that was read, and when it begins; older
+/// outages need more.
 async fn leave_out_stops(
     visit: &Visit,
     stories: &mut [Story],

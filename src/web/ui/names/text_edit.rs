@@ -83,8 +83,7 @@ fn line(typed: &str, path: &str) -> usize {
     let Ok(root) = toml::de::DeTable::parse(typed) else { return 0 };
     let mut line = 0;
     let mut table = root.get_ref();
-    let mut parts = path.split('.').peekable();
-    while let Some(part) = parts.next() {
+    for part in path.split('.') {
         let (name, mut indexes) = part.split_once('[').map_or((part, ""), |(name, rest)| (name, rest));
         let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == name) else { return line };
         line = line_of(typed, key.span().start);

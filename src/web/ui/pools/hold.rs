@@ -176,7 +176,7 @@ async fn page(
     };
     let endpoints: Vec<Moved> = members.iter().enumerate().map(row).collect();
     let pools = effect.pools.iter().any(|(_, now, after)| (now - after).abs() > NOTHING);
-    let mut asking = Asking::new(&effect, &[scene.id.clone()], form, faults);
+    let mut asking = Asking::new(&effect, std::slice::from_ref(&scene.id), form, faults);
     let is_emptied = to == To::Down && !endpoints.iter().any(|one| one.after > NOTHING);
     asking.nothing_left = asking.nothing_left.filter(|_| is_emptied);
     let page = Sheet {
