@@ -136,12 +136,14 @@ addEventListener('keydown', event => {
   if (control && key === 'Enter') return ($('.dock a.primary') ?? $('.dock .primary'))?.click();
   if (control || event.altKey || localStorage.getItem('keys') === null || target.closest('input,textarea,select,dialog')) return;
   const row = () => { const rows = $$('main td a.name'); return [rows, rows.indexOf(document.activeElement)]; };
-  if (going && PLACES[key]) location.href = PLACES[key];
+  // Only where the menu leads.
+  const place = going && PLACES[key] && $(`nav a[href="${PLACES[key]}"]`);
+  if (place) place.click();
   else if (key === '?') location.href = '/keys';
   else if (key === '/') { event.preventDefault(); $('main input[type=search]')?.focus(); }
   // Drains what the row or the page is about; explains what the page is about. Both only open the page that asks.
   else if (key === 'd') ($('a[href^="/pools/"][href$="/drain"]', target.closest('tr') ?? $('main')) ?? drainOf(target.closest('tr')))?.click();
-  else if (key === 'e') ($('main a[href^="/explain"]') ?? $('nav a[href="/explain"]')).click();
+  else if (key === 'e') ($('main a[href^="/explain"]') ?? $('nav a[href="/explain"]'))?.click();
   else if (key === 'j') { const [rows, at] = row(); rows[at + 1]?.focus(); }
   else if (key === 'k') { const [rows, at] = row(); rows[at - 1]?.focus(); }
   going = key === 'g';

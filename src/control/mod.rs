@@ -29,6 +29,7 @@ pub mod traffic;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -360,7 +361,7 @@ impl Control {
             return Err(Refusal::NotFound(format!("there is no version {number}; the newest is {head}")));
         }
         let mut edits: Vec<Edit> = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for later in number + 1..=head {
             let Some(revision) = self.revision(later).await? else {
                 let oldest =
@@ -396,6 +397,15 @@ impl Control {
     /// Revisions without their changes, the newest first.
     pub async fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
         Ok(self.keeper.run(move |kept| kept.store.revision_heads(before, limit)).await?)
+    }
+
+    /// Those of these revisions that changed a thing, which is written `pools/eu-west`.
+    pub async fn that_changed(&self, thing: String, numbers: Vec<u64>) -> Result<BTreeSet<u64>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.that_changed(&thing, &numbers)).await?)
+    }
+
+    pub async fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
+        Ok(self.keeper.run(move |kept| kept.store.revisions(before, limit)).await?)
     }
 
     pub async fn events(&self, filter: EventFilter, before: Option<u64>, limit: usize) -> Result<Vec<Event>, Refusal> {

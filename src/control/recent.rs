@@ -1,7 +1,7 @@
 //! The newest events in memory, so that pages which tell of a whole period wait for no disk. Filled from the store
 //! when a page first asks, and by every event that is stored from then on. Decides nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -26,6 +26,8 @@ pub struct Recent(Mutex<Filled>);
 #[derive(Debug, Default)]
 struct Filled {
     events: VecDeque<Arc<Event>>,
+    /// The sequences of the events about each thing, the oldest first: pages look for them every second.
+    about: HashMap<String, VecDeque<u64>>,
     names: usize,
     state: State,
 }
@@ -35,14 +37,59 @@ impl Filled {
         self.events.len() >= MAX_EVENTS || self.names >= MAX_NAMES
     }
 
+    fn push_newer(&mut self, event: Event) {
+        self.names += weight(&event);
+        self.about.entry(thing(&event).to_owned()).or_default().push_back(event.sequence);
+        self.events.push_back(Arc::new(event));
+    }
+
+    fn push_older(&mut self, event: Event) {
+        self.names += weight(&event);
+        self.about.entry(thing(&event).to_owned()).or_default().push_front(event.sequence);
+        self.events.push_front(Arc::new(event));
+    }
+
     /// Forgets the oldest where there is too much.
     fn trim(&mut self) {
         while self.events.len() > MAX_EVENTS || self.names > MAX_NAMES {
             let Some(oldest) = self.events.pop_front() else { return };
             self.names -= weight(&oldest);
+            if let Some(about) = self.about.get_mut(thing(&oldest)) {
+                about.pop_front();
+                if about.is_empty() {
+                    self.about.remove(thing(&oldest));
+                }
+            }
             self.state = State::Ready { has_all: false };
         }
     }
+
+    /// The newest about any of these things, the newest first.
+    fn newest_about(
+        &self,
+        things: &BTreeSet<String>,
+        wanted: impl Fn(&Event) -> bool,
+        limit: usize,
+    ) -> Vec<Arc<Event>> {
+        let of = |sequence: &u64| self.events.get(self.events.partition_point(|event| event.sequence < *sequence));
+        let about = things.iter().filter_map(|thing| self.about.get(thing));
+        let each =
+            about.flat_map(|sequences| sequences.iter().rev().filter_map(of).filter(|event| wanted(event)).take(limit));
+        let mut found: Vec<Arc<Event>> = each.cloned().collect();
+        found.sort_by_key(|event| std::cmp::Reverse(event.sequence));
+        found.truncate(limit);
+        found
+    }
+}
+
+/// What an event is about: `endpoints/web-1` for `endpoints/web-1 ipv4`.
+pub fn thing(event: &Event) -> &str {
+    event.subject.split(' ').next().unwrap_or_default()
+}
+
+/// The first verdict after a start is no news.
+pub fn is_news(event: &Event) -> bool {
+    event.from != "unknown"
 }
 
 /// The names that an event brings with it.
@@ -80,10 +127,7 @@ impl Recent {
         if filled.state == State::Empty {
             return;
         }
-        for event in events {
-            filled.names += weight(&event);
-            filled.events.push_back(Arc::new(event));
-        }
+        events.into_iter().for_each(|event| filled.push_newer(event));
         filled.trim();
     }
 
@@ -106,10 +150,7 @@ impl Recent {
         let page = store.events(&EventFilter::default(), before, MAX_PAGE)?;
         let mut filled = self.0.lock();
         let is_last = page.len() < MAX_PAGE;
-        for event in page {
-            filled.names += weight(&event);
-            filled.events.push_front(Arc::new(event));
-        }
+        page.into_iter().for_each(|event| filled.push_older(event));
         let is_done = is_last || filled.is_full();
         filled.state = if is_done { State::Ready { has_all: is_last } } else { State::Filling };
         filled.trim();
@@ -138,6 +179,37 @@ impl Control {
         self.fill_recent().await?;
         let filled = self.shared.recent.0.lock();
         Ok(filled.events.iter().rev().filter(|event| wanted(event)).take(limit).cloned().collect())
+    }
+
+    /// The newest events about these things, such as `endpoints/web-1`, the newest first. What is older than all that is
+    /// kept in memory is not looked at.
+    pub async fn newest_about(
+        &self,
+        things: &BTreeSet<String>,
+        wanted: impl Fn(&Event) -> bool,
+        limit: usize,
+    ) -> Result<Vec<Arc<Event>>, Refusal> {
+        self.fill_recent().await?;
+        Ok(self.shared.recent.0.lock().newest_about(things, wanted, limit))
+    }
+
+    /// What there is to tell of these things, the newest first. Where memory has too little, the store is read: for pages
+    /// that somebody opens, not for those that are drawn every second.
+    pub async fn history_of(&self, things: &BTreeSet<String>, limit: usize) -> Result<Vec<Arc<Event>>, Refusal> {
+        self.fill_recent().await?;
+        let (mut found, mut before) = {
+            let filled = self.shared.recent.0.lock();
+            let oldest = filled.events.front().filter(|_| filled.state != State::Ready { has_all: true });
+            (filled.newest_about(things, is_news, limit), oldest.map(|event| event.sequence))
+        };
+        while let Some(end) = before.filter(|_| found.len() < limit) {
+            let page = self.events(EventFilter::default(), Some(end), MAX_PAGE).await?;
+            before = page.last().filter(|_| page.len() == MAX_PAGE).map(|oldest| oldest.sequence);
+            let wanted = |event: &Event| is_news(event) && things.contains(thing(event));
+            found.extend(page.into_iter().filter(wanted).map(Arc::new));
+        }
+        found.truncate(limit);
+        Ok(found)
     }
 
     async fn fill_recent(&self) -> Result<(), Refusal> {
@@ -241,8 +313,9 @@ mod tests {
     const MOST: i64 = MAX_EVENTS as i64;
 
     fn filled(seconds: std::ops::Range<i64>, state: State) -> Recent {
-        let events: VecDeque<Arc<Event>> = events(seconds).into_iter().map(Arc::new).collect();
-        Recent(Mutex::new(Filled { names: events.iter().map(|event| weight(event)).sum(), events, state }))
+        let mut filled = Filled { state, ..Filled::default() };
+        events(seconds).into_iter().for_each(|event| filled.push_newer(event));
+        Recent(Mutex::new(filled))
     }
 
     /// First and last of the period and of what followed, and whether it is cut.
@@ -280,6 +353,34 @@ mod tests {
         recent.push(events(MOST..MOST + 5));
         let period = recent.period(at(0), None).unwrap();
         assert_eq!((period.events.len(), period.cut, recent.newest()), (MAX_EVENTS, true, Some(at(MOST + 4))));
+    }
+
+    #[test]
+    fn the_newest_about_a_thing_are_found_without_a_look_at_all() {
+        let event = |second: i64, subject: &str, from: &str| Event {
+            sequence: second.unsigned_abs(),
+            from: from.into(),
+            ..Event::at(at(second), EventKind::Endpoint, subject.into())
+        };
+        let mut filled = Filled::default();
+        for older in [event(4, "endpoints/a ipv6", "up"), event(3, "endpoints/b ipv4", "up")] {
+            filled.push_older(older);
+        }
+        for newer in [event(5, "endpoints/a ipv4", "unknown"), event(6, "endpoints/ab ipv4", "up")] {
+            filled.push_newer(newer);
+        }
+        let things = |words: &[&str]| words.iter().map(|word| format!("endpoints/{word}")).collect::<BTreeSet<_>>();
+        let found = |words: &[&str], limit| {
+            let found = filled.newest_about(&things(words), is_news, limit);
+            found.iter().map(|event| event.sequence).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&["a", "b"], 9), [4, 3]);
+        assert_eq!(found(&["a", "b", "ab", "c"], 2), [6, 4]);
+        // What is forgotten is found no more.
+        (7..7 + MOST).for_each(|second| filled.push_newer(event(second, "endpoints/c ipv4", "up")));
+        filled.trim();
+        let found = filled.newest_about(&things(&["a", "b", "ab"]), is_news, 9);
+        assert!(found.is_empty() && filled.about.len() == 1, "{found:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Pages of what was kept, newest first, and the check of the audit log.
 
+use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +12,7 @@ use super::layout::{Tree, number_key};
 use super::start::{EVERYTHING, parsed};
 use super::{Fault, Store};
 use crate::health::{Event, EventKind};
-use crate::model::{AuditEntry, Change, Revision};
+use crate::model::{AuditEntry, Change, Kind, Revision};
 
 /// The most entries of one page.
 pub const MAX_PAGE: usize = 1000;
@@ -71,6 +72,13 @@ impl From<Head> for Revision {
     }
 }
 
+/// What a change is of; the values are passed over.
+#[derive(Deserialize)]
+struct Touched {
+    kind: Kind,
+    id: String,
+}
+
 /// What a check of the audit log found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditReport {
@@ -101,6 +109,25 @@ impl Store {
     pub fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Fault> {
         let heads: Vec<Head> = self.page(Tree::Revisions, before, limit, |_| true, |_| false)?;
         Ok(heads.into_iter().map(Revision::from).collect())
+    }
+
+    /// Those of these revisions that changed a thing, which is written `pools/eu-west`.
+    pub fn that_changed(&self, thing: &str, numbers: &[u64]) -> Result<BTreeSet<u64>, Fault> {
+        let engine = self.engine()?;
+        let is_it = |touched: &Touched| {
+            thing.strip_prefix(touched.kind.as_str()).and_then(|rest| rest.strip_prefix('/')) == Some(&touched.id)
+        };
+        let has = |number: &u64| -> Result<bool, Trouble> {
+            let Some(payload) = engine.get(Tree::Changes, &number_key(*number))? else { return Ok(false) };
+            Ok(parsed::<Vec<Touched>>(&payload)?.iter().any(is_it))
+        };
+        let mut found = BTreeSet::new();
+        for number in numbers {
+            if has(number).map_err(|trouble| self.database_fault("read the database", &trouble))? {
+                found.insert(*number);
+            }
+        }
+        Ok(found)
     }
 
     pub fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>, Fault> {

@@ -170,6 +170,11 @@ fn pages_are_newest_first_and_bounded() {
     assert_eq!(numbers(store.revision_heads(None, 0).unwrap()), Vec::<u64>::new());
     assert_eq!(store.revision(10).unwrap().unwrap().changes[0].id, "p3");
     assert_eq!(store.revision(99).unwrap(), None);
+    let that_changed =
+        |thing| store.that_changed(thing, &[15, 10, 3, 2, 99]).unwrap().into_iter().collect::<Vec<u64>>();
+    assert_eq!(that_changed("pools/p3"), [3, 10]);
+    assert_eq!(that_changed("policies/p3"), Vec::<u64>::new());
+    assert_eq!(that_changed("pools/p"), Vec::<u64>::new());
     assert_eq!(store.audit(Some(2), 9).unwrap().len(), 1);
     let subjects = |filter: EventFilter| {
         store.events(&filter, None, 9).unwrap().into_iter().map(|event| event.subject).collect::<Vec<_>>()

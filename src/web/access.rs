@@ -91,7 +91,7 @@ fn by_session(guard: &Guard, request: &Request, address: Option<IpAddr>) -> Resu
     // Some GETs do something, such as a backup: no other site's link may start one.
     let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
     let is_foreign = matches!(site, Some("cross-site" | "same-site"));
-    if is_foreign || !is_own(request.method(), headers) || !(is_safe || matches(&session, sent)) {
+    if is_foreign || !is_own(request) || !(is_safe || matches(&session, sent)) {
         let detail =
             "The session's form token has to come along in the header X-Form-Token; or send a token of the API.";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::accounts::set_up;
 use crate::server::Server;
 
 fn rule(pool: &str) -> Value {
@@ -85,4 +86,36 @@ async fn a_pool_that_a_test_names_stays_and_tests_survive_a_restart() {
     assert_eq!(listed["items"][0]["client"], "203.0.113.77", "{listed}");
     let (status, _) = server.api("DELETE", "/api/v1/tests/office", None).await;
     assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_import_without_a_reason_keeps_the_file_and_publishes_it_with_one() {
+    // More than a draft holds.
+    const RECORDS: usize = 20_001;
+    let dir = TempDir::new().unwrap();
+    let (server, mut browser) = set_up(&dir).await;
+    let records = (0..RECORDS).map(|n| format!("h{n} A 192.0.2.1\n"));
+    let file = std::iter::once("$ORIGIN large.test.\n@ NS a.other.test.\n@ NS b.other.test.\n".to_owned());
+    let file: String = file.chain(records).collect();
+    let token = browser.token();
+    let page = browser.upload("/zones/import", &token, file.into_bytes()).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    let (_, number) = page.text.split_once("name=\"number\" value=\"").expect("a preview");
+    let number = number.split('"').next().unwrap();
+    let keep = |reason: &str| [("number", number.to_owned()), ("zone", "large.test".into()), ("reason", reason.into())];
+
+    let fields = keep(" ");
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    let page = browser.post("/zones/import/keep", &fields).await;
+    assert_eq!(page.status, 422);
+    for kept in ["Say why", "h20000 A 192.0.2.1", "value=\"large.test\"", "Publish now"] {
+        assert!(page.text.contains(kept), "{kept} is lost");
+    }
+    let fields = keep(&format!("Move the zone here {}", "and on ".repeat(100)));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    let page = browser.post("/zones/import/keep", &fields).await;
+    assert_eq!(page.status, 303, "{}", page.text);
+    assert_eq!(server.dig(&["h20000.large.test"]), ["192.0.2.1"]);
+    let message = server.get("/api/v1/revisions/1").await["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("Move the zone here and on") && message.len() <= 500, "{message}");
 }

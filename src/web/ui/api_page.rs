@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::RawQuery;
-use axum::http::{HeaderMap, header};
+use axum::http::uri::Authority;
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::Value;
@@ -90,10 +90,10 @@ struct Field {
     description: String,
 }
 
-async fn show(visit: Visit, headers: HeaderMap, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = Form::parse(query.unwrap_or_default().as_bytes())?;
     let words = query.text("q").to_owned();
-    let base = base(&visit, &headers);
+    let base = base(&visit);
     let groups = groups(openapi(), &words, &base);
     let page = ApiPage {
         frame: visit.frame(Place::Api, text("API")).await,
@@ -107,9 +107,9 @@ async fn show(visit: Visit, headers: HeaderMap, RawQuery(query): RawQuery) -> Re
 }
 
 /// As the browser says it; a name that would mean something to a shell stands for itself.
-fn base(visit: &Visit, headers: &HeaderMap) -> String {
+fn base(visit: &Visit) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = visit.authority.as_ref().map(Authority::as_str);
     let host = host.filter(|host| host.chars().all(is_plain)).unwrap_or("HOST");
     let scheme = if visit.over_tls.is_some() { "https" } else { "http" };
     format!("{scheme}://{host}")

@@ -24,6 +24,8 @@ use crate::web::extract::whole_body;
 pub const TOKEN_FIELD: &str = "form_token";
 /// Beside the reason of a change or a switch, where none was given.
 pub const WHY: &str = "Say why: whoever reads the history later will ask.";
+/// The longest reason, in characters.
+pub const MAX_REASON: usize = 500;
 /// Fields that one form may have.
 const MAX_FIELDS: usize = 20_000;
 
@@ -44,6 +46,12 @@ impl Form {
     /// As it was sent, with the space around it.
     pub fn raw(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// Why a change is made, in one line; browsers send no longer one.
+    pub fn reason(&self) -> String {
+        let line: String = self.text("reason").chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
+        line.trim().to_owned()
     }
 
     pub fn has(&self, name: &str) -> bool {

@@ -193,7 +193,7 @@ async fn sign_in(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    own(&headers)?;
+    own(&request)?;
     let browser = Browser::of(&headers, Some(peer.ip()), over_tls(&request));
     let form = form::of_stranger(request).await?;
     let (user, next, kept) = (form.text("user").to_lowercase(), form.text("next").to_owned(), Kept::of_form(&form));
@@ -237,7 +237,7 @@ async fn second_step(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    own(&headers)?;
+    own(&request)?;
     let browser = Browser::of(&headers, Some(peer.ip()), over_tls(&request));
     let form = form::of_stranger(request).await?;
     let (step, next, kept) = (form.text("step").to_owned(), form.text("next").to_owned(), Kept::of_form(&form));
@@ -333,9 +333,9 @@ fn refused(web: &Web, id: &str, address: IpAddr, attempt: &Attempt) {
     }
 }
 
-pub(super) fn own(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn own(request: &Request) -> Result<(), Problem> {
     let detail = "Another site's page sent this; nothing was done. Open Northing itself and sign in there.";
-    if is_own(&Method::POST, headers) { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, detail)) }
+    if is_own(request) { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, detail)) }
 }
 
 /// `next` where it is a path of ours, else the overview. `//host` and `/\host` are other sites to browsers.
@@ -353,8 +353,8 @@ pub fn sending_page(headers: &HeaderMap) -> String {
 }
 
 async fn sign_out(State(web): State<Web>, request: Request) -> Result<Response, Problem> {
+    own(&request)?;
     let headers = request.headers().clone();
-    own(&headers)?;
     if let Found::Session(session, _) = web.sessions.find(&headers, |id| web.control.account(id), now()) {
         let form: Form = form::of_stranger(request).await?;
         if !form::matches(&session, form.text(TOKEN_FIELD)) {

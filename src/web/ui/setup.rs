@@ -143,7 +143,7 @@ async fn create(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    own(&headers)?;
+    own(&request)?;
     if !web.control.accounts().is_empty() {
         return Ok(see(NEXT));
     }

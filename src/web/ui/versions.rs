@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::audit::too_many;
 use super::draft::review::Thing;
-use super::draft::{MAX_REASON, Review, files, review};
+use super::draft::{Review, files, review};
 use super::export::{Format, both};
 use super::filters;
 use super::form::{Form, WHY};
@@ -27,7 +27,7 @@ use crate::model::{Change, Edit, FieldError, Kind, Model, Revision};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
 
-const FILTERS: [&str; 4] = ["author", "q", "from", "to"];
+const FILTERS: [&str; 5] = ["author", "q", "on", "from", "to"];
 /// Changes of one version that are shown in full.
 const MAX_SHOWN: usize = 50;
 /// Versions back to which the difference to what is live is worked out at once.
@@ -79,12 +79,29 @@ async fn list(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Res
 }
 
 async fn versions(visit: &Visit, asked: &Asked, want: usize, most: usize) -> Result<(Vec<Revision>, Stopped), Refusal> {
-    let admits = |revision: &Revision| {
-        asked.admits("author", &revision.author)
+    let admits = |(revision, is_on): &(Revision, bool)| {
+        *is_on
+            && asked.admits("author", &revision.author)
             && (asked.admits("q", &revision.message) || revision.sentences.iter().any(|said| asked.admits("q", said)))
     };
-    let read = |before, limit| visit.web.control.revision_heads(before, limit);
-    search(asked, want, most, |revision: &Revision| (revision.number, revision.at), admits, read).await
+    let control = &visit.web.control;
+    // Heads come without what they changed, which is looked up where a thing is asked for.
+    let read = async |before, limit| -> Result<Vec<(Revision, bool)>, Refusal> {
+        let heads = control.revision_heads(before, limit).await?;
+        let thing = asked.text("on").to_owned();
+        if thing.is_empty() {
+            return Ok(heads.into_iter().map(|head| (head, true)).collect());
+        }
+        let on = control.that_changed(thing, heads.iter().map(|head| head.number).collect()).await?;
+        let with_it = |head: Revision| {
+            let is_on = on.contains(&head.number);
+            (head, is_on)
+        };
+        Ok(heads.into_iter().map(with_it).collect())
+    };
+    let number_and_time = |(head, _): &(Revision, bool)| (head.number, head.at);
+    let (found, stopped) = search(asked, want, most, number_and_time, admits, read).await?;
+    Ok((found.into_iter().map(|(head, _)| head).collect(), stopped))
 }
 
 async fn exported(visit: &Visit, query: HashMap<String, String>) -> Result<Vec<Revision>, Problem> {
@@ -247,7 +264,7 @@ async fn ask(visit: Visit, Path(number): Path<u64>) -> Result<Response, Problem>
 
 async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Response, Problem> {
     let (mut page, edits) = Restore::of(&visit, number).await?;
-    page.reason = form.text("reason").chars().take(MAX_REASON).collect();
+    page.reason = form.reason();
     page.despite_tests = form.has("despite_tests");
     if form.text("newest") != page.newest.to_string() {
         page.fault =
@@ -258,7 +275,7 @@ async fn restore(visit: Visit, Path(number): Path<u64>, form: Form) -> Result<Re
         page.fault = Some(fault);
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }
-    if page.reason.trim().is_empty() {
+    if page.reason.is_empty() {
         page.unexplained = Some(WHY);
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     }

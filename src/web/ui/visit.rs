@@ -39,8 +39,8 @@ pub struct Visit {
     pub theme: &'static str,
     pub address: Option<IpAddr>,
     pub over_tls: Option<OverTls>,
-    /// Where the browser reached us: a name or an address, without its port.
-    pub host: Option<String>,
+    /// Where the browser reached us.
+    pub authority: Option<Authority>,
     /// Path and query, to come back to.
     pub here: String,
     pub now: Timestamp,
@@ -54,9 +54,9 @@ impl Visit {
     pub fn new(web: Web, session: Arc<Session>, user: User, request: &Request) -> Visit {
         let (address, over_tls) = (address(request), over_tls(request));
         let (language, theme) = (language(request.headers()), theme(request.headers()));
-        let (here, host, found) = (here(request), host(request), Seen::of(&web.control, &user.id));
+        let (here, authority, found) = (here(request), authority(request), Seen::of(&web.control, &user.id));
         let sent = Arc::default();
-        Visit { web, session, user, language, theme, address, over_tls, host, here, now: now(), found, sent }
+        Visit { web, session, user, language, theme, address, over_tls, authority, here, now: now(), found, sent }
     }
 
     pub fn user(&self) -> &User {
@@ -69,6 +69,12 @@ impl Visit {
 
     pub fn author(&self) -> Author {
         Author { address: self.address, ..Author::new(&self.user().id) }
+    }
+
+    /// Name or address by which the browser reached us, without the port.
+    pub fn host(&self) -> Option<&str> {
+        let authority = self.authority.as_ref()?;
+        Some(authority.host().trim_start_matches('[').trim_end_matches(']'))
     }
 
     /// What is live.
@@ -177,7 +183,7 @@ pub enum AskedBy {
 /// Lets a signed-in request pass whose role suffices; sends others to sign in, or says which role it takes.
 /// Refuses what another site's page made the browser send.
 pub async fn guard(State(Needs { web, role, asked_by }): State<Needs>, mut request: Request, next: Next) -> Response {
-    if !is_own(request.method(), request.headers()) {
+    if !is_own(&request) {
         let detail = "Another site's page sent this; nothing was changed. Open Northing itself and do it there.";
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
@@ -213,15 +219,18 @@ pub async fn guard(State(Needs { web, role, asked_by }): State<Needs>, mut reque
 
 /// True unless a page of another origin made the browser send it (Fetch Metadata; Origin where a browser is
 /// too old for it). What only reads may come from anywhere.
-pub fn is_own(method: &Method, headers: &HeaderMap) -> bool {
-    if method.is_safe() {
+pub fn is_own(request: &Request) -> bool {
+    if request.method().is_safe() {
         return true;
     }
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     match header("sec-fetch-site") {
         Some(site) => matches!(site, "same-origin" | "none"),
         None => match header("origin") {
-            Some(origin) => origin.split_once("://").map(|(_, host)| host) == header("host"),
+            Some(origin) => {
+                let from = origin.split_once("://").map(|(_, from)| from);
+                authority(request).is_some_and(|here| from.is_some_and(|from| here == *from))
+            }
             None => true,
         },
     }
@@ -237,13 +246,42 @@ pub fn over_tls(request: &Request) -> Option<OverTls> {
     request.extensions().get().copied()
 }
 
-/// As the browser wrote it: the authority of HTTP/2, or the Host header.
-fn host(request: &Request) -> Option<String> {
-    let header = || request.headers().get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
-    let authority = request.uri().authority().cloned().or_else(header)?;
-    Some(authority.host().trim_start_matches('[').trim_end_matches(']').to_owned())
+/// Name or address, and port, as the browser wrote them: HTTP/2 has them in the URI and no Host header.
+pub fn authority(request: &Request) -> Option<Authority> {
+    let header = || request.headers().get(header::HOST)?.to_str().ok()?.parse().ok();
+    request.uri().authority().cloned().or_else(header)
 }
 
 pub fn here(request: &Request) -> String {
     request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn a_form_is_taken_from_our_own_pages_over_every_version_of_http() {
+        let one = ("host", "ns1.test:8443");
+        for (uri, headers, expected) in [
+            ("/pools", &[one, ("origin", "https://ns1.test:8443")][..], true),
+            ("/pools", &[one, ("origin", "https://NS1.test:8443")], true),
+            ("/pools", &[one, ("origin", "https://ns1.test")], false),
+            ("/pools", &[one, ("origin", "https://evil.test")], false),
+            ("/pools", &[one, ("origin", "null")], false),
+            ("/pools", &[("origin", "null")], false),
+            // HTTP/2 has no Host header.
+            ("https://ns1.test:8443/pools", &[("origin", "https://ns1.test:8443")], true),
+            ("https://ns1.test:8443/pools", &[("origin", "https://evil.test")], false),
+            ("/pools", &[one, ("origin", "https://ns1.test:8443"), ("sec-fetch-site", "cross-site")], false),
+            ("/pools", &[one, ("sec-fetch-site", "same-origin")], true),
+            ("/pools", &[one], true),
+        ] {
+            let request =
+                headers.iter().fold(Request::post(uri), |request, (name, value)| request.header(*name, *value));
+            assert_eq!(is_own(&request.body(Body::empty()).unwrap()), expected, "{uri} {headers:?}");
+        }
+    }
 }

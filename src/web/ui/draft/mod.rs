@@ -17,7 +17,7 @@ use super::Page;
 use super::clash::Seen;
 use super::export::both;
 use super::filters;
-use super::form::{Form, WHY};
+use super::form::{Form, MAX_REASON, WHY};
 use super::frame::{Frame, Place};
 use super::login::local;
 use super::text::{Text, fact, text};
@@ -34,8 +34,6 @@ pub(super) use review::Review;
 
 /// Things of a draft without a review that are listed.
 const MAX_DRAFTED: usize = 200;
-/// The longest reason, in characters.
-pub(super) const MAX_REASON: usize = 500;
 
 pub(super) fn pages() -> Vec<Page> {
     let mut pages = vec![
@@ -146,7 +144,7 @@ impl Sheet {
 async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
     let back = local(form.text("back")).to_owned();
     let mut sheet = Sheet::of(&visit, back.clone()).await?;
-    sheet.reason = form.text("reason").chars().take(MAX_REASON).collect();
+    sheet.reason = form.reason();
     sheet.despite_tests = form.has("despite_tests");
     if sheet.empty {
         visit.say(text("There is nothing to publish: your draft is empty."));
@@ -157,7 +155,7 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
         return Ok(visit.page_with(StatusCode::CONFLICT, &sheet));
     }
     sheet.unconfirmed = sheet.review.as_ref().and_then(|review| review.unconfirmed(form.text("confirm")));
-    sheet.unexplained = sheet.reason.trim().is_empty().then_some(WHY);
+    sheet.unexplained = sheet.reason.is_empty().then_some(WHY);
     if sheet.unconfirmed.is_some() || sheet.unexplained.is_some() {
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &sheet));
     }

@@ -144,7 +144,7 @@ fn reader(visit: &Visit, ask: &Ask) -> Reader {
         language: visit.language,
         now: visit.now,
         own: visit.address.filter(|_| is_me(&ask.client)).map(|address| address.to_canonical()),
-        server: Server::reached(&visit.web.boot.dns, visit.host.as_deref()),
+        server: Server::reached(&visit.web.boot.dns, visit.host()),
     }
 }
 

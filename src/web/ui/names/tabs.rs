@@ -318,15 +318,9 @@ pub async fn history(visit: &Visit, world: &World, name: &Name) -> Result<Respon
 
 /// What happened to the pools of a policy, the newest first.
 pub async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Arc<Event>>, Problem> {
-    let pools: BTreeSet<String> = policy
-        .rules
-        .iter()
-        .flat_map(|rule| &rule.steps)
-        .flat_map(|step| &step.pools)
-        .map(|one| format!("pools/{}", one.pool))
-        .collect();
-    let about = |event: &Event| pools.contains(&event.subject);
-    Ok(visit.web.control.newest(about, MAX_EVENTS).await?)
+    let pools = policy.rules.iter().flat_map(|rule| &rule.steps).flat_map(|step| &step.pools);
+    let pools: BTreeSet<String> = pools.map(|one| format!("pools/{}", one.pool)).collect();
+    Ok(visit.web.control.history_of(&pools, MAX_EVENTS).await?)
 }
 
 fn event_shown(event: &Event) -> EventShown {

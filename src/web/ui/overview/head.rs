@@ -9,6 +9,7 @@ use super::super::state::{PoolStates, StateWord};
 use super::super::text::{Text, count, plain, text};
 use super::shown_name;
 use crate::answer::{PlanState, Snapshot, policy_state, worst_state};
+use crate::control::geo_files::Source;
 use crate::model::{Id, Policy, Pool};
 
 /// Geo data older than this is said at the top, in days: files of one's own are meant to be renewed every month, the
@@ -19,13 +20,6 @@ const OLD_BUNDLED_GEO_DAYS: u64 = 365;
 const NAMED: usize = 2;
 /// Policies whose causes are looked for; most failures are of few pools.
 const MAX_EXPLAINED: usize = 100;
-
-/// Where the geo data comes from.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum GeoSource {
-    Bundled,
-    Own,
-}
 
 /// How the world is.
 pub struct Head {
@@ -44,6 +38,14 @@ pub struct Head {
     pub href: Option<String>,
 }
 
+/// After how many days a database is old.
+fn old_days(geo: &Source) -> u64 {
+    match geo {
+        Source::Named(_) | Source::Uploaded(_) => OLD_GEO_DAYS,
+        Source::Bundled => OLD_BUNDLED_GEO_DAYS,
+    }
+}
+
 /// What the sentence is made from.
 #[derive(Default)]
 struct Found<'m> {
@@ -56,16 +58,13 @@ struct Found<'m> {
 }
 
 impl Head {
-    pub fn of(snapshot: &Snapshot, states: &PoolStates, geo: GeoSource, now: Timestamp) -> Head {
+    pub fn of(snapshot: &Snapshot, states: &PoolStates, geo: &Source, now: Timestamp) -> Head {
         let found = look(snapshot);
         let geo_days = snapshot.geo().databases().first().map(|database| {
             let seconds = now.as_second().unsigned_abs().saturating_sub(database.built);
             seconds / 86_400
         });
-        let old_days = match geo {
-            GeoSource::Own => OLD_GEO_DAYS,
-            GeoSource::Bundled => OLD_BUNDLED_GEO_DAYS,
-        };
+        let old_days = old_days(geo);
         let geo_is_old = geo_days.is_some_and(|days| days > old_days);
         let Found { names, unanswered, last_resort, failover, astray } = &found;
         let is_well = astray.is_empty();
@@ -238,11 +237,18 @@ mod tests {
         let head = Head::of(
             &snapshot,
             &PoolStates::of(&model, &health),
-            GeoSource::Bundled,
+            &Source::Bundled,
             Timestamp::from_second(1_000).unwrap(),
         );
         let words = |text: &Text| text.to_html(Language::English);
         (words(&head.sentence), head.said.iter().map(words).collect())
+    }
+
+    #[test]
+    fn only_the_database_in_the_program_may_be_as_old_as_it() {
+        let own = [Source::Named("geo.mmdb".into()), Source::Uploaded("geo/location.mmdb".into())];
+        assert_eq!(own.map(|source| old_days(&source)), [OLD_GEO_DAYS; 2]);
+        assert_eq!(old_days(&Source::Bundled), OLD_BUNDLED_GEO_DAYS);
     }
 
     #[test]

@@ -30,7 +30,10 @@ impl Latest {
         let (icon, class) = look(event);
         let href = match (event.incident, event.kind, pool(event)) {
             (Some(incident), _, _) => format!("/history/{incident}"),
-            (None, EventKind::Publish, _) => "/audit".to_owned(),
+            (None, EventKind::Publish, _) => match version(event) {
+                Some(number) => format!("/versions/{number}"),
+                None => "/versions".to_owned(),
+            },
             (None, _, Some(id)) if model.pools.keys().any(|known| known.as_str() == id) => format!("/pools/{id}"),
             _ => "/history".to_owned(),
         };
@@ -41,6 +44,11 @@ impl Latest {
 
 fn pool(event: &Event) -> Option<&str> {
     event.subject.strip_prefix("pools/")
+}
+
+/// What a publication made: the number is the last of the words for it.
+fn version(event: &Event) -> Option<u64> {
+    event.to.rsplit(' ').next()?.parse().ok()
 }
 
 fn look(event: &Event) -> (&'static str, &'static str) {
@@ -88,7 +96,8 @@ pub fn title(event: &Event, model: &Model) -> Text {
         (EventKind::Certificate, _) => text("Certificate of {subject}: {to}"),
         (EventKind::GeoDatabase, _) => text("The geo database changed"),
         (EventKind::Publish, to) => {
-            text("{actor} published version {n}").set("n", to.strip_prefix("revision ").unwrap_or(to))
+            let number = version(event).map_or(to.to_owned(), |number| number.to_string());
+            text("{actor} published version {n}").set("n", number)
         }
         (EventKind::System, "started") => text("Northing started"),
         _ => text("{subject}: {to}").fact("subject", "subject", &subject),
@@ -99,6 +108,19 @@ pub fn title(event: &Event, model: &Model) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_publication_leads_to_what_it_made_which_everybody_may_read() {
+        let event = Event {
+            to: "revision 12".into(),
+            actor: "ann".into(),
+            ..Event::at(Timestamp::UNIX_EPOCH, EventKind::Publish, "configuration".into())
+        };
+        let shown = Latest::of(&event, &Model::empty());
+        assert_eq!(shown.href, "/versions/12");
+        let title = shown.title.to_html(crate::web::ui::text::Language::English);
+        assert_eq!(title, "ann published version 12");
+    }
 
     #[test]
     fn an_endpoint_that_took_its_pool_with_it_is_told_once() {

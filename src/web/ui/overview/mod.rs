@@ -28,6 +28,8 @@ use super::state::{PoolShown, PoolStates, StateWord};
 use super::text::{Text, text};
 use super::visit::Visit;
 use crate::answer::PlanState;
+use crate::control::geo_files::{Database, GeoFiles};
+use crate::control::recent::is_news;
 use crate::control::series::Span;
 use crate::control::token::Role;
 use crate::health::{Event, EventKind};
@@ -36,7 +38,7 @@ use crate::web::Problem;
 use crate::web::extract::Query;
 
 use figures::Figure;
-use head::{GeoSource, Head};
+use head::Head;
 use latest::Latest;
 
 /// Pools in the panel, those with problems first.
@@ -215,19 +217,15 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
     let (snapshot, health) = (control.snapshot(), control.health());
     let model = snapshot.model().clone();
     let states = PoolStates::of(&model, &health);
-    // The first verdict after a start is no news.
-    let newest = control.newest(|event| event.from != "unknown", latest::READ).await.unwrap_or_default();
+    let newest = control.newest(is_news, latest::READ).await.unwrap_or_default();
     let failed = |event: &Event| event.kind == EventKind::Pool && event.to == "down";
     let failures = control.newest(failed, MAX_MARKS).await.unwrap_or_default();
     let marks = failures.iter().rev().map(|event| Mark {
         at_ms: event.at.as_millisecond().unsigned_abs(),
         text: text("{pool} down").set("pool", event.subject.trim_start_matches("pools/")),
     });
-    let geo = match visit.web.boot.geo_location {
-        Some(_) => GeoSource::Own,
-        None => GeoSource::Bundled,
-    };
-    let head = Head::of(&snapshot, &states, geo, visit.now);
+    let geo = GeoFiles::of(&visit.web.boot).source(Database::Location);
+    let head = Head::of(&snapshot, &states, &geo, visit.now);
     let figures = figures::figures(control, &snapshot, &head);
     let (choices, shown) = choices(visit, &model, &head, &asked);
     let map = shown.map(|(policy, name)| {

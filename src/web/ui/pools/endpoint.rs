@@ -19,6 +19,7 @@ use super::head::{Head, Tab};
 use super::hold::{self, Held};
 use super::{Scene, tabs};
 use crate::control::outcomes::Seen;
+use crate::control::recent::is_news;
 use crate::health::{EndpointState, Family};
 use crate::model::{Endpoint, Id, Serve};
 use crate::web::Problem;
@@ -179,7 +180,7 @@ async fn moving(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Result<Movin
         certificate: check.certificate_ends,
     });
     let subjects = BTreeSet::from([format!("endpoints/{id}")]);
-    let changes = tabs::of_subjects(visit, &subjects, MAX_CHANGES).await?;
+    let changes = visit.web.control.newest_about(&subjects, is_news, MAX_CHANGES).await?;
     Ok(Moving {
         badge: endpoint_state(&scene.live, &scene.health, id),
         reason: known
@@ -191,7 +192,7 @@ async fn moving(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Result<Movin
         beat: beat::of_endpoint(&visit.web.control.shared().outcomes, &scene.live, &scene.pool, id),
         watched: watched.collect(),
         checks: rows(visit, id),
-        changes,
+        changes: changes.iter().map(|event| tabs::change(event, &scene.live)).collect(),
         forced: addresses.iter().any(|(_, _, forced)| forced.is_some()),
         addresses,
     })

@@ -64,7 +64,7 @@ pub async fn used_by(visit: Visit, Path(id): Path<String>, format: Format) -> Re
 
 pub async fn history(visit: Visit, Path(id): Path<String>, format: Format) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
-    let events = tabs::events(&visit, &tabs::subjects(&scene), tabs::SHOWN).await?;
+    let events = visit.web.control.history_of(&tabs::subjects(&scene), tabs::SHOWN).await?;
     let rows = events
         .iter()
         .map(|event| json!([event.at, event.subject, event.from, event.to, event.cause, event.actor, event.incident]));

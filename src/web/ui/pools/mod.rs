@@ -19,7 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::routing::{get, post};
-use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Page;
@@ -153,14 +152,13 @@ async fn last(visit: &Visit, scene: &Scene) -> Result<BTreeMap<String, Arc<Event
     if scene.health.pools.get(&scene.id).is_some_and(|known| known.state != PoolState::Ok) {
         wanted.insert(format!("pools/{}", scene.id));
     }
-    if wanted.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let (many, left) = (wanted.len(), Mutex::new(wanted));
-    let subject = |event: &Event| event.subject.split(' ').next().unwrap_or_default().to_owned();
     let is_change = |event: &Event| matches!(event.kind, EventKind::Endpoint | EventKind::Pool | EventKind::Switch);
-    let newest = visit.web.control.newest(|event| is_change(event) && left.lock().remove(&subject(event)), many);
-    Ok(newest.await?.into_iter().map(|event| (subject(&event), event)).collect())
+    let mut last = BTreeMap::new();
+    for subject in wanted {
+        let newest = visit.web.control.newest_about(&BTreeSet::from([subject.clone()]), is_change, 1).await?.pop();
+        last.extend(newest.map(|event| (subject, event)));
+    }
+    Ok(last)
 }
 
 /// What is live, and what it is with the visitor's draft. A draft that no longer fits shows as nothing; its

@@ -1,7 +1,6 @@
 //! The smaller tabs of a pool: its health check in words, who uses it, and what happened to it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
@@ -249,7 +248,9 @@ pub async fn history(visit: Visit, Path(id): Path<String>) -> Result<Response, P
 
 /// The newest events of the pool and its endpoints, at most `most`.
 pub async fn changes(visit: &Visit, scene: &Scene, most: usize) -> Result<Vec<Change>, Problem> {
-    of_subjects(visit, &subjects(scene), most).await
+    let model = visit.model();
+    let events = visit.web.control.history_of(&subjects(scene), most).await?;
+    Ok(events.iter().map(|event| change(event, &model)).collect())
 }
 
 /// What the events of a pool are about: itself and its endpoints.
@@ -258,19 +259,7 @@ pub fn subjects(scene: &Scene) -> BTreeSet<String> {
     endpoints.chain([format!("pools/{}", scene.id)]).collect()
 }
 
-/// The newest events about any of these, `endpoints/web-1 ipv4` counted to `endpoints/web-1`.
-pub async fn of_subjects(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> Result<Vec<Change>, Problem> {
-    let model = visit.model();
-    Ok(events(visit, subjects, most).await?.iter().map(|event| change(event, &model)).collect())
-}
-
-pub async fn events(visit: &Visit, subjects: &BTreeSet<String>, most: usize) -> Result<Vec<Arc<Event>>, Problem> {
-    let about = |event: &Event| subjects.contains(event.subject.split(' ').next().unwrap_or_default());
-    // The first verdict after a start is no news.
-    Ok(visit.web.control.newest(|event| event.from != "unknown" && about(event), most).await?)
-}
-
-fn change(event: &Event, model: &Model) -> Change {
+pub fn change(event: &Event, model: &Model) -> Change {
     let (icon, class) = match (event.kind, event.to.as_str()) {
         (EventKind::Switch, _) => ("hand", ""),
         (_, "down") => ("octagon-x", "badc"),

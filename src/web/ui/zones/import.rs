@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::super::clash::{Kept, keep as keep_edits};
 use super::super::filters;
-use super::super::form::{Form, Upload};
+use super::super::form::{Form, MAX_REASON, Upload, WHY};
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
@@ -31,8 +31,6 @@ const MAX_WAITING: usize = 4;
 const MAX_QUOTED: usize = 120;
 /// A file up to this size stands in the page's box afterwards, where it can be mended, in bytes.
 const MAX_BOXED: usize = 1 << 20;
-/// The longest reason, in characters.
-const MAX_REASON: usize = 1000;
 
 /// A file between its preview and its import.
 struct Waiting {
@@ -51,6 +49,10 @@ struct Page {
     frame: Frame,
     zone: String,
     pasted: String,
+    reason: String,
+    max_reason: usize,
+    /// Set where no reason was given.
+    unexplained: Option<&'static str>,
     errors: Vec<Quoted>,
     more_errors: usize,
     preview: Option<Preview>,
@@ -111,7 +113,6 @@ struct Preview {
     at_once: bool,
     /// It says what is there already.
     nothing: bool,
-    reason_missing: bool,
 }
 
 struct Difference {
@@ -129,6 +130,9 @@ async fn page(visit: &Visit, zone: &str, typed: &str, errors: Vec<FieldError>, p
         more_errors: errors.len().saturating_sub(MAX_LISTED),
         errors: Quoted::all(errors.into_iter().take(MAX_LISTED).collect(), typed),
         pasted: if typed.len() <= MAX_BOXED { typed.to_owned() } else { String::new() },
+        reason: String::new(),
+        max_reason: MAX_REASON,
+        unexplained: None,
         preview,
     }
 }
@@ -234,7 +238,6 @@ fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u6
         left_out: left_out.into_iter().take(MAX_LISTED).collect(),
         at_once: edits.len() > MAX_EDITS,
         nothing: edits.is_empty(),
-        reason_missing: false,
     }
 }
 
@@ -300,16 +303,45 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
     let (model, _) = drafted(&visit).await?;
     let id = find(&model, &apex.to_string()).unwrap_or_else(|| new_id(&model, &apex));
     // It was checked for its preview, and is checked once more where it is kept.
-    let read = tokio::task::block_in_place(|| zonefile::import(&content, &id, Some(&apex)));
-    let changes = match read {
-        Ok(imported) => imported.changes(&model),
-        Err(errors) => {
-            let page = page(&visit, form.text("zone"), &content, errors, None).await;
-            return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
-        }
+    let read = |model: &Model| {
+        let read = tokio::task::block_in_place(|| zonefile::import(&content, &id, Some(&apex)));
+        read.map(|imported| imported.changes(model))
+    };
+    let reason = form.reason();
+    let again = async |preview: Option<Preview>, errors: Vec<FieldError>| {
+        let unexplained = errors.is_empty().then_some(WHY);
+        let page = page(&visit, form.text("zone"), &content, errors, preview).await;
+        let page = Page { reason: reason.clone(), unexplained, ..page };
+        Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+    };
+    let changes = match read(&model) {
+        Ok(changes) => changes,
+        Err(errors) => return again(None, errors).await,
     };
     if changes.edits.len() > MAX_EDITS {
-        return publish(&visit, &model, &id, &apex, changes, number, &form).await;
+        let preview = shown(&model, &id, &apex, changes, number);
+        if reason.is_empty() {
+            return again(Some(preview), Vec::new()).await;
+        }
+        // What else waits in the draft is not published with it.
+        let live = visit.model();
+        let edits = read(&live).map_err(Problem::fields)?.edits;
+        let publication = Publication {
+            edits,
+            message: reason.clone(),
+            author: visit.author(),
+            expect: vec![Expect::Revision(live.revision)],
+            tests: Tests::MustPass,
+        };
+        return match visit.web.control.publish(publication).await {
+            Ok(published) => {
+                done(number);
+                visit.say(text("Published as version {n}.").set("n", published.revision));
+                Ok(see(&format!("/zones/{id}")))
+            }
+            Err(Refusal::Invalid(errors)) => again(Some(preview), errors).await,
+            Err(refusal) => Err(refusal.into()),
+        };
     }
     let said = text("Kept in your draft: {added} added, {changed} changed, {removed} removed.")
         .set("added", changes.added)
@@ -322,57 +354,8 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
             visit.say(said);
             Ok(see(&format!("/zones/{id}")))
         }
-        Kept::Wrong(errors) => {
-            let page = page(&visit, "", &content, errors, None).await;
-            Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
-        }
+        Kept::Wrong(errors) => again(None, errors).await,
     }
-}
-
-async fn publish(
-    visit: &Visit,
-    model: &Model,
-    id: &Id<Zone>,
-    apex: &Name,
-    changes: Changes,
-    number: u64,
-    form: &Form,
-) -> Result<Response, Problem> {
-    let reason = form.text("reason");
-    if reason.is_empty() || reason.chars().count() > MAX_REASON {
-        let mut shown = shown(model, id, apex, changes, number);
-        shown.reason_missing = true;
-        let page = page(visit, "", "", Vec::new(), Some(shown)).await;
-        return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
-    }
-    // What else waits in the draft is not published with it.
-    let live = visit.model();
-    let read = tokio::task::block_in_place(|| zonefile::import(&content_of(number), id, Some(apex)));
-    let changes = read.map_err(Problem::fields)?.changes(&live);
-    let publication = Publication {
-        edits: changes.edits,
-        message: reason.to_owned(),
-        author: visit.author(),
-        expect: vec![Expect::Revision(live.revision)],
-        tests: Tests::MustPass,
-    };
-    match visit.web.control.publish(publication).await {
-        Ok(published) => {
-            done(number);
-            visit.say(text("Published as version {n}.").set("n", published.revision));
-            Ok(see(&format!("/zones/{id}")))
-        }
-        Err(Refusal::Invalid(errors)) => {
-            let page = page(visit, "", "", errors, None).await;
-            Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
-        }
-        Err(refusal) => Err(refusal.into()),
-    }
-}
-
-fn content_of(number: u64) -> Arc<str> {
-    let waiting = WAITING.lock();
-    waiting.1.iter().find(|waiting| waiting.number == number).map_or("".into(), |waiting| waiting.text.clone())
 }
 
 fn done(number: u64) {
