@@ -404,10 +404,6 @@ impl Control {
         Ok(self.keeper.run(move |kept| kept.store.that_changed(&thing, &numbers)).await?)
     }
 
-    pub async fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
-        Ok(self.keeper.run(move |kept| kept.store.revisions(before, limit)).await?)
-    }
-
     pub async fn events(&self, filter: EventFilter, before: Option<u64>, limit: usize) -> Result<Vec<Event>, Refusal> {
         Ok(self.keeper.run(move |kept| kept.store.events(&filter, before, limit)).await?)
     }
