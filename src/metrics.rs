@@ -14,6 +14,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::answer::Snapshot;
+use crate::control::traffic::Traffic;
 use crate::control::{Control, now};
 use crate::dns::{Counters, Edge};
 use crate::health::{EndpointState, Family, PoolState};
@@ -85,7 +86,7 @@ impl Collector for Scrape {
         if let Some(edge) = &self.edge {
             dns(&mut page, edge)?;
         }
-        traffic(&mut page, &self.control)?;
+        traffic(&mut page, &self.control.shared().traffic.lock())?;
         world(&mut page, &self.control)?;
         health(&mut page, &self.control)
     }
@@ -145,8 +146,7 @@ fn dns(page: &mut Page, edge: &Edge<Snapshot>) -> fmt::Result {
     Ok(())
 }
 
-fn traffic(page: &mut Page, control: &Control) -> fmt::Result {
-    let traffic = control.shared().traffic.lock();
+fn traffic(page: &mut Page, traffic: &Traffic) -> fmt::Result {
     let policies =
         traffic.policies.iter().take(MAX_ENTITIES).map(|(id, count)| (vec![("policy", id.as_str())], *count));
     page.counters("northing_policy_answers", "Answers that each policy gave.", policies)?;
@@ -159,7 +159,9 @@ fn traffic(page: &mut Page, control: &Control) -> fmt::Result {
 }
 
 /// A rule that names several regions counts for them together, so that the sum is that of the queries.
-const REGION_QUERIES: &str = "Queries of steered names by the regions that the rule names which admitted the client, with + between several; everyone_else where it names none. One line for each such set of the rules, at most 10,000.";
+const REGION_QUERIES: &str = "Queries of steered names by the regions that the rule names \
+    which admitted the client, with + between several; everyone_else where it names none. One line for each such set \
+    that the rules have, at most 10,000.";
 
 /// An underscore is in no region's id.
 fn regions_label(regions: &[Id<Region>]) -> String {
@@ -215,5 +217,39 @@ fn word(family: Family) -> &'static str {
         Family::Ipv4 => "ipv4",
         Family::Ipv6 => "ipv6",
         Family::Name => "name",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::traffic::Slice;
+
+    #[derive(Debug)]
+    struct Only(Traffic);
+
+    impl Collector for Only {
+        fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+            traffic(&mut Page(encoder), &self.0)
+        }
+    }
+
+    #[test]
+    fn queries_are_counted_by_the_regions_of_the_rule_that_admitted_the_client() {
+        let set = |ids: &[&str]| ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<Id<Region>>>();
+        let mut counted = Traffic::default();
+        for at_ms in [0, 5_000] {
+            let regions = [(set(&["eu"]), 2), (set(&["eu", "uk"]), 20), (set(&[]), 60)];
+            counted.add(Slice { at_ms, regions: regions.into(), ..Slice::default() });
+        }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Only(counted)));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("northing_region_queries")).collect();
+        let of = |regions: &str, count: u64| format!("northing_region_queries_total{{regions=\"{regions}\"}} {count}");
+        assert_eq!(lines, [of("everyone_else", 120), of("eu", 4), of("eu+uk", 40)]);
+        assert!(text.contains("at most 10,000"), "{text}");
+        assert_eq!(MAX_ENTITIES, 10_000, "as the help says");
     }
 }

@@ -256,8 +256,8 @@ addEventListener('click', async event => {
 });
 
 // Times: local for those who want it, on pages that say so, and what is left until one.
-const two = number => String(number).padStart(2, '0'), zone = $('#zone');
-const isLocal = () => zone?.dataset.local && localStorage.getItem('local') !== null;
+const two = number => String(number).padStart(2, '0'), zone = $('.zone[data-local]');
+const isLocal = () => zone && localStorage.getItem('local') !== null;
 const clock = at => isLocal() ? two(at.getHours()) + ':' + two(at.getMinutes()) + ':' + two(at.getSeconds()) : at.toISOString().slice(11, 19);
 function decorate() {
   const local = isLocal();

@@ -150,7 +150,7 @@ fn nothing_acknowledged_is_lost_to_a_kill() {
             let revision = publisher.store.revision(newest).unwrap().unwrap();
             assert_eq!(revision.sha256, document_hash(&publisher.model), "round {round}");
         }
-        let page = publisher.store.revisions(None, 1000).unwrap();
+        let page = publisher.store.revision_heads(None, 1000).unwrap();
         assert!(page.iter().map(|revision| revision.number).eq((newest.saturating_sub(999).max(1)..=newest).rev()));
         let report = publisher.store.verify_audit(&mut |_| {}).unwrap();
         assert_eq!((report.entries, report.broken), (newest, None), "round {round}");

@@ -42,8 +42,11 @@ pub struct LivePool {
 struct Source {
     pool: Arc<Pool>,
     health: Option<Arc<PoolHealth>>,
-    members: Vec<(Option<Arc<Endpoint>>, Option<Arc<EndpointHealth>>)>,
+    members: Vec<Part>,
 }
+
+/// A member's endpoint with what is known of it.
+type Part = (Option<Arc<Endpoint>>, Option<Arc<EndpointHealth>>);
 
 /// One address or name of a member.
 #[derive(Debug, Clone, PartialEq)]

@@ -43,7 +43,7 @@ pub use plan::Audience;
 pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
 pub use rehearse::{Verdict, rehearse, subnet_of};
 pub use respond::answer;
-pub use shares::{Outlook, Share, outlook, outlook_class, shares, switched};
+pub use shares::{Outlook, Share, outlook, outlook_class, outlook_split, shares, switched};
 pub use simulate::{ANY_RESOLVER, Explained, pools, simulate, suppose_down};
 pub use snapshot::Snapshot;
 pub use steer::Pass;
@@ -135,6 +135,7 @@ pub struct Answer<'s> {
 /// Indices into the snapshot's audiences and pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credit {
+    /// The one thing that is counted.
     pub audience: u32,
     /// `None` when the policy had nothing to say.
     pub pool: Option<u32>,

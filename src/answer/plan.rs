@@ -17,7 +17,8 @@ use crate::model::{
 pub struct Plans {
     pub policy_ids: Numbers<Id<Policy>>,
     pub pool_ids: Numbers<Id<Pool>>,
-    pub audiences: Numbers<Audience>,
+    /// Shared, since every edit takes them over.
+    pub audiences: Numbers<Arc<Audience>>,
     /// By number; `None` for a policy that is gone or disabled.
     plans: Vec<Option<Plan>>,
     maps: BTreeMap<SplitKey, Arc<SplitMap>>,
@@ -30,12 +31,14 @@ pub struct Numbers<K> {
     numbers: BTreeMap<K, u32>,
 }
 
-/// For whom an answer is counted: the clients of a policy that its rules for these regions admit. No region stands
-/// for everyone else. Rules alike in both are counted together.
+/// As what an answer is counted: for the clients of a policy that its rules for these regions admit, from this pool. No
+/// region stands for everyone else. Rules alike in both are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Audience {
     pub policy: Id<Policy>,
     pub regions: Vec<Id<Region>>,
+    /// `None` where the policy had nothing to say.
+    pub pool: Option<Id<Pool>>,
 }
 
 /// Whether the maps of the previous plans may be used again.
@@ -55,7 +58,7 @@ pub struct Plan {
     pub private: PrivateNetworks,
     /// The enabled rules, as a split map numbers them.
     pub rules: Vec<RulePlan>,
-    /// The audience that no rule admits.
+    /// The audience that no rule admits, and so no pool answers.
     pub everyone: u32,
 }
 
@@ -63,6 +66,7 @@ pub struct Plan {
 pub struct RulePlan {
     /// Index into the policy's rules.
     pub number: usize,
+    /// Those whom no pool answers.
     pub audience: u32,
     pub steps: Vec<StepPlan>,
     pub last_resort: Resort,
@@ -77,9 +81,11 @@ pub struct StepPlan {
     pub pools: Vec<PoolUse>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUse {
     pub pool: u32,
+    /// Those whom it answers here.
+    pub audience: u32,
     pub weight: u16,
     pub canary: bool,
 }
@@ -87,7 +93,7 @@ pub struct PoolUse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resort {
     ServeAnyway,
-    Pool(u32),
+    Pool(PoolUse),
     NoAnswer,
     Refuse,
 }
@@ -133,7 +139,7 @@ impl Plans {
             let map = (!is_trivial(&split)).then(|| plans.share_map(split, model, geo, previous));
             let private = private_networks(policy, &model.regions);
             let rules = plans.rules(id, policy);
-            let everyone = plans.audiences.add(&Audience { policy: id.clone(), regions: Vec::new() });
+            let everyone = plans.audience(id, &[], None);
             let named = policy.attach.iter().any(|attach| attach.types.contains(&RecordType::CNAME));
             let kind = if named { Kind::Names } else { Kind::Addresses };
             let number = plans.policy_ids.add(id) as usize;
@@ -180,26 +186,35 @@ impl Plans {
         let mut regions = rule.regions.clone();
         regions.sort();
         regions.dedup();
-        let audience = self.audiences.add(&Audience { policy: id.clone(), regions });
+        let audience = self.audience(id, &regions, None);
+        let mut pool_use = |pool: &Id<Pool>, weight, canary| PoolUse {
+            pool: self.pool_ids.add(pool),
+            audience: self.audience(id, &regions, Some(pool)),
+            weight,
+            canary,
+        };
         let mut orders = 0..;
-        let steps = rule.steps.iter().map(|step| StepPlan {
-            choose: step.choose,
-            tolerance: step.tolerance,
-            order: if step.choose == Choose::Nearest { orders.next() } else { None },
-            pools: step
-                .pools
-                .iter()
-                .map(|one| PoolUse { pool: self.pool_ids.add(&one.pool), weight: one.weight, canary: one.canary })
-                .collect(),
-        });
-        let steps = steps.collect();
+        let mut steps = Vec::with_capacity(rule.steps.len());
+        for step in &rule.steps {
+            steps.push(StepPlan {
+                choose: step.choose,
+                tolerance: step.tolerance,
+                order: if step.choose == Choose::Nearest { orders.next() } else { None },
+                pools: step.pools.iter().map(|one| pool_use(&one.pool, one.weight, one.canary)).collect(),
+            });
+        }
         let last_resort = match &rule.last_resort {
             LastResort::ServeAnyway => Resort::ServeAnyway,
-            LastResort::Pool(id) => Resort::Pool(self.pool_ids.add(id)),
+            LastResort::Pool(id) => Resort::Pool(pool_use(id, 1, false)),
             LastResort::NoAnswer => Resort::NoAnswer,
             LastResort::Refuse => Resort::Refuse,
         };
         RulePlan { number, audience, steps, last_resort }
+    }
+
+    fn audience(&mut self, policy: &Id<Policy>, regions: &[Id<Region>], pool: Option<&Id<Pool>>) -> u32 {
+        let audience = Audience { policy: policy.clone(), regions: regions.to_vec(), pool: pool.cloned() };
+        self.audiences.add(&Arc::new(audience))
     }
 }
 

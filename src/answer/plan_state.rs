@@ -101,7 +101,7 @@ fn now<'r>(snapshot: &Snapshot, kind: Kind, rule: &'r Rule) -> (PlanState, Found
     let resort = match &rule.last_resort {
         LastResort::ServeAnyway => first(Pass::Anyway).map(|(step, kept)| Found::Step(step, kept)),
         LastResort::Pool(id) => {
-            let one = PoolUse { pool: 0, weight: 1, canary: false };
+            let one = PoolUse { pool: 0, audience: 0, weight: 1, canary: false };
             let serves = live(snapshot, id).is_none_or(|pool| stand(kind, &one, pool, Pass::Anyway) == Standing::Kept);
             serves.then_some(Found::Pool(id))
         }
@@ -117,7 +117,7 @@ fn now<'r>(snapshot: &Snapshot, kind: Kind, rule: &'r Rule) -> (PlanState, Found
 fn kept(snapshot: &Snapshot, kind: Kind, step: &Step, pass: Pass) -> At {
     let may = |at: &usize| {
         let one = &step.pools[*at];
-        let pool_use = PoolUse { pool: 0, weight: one.weight, canary: one.canary };
+        let pool_use = PoolUse { pool: 0, audience: 0, weight: one.weight, canary: one.canary };
         match live(snapshot, &one.pool) {
             Some(pool) => stand(kind, &pool_use, pool, pass) == Standing::Kept,
             None => one.weight > 0,

@@ -47,8 +47,8 @@ pub fn serve<'s>(
     };
     let choice = choose_pool(plan, rule, decision, moment.pools, &mut chance, tracer);
     tracer.chosen(&choice);
-    let (pool_number, pool, step, pass) = match choice {
-        Choice::Pool { number, pool, step, pass } => (number, pool, step, pass),
+    let (pool_number, pool, audience, step, pass) = match choice {
+        Choice::Pool { number, pool, audience, step, pass } => (number, pool, audience, step, pass),
         Choice::NoAnswer => return Some(policy.failure_ttl),
         Choice::Refuse => {
             *answer = Answer { credit: answer.credit, ..Answer::refused(None) };

@@ -73,11 +73,11 @@ pub fn outlook(snapshot: &Snapshot, policy: &Id<Policy>, address: IpAddr) -> Opt
         step.pools.iter().zip(odds).for_each(|(one, odds)| add(one.pool, *odds));
     }
     let mut left = 1.0 - odds.iter().flatten().sum::<f64>();
-    if let Resort::Pool(number) = rule.last_resort
+    if let Resort::Pool(one) = rule.last_resort
         && left > 1e-9
-        && pools.get(number).is_some_and(|pool| may_serve(pool, plan.kind, Pass::Anyway))
+        && pools.get(one.pool).is_some_and(|pool| may_serve(pool, plan.kind, Pass::Anyway))
     {
-        add(number, left);
+        add(one.pool, left);
         left = 0.0;
     }
     Some(Outlook { rule: rule.number, pools: found, unanswered: left.max(0.0) })
@@ -87,6 +87,12 @@ pub fn outlook(snapshot: &Snapshot, policy: &Id<Policy>, address: IpAddr) -> Opt
 pub fn outlook_class(snapshot: &Snapshot, policy: &Id<Policy>, address: IpAddr) -> Option<u64> {
     let plan = snapshot.plans().plan(snapshot.policy_number(policy)?)?;
     plan.map.as_ref().map(|map| u64::from(map.lookup(address).decision))
+}
+
+/// Policies for which this is the same tell the same clients apart, within one snapshot.
+pub fn outlook_split(snapshot: &Snapshot, policy: &Id<Policy>) -> Option<usize> {
+    let plan = snapshot.plans().plan(snapshot.policy_number(policy)?)?;
+    plan.map.as_ref().map(|map| Arc::as_ptr(map).addr())
 }
 
 /// The same health but for one pool that a person switched.

@@ -112,7 +112,7 @@ impl Snapshot {
 
     /// Audiences by the number that a `Credit` names. A number keeps its meaning from snapshot to snapshot, also
     /// after its policy is gone.
-    pub fn audiences(&self) -> &[Audience] {
+    pub fn audiences(&self) -> &[Arc<Audience>] {
         self.plans.audiences.ids()
     }
 

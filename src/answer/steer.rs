@@ -32,6 +32,8 @@ pub enum Choice<'s> {
     Pool {
         number: u32,
         pool: &'s LivePool,
+        /// As what its answer is counted.
+        audience: u32,
         /// The step that it was found in; `None` for a last resort's own pool.
         step: Option<usize>,
         pass: Pass,
@@ -65,9 +67,9 @@ pub fn choose_pool<'s>(
     let found = passes.find_map(|pass| first_step(plan.kind, rule, decision, pools, pass, chance, tracer));
     let found = found.or_else(|| match rule.last_resort {
         Resort::ServeAnyway => first_step(plan.kind, rule, decision, pools, Pass::Anyway, chance, tracer),
-        Resort::Pool(number) => {
+        Resort::Pool(PoolUse { pool: number, audience, .. }) => {
             let pool = pools.get(number).filter(|pool| may_serve(pool, plan.kind, Pass::Anyway))?;
-            Some(Choice::Pool { number, pool, step: None, pass: Pass::Anyway })
+            Some(Choice::Pool { number, pool, audience, step: None, pass: Pass::Anyway })
         }
         Resort::NoAnswer => None,
         Resort::Refuse => Some(Choice::Refuse),
@@ -98,9 +100,10 @@ fn first_step<'s>(
                 (u32::from(weight), pools.get(pool).map_or(0, |pool| pool.key))
             })),
         };
-        let chosen = picked.and_then(|picked| candidates.get(picked)).map(|&at| step.pools[usize::from(at)].pool);
-        if let Some((number_of_pool, pool)) = chosen.and_then(|number| Some((number, pools.get(number)?))) {
-            return Some(Choice::Pool { number: number_of_pool, pool, step: Some(number), pass });
+        let chosen = picked.and_then(|picked| candidates.get(picked)).map(|&at| &step.pools[usize::from(at)]);
+        if let Some((one, pool)) = chosen.and_then(|one| Some((one, pools.get(one.pool)?))) {
+            let PoolUse { pool: of_pool, audience, .. } = *one;
+            return Some(Choice::Pool { number: of_pool, pool, audience, step: Some(number), pass });
         }
     }
     None

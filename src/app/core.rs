@@ -39,9 +39,8 @@ impl Core {
     pub fn start(opened: Opened, geo: Base, stop: CancellationToken) -> Result<(Core, Wanted), Failure> {
         let Opened { store, loaded, repairs } = opened;
         let is_new = loaded.revision == 0 && loaded.secrets.is_empty();
-        // Without its changes, of which there can be a million.
         let (sessions, uses) = (store.aside(Aside::Sessions), store.aside(Aside::TokenUses));
-        let newest = store.revisions(None, 1).map_err(failure)?.pop();
+        let newest = store.revision_heads(None, 1).map_err(failure)?.pop();
         let (keeper, store_thread) = Keeper::start(store, loaded.last_audit.clone()).map_err(thread_failure)?;
         let (reports, reports_in) = mpsc::channel(MAX_REPORTS);
         let (used_held, used_held_in) = mpsc::channel(MAX_USED_HELD);

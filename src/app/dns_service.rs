@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::Snapshot;
+use crate::answer::{Audience, Snapshot};
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::control::traffic::Slice;
@@ -102,7 +102,7 @@ struct Totals {
 
 /// What was said since the look that saw `before`, which becomes what there is now.
 fn look(edge: &Edge<Snapshot>, before: &mut Totals) -> Slice {
-    let (mut policies, mut regions, mut pools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut audiences: BTreeMap<Arc<Audience>, u64> = BTreeMap::new();
     let mut now = Totals::default();
     for counters in edge.counters() {
         now.replies += counters.replies().map(|(_, _, count)| count).sum::<u64>();
@@ -110,14 +110,9 @@ fn look(edge: &Edge<Snapshot>, before: &mut Totals) -> Slice {
         counters.times().for_each(|(time, count)| *now.times.entry(time).or_default() += count);
         counters.take_credits(|credits: &dns::Credits<Snapshot>| {
             let snapshot = credits.newest.load();
-            let (audiences, pool_ids) = (snapshot.audiences(), snapshot.pool_ids());
-            for (index, count) in credits.take_audiences() {
-                let Some(audience) = audiences.get(index) else { continue };
-                *policies.entry(audience.policy.clone()).or_default() += count;
-                *regions.entry(audience.regions.clone()).or_default() += count;
-            }
-            for (index, count) in credits.take_pools() {
-                pool_ids.get(index).into_iter().for_each(|id| *pools.entry(id.clone()).or_default() += count);
+            for (index, count) in credits.take() {
+                let audience = snapshot.audiences().get(index);
+                audience.into_iter().for_each(|audience| *audiences.entry(audience.clone()).or_default() += count);
             }
         });
     }
@@ -127,9 +122,7 @@ fn look(edge: &Edge<Snapshot>, before: &mut Totals) -> Slice {
         at_ms: unix_ms(),
         replies: now.replies.saturating_sub(before.replies),
         subnets: now.subnets.saturating_sub(before.subnets),
-        policies,
-        regions,
-        pools,
+        audiences,
         times: times.filter(|(_, count)| *count > 0).collect(),
     };
     *before = now;

@@ -35,8 +35,8 @@ const HEAD_WITHIN: Duration = Duration::from_secs(15);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// Requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 100;
-/// How long what is under way over HTTP/2 may take after a stop.
-const ENDED_WITHIN: Duration = Duration::from_secs(2);
+/// How long what is under way may take after a stop.
+const ENDED_WITHIN: Duration = Duration::from_secs(3);
 /// What an accept that failed, as for want of file descriptors, is followed by.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -46,39 +46,53 @@ pub struct HttpService {
     router: Router,
     connections: Arc<Semaphore>,
     stop: CancellationToken,
-    tasks: TaskTracker,
+    /// Connections from before the stop.
+    under_way: TaskTracker,
+    /// The sockets, and those who come while the others end: they are told of the stop.
+    others: TaskTracker,
+    closed: CancellationToken,
 }
 
 impl HttpService {
     pub fn new(router: Router, stop: CancellationToken) -> HttpService {
-        HttpService { router, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)), stop, tasks: TaskTracker::new() }
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let (under_way, others, closed) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
+        HttpService { router, connections, stop, under_way, others, closed }
     }
 
-    /// Answers on `listener` until the stop; over TLS where `tls` is given.
+    /// Answers on `listener` until what is under way at the stop has ended; over TLS where `tls` is given.
     pub fn serve(&self, listener: TcpListener, tls: Option<TlsAcceptor>) {
         let service = self.clone();
-        self.tasks.spawn(async move {
+        self.others.spawn(async move {
             while let Some((stream, client, permit)) = service.accept(&listener).await {
-                let (service, tls) = (service.clone(), tls.clone());
-                service.tasks.clone().spawn(async move { service.connection(stream, client, tls, permit).await });
+                let (tasks, stop) = match service.stop.is_cancelled() {
+                    true => (&service.others, &service.closed),
+                    false => (&service.under_way, &service.stop),
+                };
+                let one = HttpService { stop: stop.clone(), ..service.clone() };
+                tasks.spawn(one.connection(stream, client, tls.clone(), permit));
             }
         });
     }
 
-    /// Waits, after the stop, until every connection has ended. Lets go of the router, which holds the store open.
+    /// Waits, after the stop, for what is under way, and ends every connection. Lets go of the router, which holds the
+    /// store open.
     pub async fn ended(self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.under_way.close();
+        let _ = tokio::time::timeout(ENDED_WITHIN, self.under_way.wait()).await;
+        self.closed.cancel();
+        self.others.close();
+        tokio::join!(self.under_way.wait(), self.others.wait());
     }
 
     async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         loop {
             let permit = tokio::select! {
-                () = self.stop.cancelled() => return None,
+                () = self.closed.cancelled() => return None,
                 permit = self.connections.clone().acquire_owned() => permit.ok()?,
             };
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return None,
+                () = self.closed.cancelled() => return None,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -100,6 +114,14 @@ impl HttpService {
     ) {
         // Small answers should not wait for more.
         let _ = stream.set_nodelay(true);
+        let closed = self.closed.clone();
+        tokio::select! {
+            () = closed.cancelled() => {}
+            () = self.answers(stream, client, tls) => {}
+        }
+    }
+
+    async fn answers(self, stream: TcpStream, client: SocketAddr, tls: Option<TlsAcceptor>) {
         let Some(tls) = tls else {
             return self.http1(stream, client, None).await;
         };
@@ -150,8 +172,7 @@ impl HttpService {
             () = silent => {}
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                // One that is still being set up does not hear of it.
-                let _ = tokio::time::timeout(ENDED_WITHIN, connection).await;
+                let _ = connection.await;
             }
         }
     }

@@ -41,8 +41,6 @@ use core::Core;
 use dns_service::DnsService;
 use http_service::HttpService;
 
-/// How long open HTTP requests may finish after a stop.
-const HTTP_GRACE: Duration = Duration::from_secs(3);
 /// How long the store may take to close.
 const STORE_GRACE: Duration = Duration::from_secs(5);
 /// Trials of addresses at once.
@@ -75,13 +73,14 @@ pub fn serve(config: Config, start: Start) -> Result<(), Failure> {
 async fn run(config: Config, start: Start) -> Result<(), Failure> {
     let begins = now();
     let geo_files = GeoFiles::of(&config);
-    geo_files.remove_unfinished();
     // Before the files are read: one that is replaced meanwhile is read again.
     let geo_stamps = geo_files.stamps();
     let (loading, dir) = (geo_files.clone(), config.data_dir.clone());
     let geo = tokio::task::spawn_blocking(move || loading.load_or_bundled());
     let opened = tokio::task::spawn_blocking(move || core::open(&dir)).await;
     let opened = opened.map_err(|_| Failure::new("the data directory could not be opened"))??;
+    // Only now: what another northing receives here is not ours.
+    geo_files.remove_unfinished();
     let (geo, geo_trouble) = geo.await.map_err(|_| Failure::new("the geo database could not be decoded"))?;
     let stop = CancellationToken::new();
     let (core, wanted) = Core::start(opened, geo, stop.clone())?;
@@ -116,6 +115,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
         boot: Arc::new(Config { dns: dns.addresses().to_vec(), http: http_address, ..config.clone() }),
         streams: Arc::new(Streams::new(stop.clone())),
         maps: Arc::default(),
+        delegations: Arc::default(),
     };
     let http_service = HttpService::new(web::router(web), stop.clone());
     http_service.serve(http, None);
@@ -152,7 +152,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     ready.store(false, Ordering::Relaxed);
     dns.stop().await;
     stop.cancel();
-    let _ = tokio::time::timeout(HTTP_GRACE, http_service.ended()).await;
+    http_service.ended().await;
     let _ = tokio::join!(prober, geo_watch, traffic);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
@@ -163,7 +163,9 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
 
 /// The start in the history, so that it tells of which time nobody knows anything.
 async fn started(control: &Control, begins: Timestamp, file_written: Option<Timestamp>) -> Event {
-    let before = EventFilter { to: Some(begins), ..EventFilter::default() };
+    // The command line on the idle directory leaves events as well, later than any of the run.
+    let until = file_written.map_or(begins, |written| begins.min(written + traffic_file::WRITE_EVERY));
+    let before = EventFilter { to: Some(until), ..EventFilter::default() };
     let newest = control.events(before, None, 1).await.ok().and_then(|mut events| events.pop());
     let ran_until = file_written.max(newest.map(|event| event.at)).map(|at| at.min(begins));
     let version = env!("CARGO_PKG_VERSION");
@@ -203,6 +205,7 @@ impl Offline {
             boot: Arc::new(config),
             streams: Arc::new(Streams::new(stop.clone())),
             maps: Arc::default(),
+            delegations: Arc::default(),
         };
         Ok(Offline { router: web::router(web), secret: local.token, core, stop })
     }
@@ -403,4 +406,27 @@ fn raise_file_limit() {
 
 fn unsound(errors: &[FieldError]) -> Failure {
     Failure::wrong(errors.iter().map(ToString::to_string).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::running;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_lasted_until_what_it_wrote_last_itself() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let control = running::start(dir.path());
+        let at = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+        // A failover of the run, and a publication by the command line hours after it.
+        for (minute, kind) in [(101, EventKind::Pool), (500, EventKind::Publish)] {
+            control.note(Event::at(at(minute), kind, "pools/eu".into())).await;
+        }
+        // The writer has seen both once it answers.
+        control.checks("one".parse().unwrap()).await.unwrap();
+        for (written, expected) in [(Some(100), 101), (Some(102), 102), (Some(80), 80), (None, 500)] {
+            let event = started(&control, at(1000), written.map(at)).await;
+            assert_eq!(event.ran_until, Some(at(expected)), "{written:?}");
+        }
+    }
 }

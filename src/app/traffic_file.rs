@@ -14,7 +14,7 @@ use crate::store;
 /// In the data directory.
 const FILE: &str = "traffic";
 /// How often it is written, and so how much a crash loses.
-const WRITE_EVERY: Duration = Duration::from_secs(5 * 60);
+pub const WRITE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// The largest that is read; a full series of a large configuration is 40 MB.
 const MAX_BYTES: u64 = 64 << 20;
 

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::account::{self, Account, Accounts, MAX_ACCOUNTS, SALT_BYTES};
 use super::token::{Role, Token, Use};
-use super::{Author, Control, Refusal, now};
+use super::{Author, Control, Refusal, now, to_its_end};
 use crate::model::{AuditDraft, FieldError};
 use crate::store::Aside;
 
@@ -104,8 +104,7 @@ impl Control {
     /// Makes, replaces or deletes a token.
     pub async fn set_token(&self, id: String, token: Option<Token>, author: Author) -> Result<(), Refusal> {
         let control = self.clone();
-        // On its own task: what is stored is shown too, whether or not the caller still waits.
-        let change = tokio::spawn(async move {
+        to_its_end(async move {
             let admitted = &control.shared().admitted;
             let _changing = admitted.changing.lock().await;
             let mut tokens: Vec<Token> =
@@ -119,8 +118,8 @@ impl Control {
             control.keeper.run(move |kept| kept.set_secret(&key, value, draft)).await?;
             admitted.tokens.store(Arc::new(tokens));
             Ok(())
-        });
-        change.await.map_err(|_| Refusal::Fault("the token could not be stored; see the log".into()))?
+        })
+        .await
     }
 
     /// Makes an account; one with this login name must not be there. The password has been judged.
@@ -217,7 +216,7 @@ impl Control {
         change: impl FnOnce(Option<&Account>, &Accounts) -> Result<Option<Account>, Refusal> + Send + 'static,
     ) -> Result<Option<Arc<Account>>, Refusal> {
         let (control, id) = (self.clone(), id.to_owned());
-        let change = tokio::spawn(async move {
+        to_its_end(async move {
             let admitted = &control.shared().admitted;
             let _changing = admitted.changing.lock().await;
             let accounts = admitted.accounts.load_full();
@@ -242,8 +241,8 @@ impl Control {
             };
             admitted.accounts.store(Arc::new(accounts));
             Ok(after)
-        });
-        change.await.map_err(|_| Refusal::Fault("the user could not be stored; see the log".into()))?
+        })
+        .await
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::model::{Change, Checked, Edit, FieldError, Kind, Model};
 
-use super::{Author, Control, Expect, Publication, Published, Refusal, Tests, now};
+use super::{Author, Control, Expect, Publication, Published, Refusal, Tests, now, to_its_end};
 pub use merge::merged;
 
 /// Edits that one draft may hold; an import of more is published at once.
@@ -188,6 +188,13 @@ pub struct Drafts {
 }
 
 impl Drafts {
+    /// Once another model is live, how drafts fit the one before it helps nobody.
+    pub(super) fn forget_checked(&self) {
+        let gone = std::mem::take(&mut *self.checked.lock());
+        // Whole models, which take a while to free; the writer has no time for that.
+        tokio::task::spawn_blocking(move || drop(gone));
+    }
+
     /// As the store kept them. What is no draft, or too large to be one, is told and left out.
     pub fn load(kept: Vec<Value>) -> Drafts {
         let read = |value: Value| match serde_json::from_value::<Draft>(value) {
@@ -233,8 +240,9 @@ impl Control {
 
     /// Takes one thing, or everything, out of the draft.
     pub async fn discard_draft(&self, author: &str, what: Option<(Kind, &str)>) -> Result<Arc<Draft>, Refusal> {
-        self.change_draft(author, |draft, _, _| {
-            draft.edits.retain(|drafted| what.is_some_and(|what| what != (drafted.kind, &*drafted.id)));
+        let what = what.map(|(kind, id)| (kind, id.to_owned()));
+        self.change_draft(author, move |draft, _, _| {
+            draft.edits.retain(|one| what.as_ref().is_some_and(|(kind, id)| (*kind, id) != (one.kind, &one.id)));
             Ok(())
         })
         .await
@@ -242,8 +250,9 @@ impl Control {
 
     /// Settles one conflict; what the draft then says is checked when it is published.
     pub async fn settle_draft(&self, author: &str, kind: Kind, id: &str, how: Settle) -> Result<Arc<Draft>, Refusal> {
-        self.change_draft(author, |draft, model, at| {
-            draft.settle(model, kind, id, how, at);
+        let id = id.to_owned();
+        self.change_draft(author, move |draft, model, at| {
+            draft.settle(model, kind, &id, how, at);
             Ok(())
         })
         .await
@@ -268,17 +277,21 @@ impl Control {
         let owner = author.actor.clone();
         let edits = reviewed.edits.iter().filter(|drafted| !is_live(&model, drafted)).map(Drafted::edit).collect();
         let expect = vec![Expect::Revision(revision)];
-        let published = self.publish(Publication { edits, message, author, expect, tests }).await?;
-        self.change_draft(&owner, |now, _, _| {
-            now.edits.retain(|drafted| !reviewed.edits.iter().any(|published| same_edit(published, drafted)));
-            Ok(())
+        let (control, reviewed) = (self.clone(), reviewed.edits.clone());
+        to_its_end(async move {
+            let published = control.publish(Publication { edits, message, author, expect, tests }).await?;
+            let leave = move |now: &mut Draft, _: &Model, _| {
+                now.edits.retain(|drafted| !reviewed.iter().any(|published| same_edit(published, drafted)));
+                Ok(())
+            };
+            control.change_draft(&owner, leave).await?;
+            Ok(published)
         })
-        .await?;
-        Ok(published)
+        .await
     }
 
     /// The model as it would be with the draft.
-    pub async fn drafted(&self, author: &str) -> Result<Arc<Model>, Vec<FieldError>> {
+    pub fn drafted(&self, author: &str) -> Result<Arc<Model>, Vec<FieldError>> {
         let draft = self.draft(author);
         match draft.is_empty() {
             true => Ok(self.model()),
@@ -301,45 +314,53 @@ impl Control {
             changes,
             warnings,
         }));
-        let remembered = Remembered { draft: draft.clone(), live, outcome: outcome.clone() };
-        drafts.checked.lock().insert(draft.author.clone(), remembered);
+        let mut checked = drafts.checked.lock();
+        // Not what is gone by now: it would be kept until its author drafts again.
+        let is_kept = drafts.kept.read().get(&draft.author).is_some_and(|kept| Arc::ptr_eq(kept, draft));
+        if is_kept && Arc::ptr_eq(&live, &self.model()) {
+            let remembered = Remembered { draft: draft.clone(), live, outcome: outcome.clone() };
+            checked.insert(draft.author.clone(), remembered);
+        }
+        drop(checked);
         outcome
     }
 
     async fn change_draft(
         &self,
         author: &str,
-        change: impl FnOnce(&mut Draft, &Model, Timestamp) -> Result<(), Vec<FieldError>>,
+        change: impl FnOnce(&mut Draft, &Model, Timestamp) -> Result<(), Vec<FieldError>> + Send + 'static,
     ) -> Result<Arc<Draft>, Refusal> {
-        let drafts = &self.shared().drafts;
-        let _changing = drafts.changing.lock().await;
-        let mut draft = Draft::clone(&*self.draft(author));
-        let model = self.model();
-        // Later than any change before it, whatever the clock does: forms tell drafts apart by it.
-        let next = draft.changed.map(|last| last + SignedDuration::from_micros(1));
-        let at = next.map_or_else(now, |next| next.max(now()));
-        let kept = tokio::task::block_in_place(|| {
-            change(&mut draft, &model, at)?;
-            draft.author = author.into();
-            draft.changed = Some(at);
-            within_limits(&draft)
-        });
-        let kept = kept.map_err(Refusal::Invalid)?;
-        let owner = author.to_owned();
-        let stored = self.keeper.run(move |keeper| keeper.store.put_draft(&owner, kept.as_ref())).await;
-        draft.unsaved = stored.err().map(|fault| fault.to_string());
-        if let Some(fault) = &draft.unsaved {
-            tracing::error!("the draft of {author:?} is kept in memory only: {fault}");
-        }
-        let draft = Arc::new(draft);
-        match draft.is_empty() {
-            true => {
-                drafts.checked.lock().remove(author);
-                drafts.kept.write().remove(author)
+        let (control, author) = (self.clone(), author.to_owned());
+        to_its_end(async move {
+            let drafts = &control.shared().drafts;
+            let _changing = drafts.changing.lock().await;
+            let mut draft = Draft::clone(&*control.draft(&author));
+            let model = control.model();
+            // Later than any change before it, whatever the clock does: forms tell drafts apart by it.
+            let next = draft.changed.map(|last| last + SignedDuration::from_micros(1));
+            let at = next.map_or_else(now, |next| next.max(now()));
+            let kept = tokio::task::block_in_place(|| {
+                change(&mut draft, &model, at)?;
+                draft.author = author.clone();
+                draft.changed = Some(at);
+                within_limits(&draft)
+            });
+            let kept = kept.map_err(Refusal::Invalid)?;
+            let owner = author.clone();
+            let stored = control.keeper.run(move |keeper| keeper.store.put_draft(&owner, kept.as_ref())).await;
+            draft.unsaved = stored.err().map(|fault| fault.to_string());
+            if let Some(fault) = &draft.unsaved {
+                tracing::error!("the draft of {author:?} is kept in memory only: {fault}");
             }
-            false => drafts.kept.write().insert(author.into(), draft.clone()),
-        };
-        Ok(draft)
+            let draft = Arc::new(draft);
+            match draft.is_empty() {
+                true => drafts.kept.write().remove(&author),
+                false => drafts.kept.write().insert(author.clone(), draft.clone()),
+            };
+            drafts.checked.lock().remove(&author);
+            Ok(draft)
+        })
+        .await
     }
 }
 

@@ -1,23 +1,27 @@
 //! What an operational switch would do, before it is made: whose answers move, and who would be left without
-//! one. Reads what it is given and changes nothing.
+//! one; and which pools get their planned share of clients. Reads what it is given and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use crate::answer::{PlanState, Snapshot, outlook, outlook_class, policy_state, switched};
-use crate::health::{EndpointState, HealthTable, PoolState, needed};
+use parking_lot::Mutex;
+
+use crate::answer::{PlanState, Snapshot, outlook, outlook_class, outlook_split, policy_state, switched};
+use crate::health::{EndpointState, Family, HealthTable, PoolState};
 use crate::model::{Endpoint, Id, LastResort, Model, Policy, Pool, Recovery, Rule};
 
 /// Policies whose shares are worked out; the rest are counted.
 const MAX_POLICIES: usize = 200;
+/// Shares below this are nothing to anybody.
+pub const NOTHING: f64 = 0.0005;
 
 /// What would happen.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Effect {
     /// Names whose answers can move.
     pub names: usize,
-    /// Those of them that have another pool for at least some of the clients.
+    /// Those of them that have an answer for at least some of the clients.
     pub moving: usize,
     /// Pools with their share of the clients of those names, now and after; the largest first.
     pub pools: Vec<(Id<Pool>, f64, f64)>,
@@ -28,6 +32,13 @@ pub struct Effect {
     /// The longest that a resolver keeps an answer of those names, in seconds.
     pub ttl: u32,
     pub not_compared: usize,
+}
+
+impl Effect {
+    /// Some clients get no answer, now or then.
+    pub fn has_unanswered(&self) -> bool {
+        self.unanswered.0.max(self.unanswered.1) > NOTHING
+    }
 }
 
 /// A rule that would have nobody to answer with.
@@ -71,38 +82,98 @@ pub fn effect_of(
         ..Effect::default()
     };
     for (_, policy) in &touched {
-        let stranded = stranded(snapshot, &after, policy);
-        let using = policy.rules.iter().enumerate().filter(|(_, rule)| rule.enabled && uses(rule, named));
-        if using.map(|(at, _)| at + 1).any(|rule| !stranded.iter().any(|stranded| stranded.rule == rule)) {
+        let (now, then) = (without_answer(snapshot, policy), without_answer(&after, policy));
+        let mut using = policy.rules.iter().enumerate().filter(|(_, rule)| rule.enabled && uses(rule, named));
+        if using.any(|(at, _)| !then.contains(&at)) {
             effect.moving += policy.attach.len();
         }
-        effect.stranded.extend(stranded);
+        effect.stranded.extend(then.difference(&now).filter_map(|rule| stranded(policy, *rule)));
     }
     let compared = &touched[..touched.len().min(MAX_POLICIES)];
     share_out(&mut effect, snapshot, &after, compared, &clients(snapshot), answers);
     effect
 }
 
-/// Which share of the clients of its names a pool gets now, and which it would get if nothing were down; `None` for
-/// a pool that no name uses.
-pub fn planned(snapshot: &Snapshot, pool: &Id<Pool>, answers: &BTreeMap<Id<Policy>, u64>) -> Option<(f64, f64)> {
-    let mut touched = users(snapshot.model(), &BTreeSet::from([pool]));
-    touched.truncate(MAX_POLICIES);
-    if touched.is_empty() {
-        return None;
-    }
-    let mut pools: BTreeSet<&Id<Pool>> = BTreeSet::new();
-    for rule in touched.iter().flat_map(|(_, policy)| &policy.rules) {
-        pools.extend(rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool));
-        if let LastResort::Pool(last) = &rule.last_resort {
-            pools.insert(last);
+/// Where each policy sends its clients now, and where it would send them if nothing were down.
+#[derive(Debug, Default)]
+pub struct Planned(Vec<(Id<Policy>, Vec<PoolShare>)>);
+
+/// A pool that a policy may use, with its odds from 0 to 1.
+#[derive(Debug)]
+struct PoolShare {
+    pool: Id<Pool>,
+    now: f64,
+    planned: f64,
+}
+
+impl Planned {
+    fn of(snapshot: &Snapshot) -> Planned {
+        let model = snapshot.model();
+        let (well, clients) = (snapshot.with_well(&model.pools.keys().collect()), clients(snapshot));
+        let total: f64 = clients.iter().map(|(_, share)| share).sum();
+        let mut known: HashMap<usize, Vec<(IpAddr, f64)>> = HashMap::new();
+        let mut policies = Vec::with_capacity(model.policies.len());
+        for (id, policy) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
+            let classes = match outlook_split(snapshot, id) {
+                Some(split) => known.entry(split).or_insert_with(|| classes(snapshot, id, &clients)).clone(),
+                None => classes(snapshot, id, &clients),
+            };
+            let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
+            for rule in policy.rules.iter().filter(|rule| rule.enabled) {
+                let used = rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool);
+                pools.extend(used.map(|pool| (pool.clone(), (0.0, 0.0))));
+                if let LastResort::Pool(last) = &rule.last_resort {
+                    pools.insert(last.clone(), (0.0, 0.0));
+                }
+            }
+            for (address, share) in classes {
+                let part = share / total;
+                let found = |snapshot| outlook(snapshot, id, address).map_or(Vec::new(), |outlook| outlook.pools);
+                found(snapshot).into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().0 += odds * part);
+                found(&well).into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().1 += odds * part);
+            }
+            let pools = pools.into_iter().map(|(pool, (now, planned))| PoolShare { pool, now, planned });
+            policies.push((id.clone(), pools.collect()));
         }
+        Planned(policies)
     }
-    let well = snapshot.with_well(&pools);
-    let mut effect = Effect::default();
-    share_out(&mut effect, snapshot, &well, &touched, &clients(snapshot), answers);
-    let own = effect.pools.iter().find(|(id, ..)| id == pool);
-    Some(own.map_or((0.0, 0.0), |(_, now, planned)| (*now, *planned)))
+
+    /// Which share of the clients of its names each pool gets now, and which it would get; a pool that no name uses is
+    /// not among them. `answers` is how many queries each policy had: busy names weigh more.
+    pub fn shares(&self, answers: &BTreeMap<Id<Policy>, u64>) -> BTreeMap<&Id<Pool>, (f64, f64)> {
+        let mut sums: BTreeMap<&Id<Pool>, (f64, f64, f64)> = BTreeMap::new();
+        for (id, pools) in &self.0 {
+            let weight = weight(answers, id);
+            for PoolShare { pool, now, planned } in pools {
+                let sum = sums.entry(pool).or_default();
+                *sum = (sum.0 + now * weight, sum.1 + planned * weight, sum.2 + weight);
+            }
+        }
+        sums.into_iter().map(|(pool, (now, planned, weight))| (pool, (now / weight, planned / weight))).collect()
+    }
+}
+
+/// What was worked out last, for as long as its snapshot answers.
+#[derive(Default)]
+pub struct KeptPlanned(Mutex<Option<(Weak<Snapshot>, Arc<Planned>)>>);
+
+impl KeptPlanned {
+    pub fn of(&self, snapshot: &Arc<Snapshot>) -> Arc<Planned> {
+        let this = Arc::downgrade(snapshot);
+        if let Some((of, planned)) = &*self.0.lock()
+            && of.ptr_eq(&this)
+        {
+            return planned.clone();
+        }
+        let planned = Arc::new(Planned::of(snapshot));
+        *self.0.lock() = Some((this, planned.clone()));
+        planned
+    }
+}
+
+/// A name that nobody has asked for yet counts as one query.
+fn weight(answers: &BTreeMap<Id<Policy>, u64>, id: &Id<Policy>) -> f64 {
+    answers.get(id).copied().unwrap_or_default() as f64 + 1.0
 }
 
 /// The enabled policies that can answer with one of these pools.
@@ -117,36 +188,32 @@ fn uses(rule: &Rule, pools: &BTreeSet<&Id<Pool>>) -> bool {
     resort || rule.steps.iter().flat_map(|step| &step.pools).any(|used| pools.contains(&used.pool))
 }
 
-/// The health that there is once a person holds an endpoint in `state`, or lets it go while its checks say so.
-pub fn held(model: &Model, health: &HealthTable, id: &Id<Endpoint>, state: EndpointState) -> HealthTable {
-    let mut health = health.clone();
-    if let Some(known) = health.endpoints.get_mut(id) {
-        Arc::make_mut(known).families.values_mut().for_each(|family| family.state = state);
-    }
-    let is_up = |id: &Id<Endpoint>| {
-        let families = health.endpoints.get(id).map(|known| &known.families).filter(|families| !families.is_empty());
-        families.is_none_or(|families| families.values().any(|family| family.state != EndpointState::Down))
+/// The health that there is once the addresses of an endpoint have these states, because a person holds it or lets it
+/// go, and the pools that this touches.
+pub fn held<'m>(
+    model: &'m Model,
+    health: &HealthTable,
+    id: &Id<Endpoint>,
+    states: &BTreeMap<Family, EndpointState>,
+) -> (HealthTable, BTreeSet<&'m Id<Pool>>) {
+    let mut after = health.foresee_states(model, id, states);
+    let moves = |id: &Id<Endpoint>| match (health.endpoints.get(id), after.endpoints.get(id)) {
+        (Some(was), Some(is)) => !Arc::ptr_eq(was, is),
+        (was, is) => was.is_some() != is.is_some(),
     };
-    let mut states = Vec::new();
-    for (pool_id, pool) in
-        model.pools.iter().filter(|(_, pool)| pool.members.iter().any(|member| member.endpoint == *id))
-    {
-        let counted: Vec<bool> = pool
-            .members
-            .iter()
-            .filter(|member| member.enabled && member.weight > 0)
-            .map(|member| is_up(&member.endpoint))
-            .collect();
-        let is_healthy = counted.iter().filter(|up| **up).count() >= needed(pool.healthy_when, counted.len());
-        let was = health.pools.get(pool_id).map_or(PoolState::Ok, |known| known.state);
-        match (was, is_healthy) {
-            (PoolState::Ok | PoolState::Held, false) => states.push((pool_id, PoolState::Down)),
-            (PoolState::Down, true) if pool.recovery == Recovery::Auto => states.push((pool_id, PoolState::Ok)),
-            (PoolState::Down, true) => states.push((pool_id, PoolState::Held)),
-            _ => {}
-        }
+    let touched: BTreeMap<&Id<Pool>, &Arc<Pool>> =
+        model.pools.iter().filter(|(_, pool)| pool.members.iter().any(|member| moves(&member.endpoint))).collect();
+    for (id, pool) in &touched {
+        let was = health.pools.get(*id).map_or(PoolState::Ok, |known| known.state);
+        let state = match (was, after.standing(pool).is_short()) {
+            (PoolState::Ok | PoolState::Held, true) => PoolState::Down,
+            (PoolState::Down, false) if pool.recovery == Recovery::Auto => PoolState::Ok,
+            (PoolState::Down, false) => PoolState::Held,
+            _ => continue,
+        };
+        after = switched(&after, id, state);
     }
-    states.into_iter().fold(health.clone(), |health, (pool, state)| switched(&health, pool, state))
+    (after, touched.into_keys().collect())
 }
 
 /// One client of every country, with its share of the known addresses.
@@ -163,17 +230,15 @@ fn share_out(
     clients: &[(IpAddr, f64)],
     answers: &BTreeMap<Id<Policy>, u64>,
 ) {
-    // A name that nobody has asked for yet counts as one query.
-    let weight = |id: &Id<Policy>| answers.get(id).copied().unwrap_or_default() as f64 + 1.0;
     let clients_total: f64 = clients.iter().map(|(_, share)| share).sum();
-    let total: f64 = policies.iter().map(|(id, _)| weight(id)).sum::<f64>() * clients_total;
+    let total: f64 = policies.iter().map(|(id, _)| weight(answers, id)).sum::<f64>() * clients_total;
     if total <= 0.0 {
         return;
     }
     let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
     for (id, _) in policies {
         for (address, share) in &classes(before, id, clients) {
-            let part = weight(id) * share / total;
+            let part = weight(answers, id) * share / total;
             if let Some(found) = outlook(before, id, *address) {
                 found.pools.into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().0 += odds * part);
                 effect.unanswered.0 += found.unanswered * part;
@@ -198,30 +263,27 @@ fn classes(snapshot: &Snapshot, policy: &Id<Policy>, clients: &[(IpAddr, f64)]) 
     classes.into_values().collect()
 }
 
-fn stranded(before: &Snapshot, after: &Snapshot, policy: &Policy) -> Vec<Stranded> {
-    let is_stranded = |snapshot: &Snapshot| -> BTreeSet<usize> {
-        let state = policy_state(snapshot, policy);
-        state.rules.iter().filter(|rule| rule.state == PlanState::NoAnswer).map(|rule| rule.rule).collect()
-    };
-    let then = is_stranded(after);
-    let now = is_stranded(before);
-    let named = |rule: &usize| {
-        let configured = policy.rules.get(*rule)?;
-        let name = policy.attach.first()?.name.to_string();
-        let mut pools: Vec<String> =
-            configured.steps.iter().flat_map(|step| &step.pools).map(|used| used.pool.to_string()).collect();
-        pools.dedup();
-        let name = name.trim_end_matches('.').to_owned();
-        Some(Stranded { name, rule: rule + 1, is_last: rule + 1 == policy.rules.len(), pools })
-    };
-    then.difference(&now).filter_map(named).collect()
+/// The rules of a policy whose clients get no answer, from 0.
+fn without_answer(snapshot: &Snapshot, policy: &Policy) -> BTreeSet<usize> {
+    let state = policy_state(snapshot, policy);
+    state.rules.iter().filter(|rule| rule.state == PlanState::NoAnswer).map(|rule| rule.rule).collect()
+}
+
+fn stranded(policy: &Policy, rule: usize) -> Option<Stranded> {
+    let configured = policy.rules.get(rule)?;
+    let name = policy.attach.first()?.name.to_string();
+    let mut pools: Vec<String> =
+        configured.steps.iter().flat_map(|step| &step.pools).map(|used| used.pool.to_string()).collect();
+    pools.dedup();
+    let name = name.trim_end_matches('.').to_owned();
+    Some(Stranded { name, rule: rule + 1, is_last: rule + 1 == policy.rules.len(), pools })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::control::fixture::{document, snapshot, step};
-    use crate::health::{Family, FamilyHealth};
+    use crate::health::{Health, Latency, Outcome, Said, Switch, Target};
     use serde_json::json;
 
     /// One name that can fail over, and one that cannot.
@@ -240,11 +302,13 @@ mod tests {
     fn the_planned_share_is_that_without_any_failure() {
         let snapshot = world();
         let [eu, us]: [Id<Pool>; 2] = ["eu", "us"].map(|id| id.parse().unwrap());
-        let down = snapshot.with_health(&switched(&HealthTable::default(), &eu, PoolState::Down));
+        let down = Arc::new(snapshot.with_health(&switched(&HealthTable::default(), &eu, PoolState::Down)));
         let answers = BTreeMap::from([("app".parse().unwrap(), 2)]);
-        let of = |snapshot: &Snapshot, pool: &Id<Pool>| {
+        let kept = KeptPlanned::default();
+        let of = |snapshot: &Arc<Snapshot>, pool: &Id<Pool>| {
             let percent = |share: f64| (share * 100.0).round() as i32;
-            planned(snapshot, pool, &answers).map(|(now, planned)| (percent(now), percent(planned)))
+            let planned = kept.of(snapshot);
+            planned.shares(&answers).get(pool).map(|(now, planned)| (percent(*now), percent(*planned)))
         };
         assert_eq!((of(&snapshot, &eu), of(&snapshot, &us)), (Some((100, 100)), Some((0, 0))));
         assert_eq!((of(&down, &eu), of(&down, &us)), (Some((0, 100)), Some((100, 0))));
@@ -259,6 +323,10 @@ mod tests {
         let effect = effect(&world(), &HealthTable::default(), &[(eu.clone(), PoolState::Drain)], &answers);
         // The name that nothing else answers for gets no other pool.
         assert_eq!((effect.names, effect.moving, effect.ttl, effect.not_compared), (2, 1, 40, 0));
+        // Nor does it when there was no answer for it before.
+        let down = world().with_health(&switched(&HealthTable::default(), &eu, PoolState::Down));
+        let again = super::effect(&down, &HealthTable::default(), &[(eu.clone(), PoolState::Drain)], &answers);
+        assert_eq!((again.names, again.moving, again.stranded.len()), (2, 1, 0));
         let rounded: Vec<(Id<Pool>, i32, i32)> = effect
             .pools
             .iter()
@@ -276,14 +344,60 @@ mod tests {
         let model = snapshot.model();
         let eu: Id<Pool> = "eu".parse().unwrap();
         let endpoint = model.pools[&eu].members[0].endpoint.clone();
-        let mut health = HealthTable::default();
-        let known = crate::health::EndpointHealth { families: [(Family::Ipv4, FamilyHealth::default())].into() };
-        health.endpoints.insert(endpoint.clone(), Arc::new(known));
-        let down = held(model, &health, &endpoint, EndpointState::Down);
+        let (health, _) = Health::new(model, &[], 0);
+        let as_held = |health: &HealthTable, state| {
+            let (after, touched) = held(model, health, &endpoint, &[(Family::Ipv4, state)].into());
+            assert_eq!(touched, BTreeSet::from([&eu]));
+            after
+        };
+        let down = as_held(health.table(), EndpointState::Down);
         assert_eq!(down.pools[&eu].state, PoolState::Down);
         let effect = effect_of(&snapshot, &down, &BTreeSet::from([&eu]), &BTreeMap::new());
         assert_eq!((effect.moving, effect.stranded.len()), (1, 1));
         // A pool that waits after an outage waits after this one too.
-        assert_eq!(held(model, &down, &endpoint, EndpointState::Up).pools[&eu].state, PoolState::Held);
+        assert_eq!(as_held(&down, EndpointState::Up).pools[&eu].state, PoolState::Held);
+    }
+
+    #[test]
+    fn an_endpoint_that_is_let_go_is_what_all_its_checks_say_together() {
+        let mut document = document();
+        document["monitors"] = json!({ "a": { "type": "tcp", "port": 80 }, "b": { "type": "tcp", "port": 81 } });
+        let votes = json!([
+            { "monitor": "a", "role": "vote" }, { "monitor": "b", "role": "vote" }, { "monitor": "c", "role": "vote" }
+        ]);
+        document["monitors"]["c"] = json!({ "type": "tcp", "port": 82 });
+        document["endpoints"]["one"] = json!({ "ipv4": "192.0.2.1", "monitors": votes });
+        document["endpoints"]["two"] = json!({ "ipv4": "192.0.2.2", "serve": "never" });
+        document["endpoints"]["three"] = json!({ "ipv4": "192.0.2.3", "depends_on": ["two"] });
+        let snapshot = snapshot(&document, &HealthTable::default());
+        let model = snapshot.model();
+        let (mut health, _) = Health::new(model, &[], 0);
+        let target = |monitor: &str| Target {
+            monitor: monitor.parse().unwrap(),
+            endpoint: "one".parse().unwrap(),
+            family: Family::Ipv4,
+        };
+        for (monitor, result) in [("a", Err("refused".to_owned())), ("b", Ok(())), ("c", Ok(()))] {
+            for second in 1..10 {
+                let (at_ms, result) = (1000 * second, result.clone());
+                let (latency, said) = (Latency::default(), Said::default());
+                let next_probe_ms = at_ms + 1000;
+                let outcome = Outcome { at_ms, result, latency, certificate_ends: None, next_probe_ms, said };
+                health.observe(&target(monitor), &outcome);
+            }
+        }
+        let checks = health.checks(&"one".parse().unwrap());
+        assert!(checks.iter().any(|check| check.state == EndpointState::Down), "{checks:?}");
+        for (id, state) in [("one", EndpointState::Up), ("two", EndpointState::Down), ("three", EndpointState::Down)] {
+            let id: Id<Endpoint> = id.parse().unwrap();
+            let force = |state| Switch::Force { endpoint: id.clone(), family: None, state };
+            let other = if state == EndpointState::Up { EndpointState::Down } else { EndpointState::Up };
+            health.act(&force(Some(other)), "ann", "test", 20_000).unwrap();
+            assert_eq!(health.table().is_down(&id), other == EndpointState::Down);
+            let foreseen = held(model, health.table(), &id, &health.unheld(&id)).0;
+            assert_eq!(foreseen.is_down(&id), state == EndpointState::Down, "{id}");
+            health.act(&force(None), "ann", "test", 21_000).unwrap();
+            assert_eq!(health.table().is_down(&id), foreseen.is_down(&id), "{id}");
+        }
     }
 }

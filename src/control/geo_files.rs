@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Control, system_event};
@@ -27,6 +27,10 @@ const MAX_FILE: u64 = 512 << 20;
 const QUIET: Duration = Duration::from_secs(2);
 /// Looked at this often even when the kernel reports nothing, as on network file systems.
 const POLL: Duration = Duration::from_secs(60);
+
+/// Held from when a file is read until it is in use: a large one takes seconds and a gigabyte to decode, and of two that
+/// are put in use at once the older must not win.
+pub(super) static DECODING: Mutex<()> = Mutex::const_new(());
 
 /// Which files to use.
 #[derive(Debug, Clone)]
@@ -179,6 +183,7 @@ async fn replace(files: &GeoFiles, control: &Control) {
     let loading = files.clone();
     let named: Vec<String> = files.paths().map(|path| path.display().to_string()).collect();
     let named = named.join(" with ");
+    let _one = DECODING.lock().await;
     let loaded = tokio::task::spawn_blocking(move || loading.load()).await;
     match loaded.unwrap_or_else(|_| Err(format!("{named} could not be decoded"))) {
         Ok(base) => {

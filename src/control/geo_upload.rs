@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use super::geo_files::{Database, GeoFiles, Source};
-use super::{Author, Control, Refusal};
+use super::geo_files::{DECODING, Database, GeoFiles, Source};
+use super::{Author, Control, Refusal, to_its_end};
 use crate::geo::{Base, DatabaseInfo, Landmarks, Moves};
 use crate::store::{self, UNFINISHED};
 
@@ -23,9 +22,6 @@ const LEAST_LANDMARKS: f64 = 0.75;
 const LEAST_COUNTRIES_PERCENT: f64 = 80.0;
 /// Moves between countries that are told apart.
 const MOVES_SHOWN: usize = 10;
-
-/// One at a time: a large file takes seconds and a gigabyte to decode, and two must not be put in place at once.
-static DECODING: Mutex<()> = Mutex::const_new(());
 
 /// What would be if another database were used.
 #[derive(Debug)]
@@ -86,9 +82,11 @@ impl GeoFiles {
 
     /// Looks whether a received file can be used, and what would change. It waits for `put` from then on.
     pub async fn examine(&self, database: Database, incoming: Incoming, now: Arc<Base>) -> Result<Report, String> {
-        let _one = DECODING.lock().await;
+        let one = DECODING.lock().await;
         let files = self.clone();
         let examined = tokio::task::spawn_blocking(move || {
+            // As long as it is decoded, though nobody may wait for it any more.
+            let _one = one;
             let report = files.report(database, Some(&incoming.path), &now)?;
             let waiting = files.waiting(database);
             fs::rename(&incoming.path, &waiting)
@@ -100,9 +98,12 @@ impl GeoFiles {
 
     /// What would change without the uploaded file.
     pub async fn examine_bundled(&self, database: Database, now: Arc<Base>) -> Result<Report, String> {
-        let _one = DECODING.lock().await;
+        let one = DECODING.lock().await;
         let files = self.clone();
-        let examined = tokio::task::spawn_blocking(move || files.report(database, None, &now));
+        let examined = tokio::task::spawn_blocking(move || {
+            let _one = one;
+            files.report(database, None, &now)
+        });
         examined.await.unwrap_or_else(|_| Err("the bundled database could not be decoded".into()))
     }
 
@@ -134,14 +135,17 @@ impl GeoFiles {
             let looking = files.clone();
             let loaded = tokio::task::spawn_blocking(move || {
                 let waiting = looking.waiting(database);
-                let base = looking.load_with(database, Some(&waiting)).ok()?;
-                base.databases().iter().any(|info| info.sha256 == wanted).then_some(base)
+                if !waiting.exists() {
+                    return Err(Refusal::NotFound("The uploaded file is no longer kept; upload it again.".into()));
+                }
+                looking.load_with(database, Some(&waiting)).map_err(Refusal::Fault)
             });
-            let Some(base) = loaded.await.ok().flatten() else {
-                return Err(Refusal::NotFound(
-                    "The uploaded file is no longer kept, or somebody uploaded another one; upload it again.".into(),
-                ));
-            };
+            let lost = |_| Refusal::Fault("the geo database could not be decoded; see the log".into());
+            let base = loaded.await.map_err(lost)??;
+            if base.databases().get(database as usize).is_none_or(|info| info.sha256 != wanted) {
+                let detail = "Somebody uploaded another file since you looked at yours; upload it again.";
+                return Err(Refusal::NotFound(detail.into()));
+            }
             let (from, to) = (files.waiting(database), files.uploaded(database));
             files.swap(&control, database, base, author, move || fs::rename(&from, &to)).await
         })
@@ -192,13 +196,6 @@ impl GeoFiles {
     }
 }
 
-/// On a task of its own: somebody who no longer waits for the answer must not leave a database that is written
-/// down and not in use.
-async fn to_its_end(work: impl Future<Output = Result<(), Refusal>> + Send + 'static) -> Result<(), Refusal> {
-    let lost = |_| Refusal::Fault("the geo database could not be changed; see the log".into());
-    tokio::spawn(work).await.map_err(lost)?
-}
-
 /// For the audit log.
 fn brief(base: &Base) -> Value {
     let one = |info: &DatabaseInfo| json!({ "kind": info.kind, "built": info.built, "sha256": info.sha256 });
@@ -240,14 +237,14 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::control::running;
+    use crate::geo::mmdb_writer::{Map, Number, Writer};
     use crate::health::EventKind;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_database_is_put_in_use_though_nobody_waits_for_the_answer() {
         let dir = TempDir::new().unwrap();
         let control = running::start(&dir.path().join("store"));
-        let files = GeoFiles::of(&Config { data_dir: dir.path().into(), ..Config::default() });
-        store::private_directory(&files.dir).unwrap();
+        let files = files(&dir);
         fs::write(files.waiting(Database::Location), include_bytes!("../../geo-data/country.mmdb")).unwrap();
         let sha256 = files.load().unwrap().databases()[0].sha256.clone();
         let mut events = control.shared().live.subscribe();
@@ -257,5 +254,57 @@ mod tests {
         while !events.recv().await.is_ok_and(|event| event.kind == EventKind::GeoDatabase) {}
         assert_eq!(files.source(Database::Location), Source::Uploaded(files.uploaded(Database::Location)));
         assert_eq!(control.snapshot().geo().databases()[0].sha256, sha256);
+    }
+
+    fn files(dir: &TempDir) -> GeoFiles {
+        let files = GeoFiles::of(&Config { data_dir: dir.path().into(), ..Config::default() });
+        store::private_directory(&files.dir).unwrap();
+        files
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_examination_that_nobody_waits_for_still_is_the_only_one() {
+        let dir = TempDir::new().unwrap();
+        let files = files(&dir);
+        // A file that is read for as long as somebody writes it.
+        let path = files.dir.join("slow");
+        let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        // SAFETY: `name` is a C string.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        let (incoming, now) = (Incoming { path: path.clone() }, Arc::new(Base::empty()));
+        let examining = tokio::spawn(async move { files.examine(Database::Location, incoming, now).await });
+        let opened = tokio::task::spawn_blocking(move || fs::OpenOptions::new().write(true).open(path));
+        let writer = opened.await.unwrap().unwrap();
+        // It is being read; now the browser hangs up.
+        examining.abort();
+        assert!(examining.await.unwrap_err().is_cancelled());
+        assert!(DECODING.try_lock().is_err());
+        drop(writer);
+        drop(DECODING.lock().await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_that_is_not_put_in_use_is_told_why() {
+        let dir = TempDir::new().unwrap();
+        let control = running::start(&dir.path().join("store"));
+        let files = files(&dir);
+        let put = async |database, sha256: &str| match files
+            .put(&control, database, sha256, Author::new("ann"))
+            .await
+            .unwrap_err()
+        {
+            Refusal::NotFound(why) | Refusal::Fault(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(put(Database::Location, "x").await.contains("no longer kept"));
+        fs::write(files.waiting(Database::Location), b"cut").unwrap();
+        let why = put(Database::Location, "x").await;
+        assert!(why.contains("location-examined"), "{why}");
+        // The hash of the database of the other kind is that of no uploaded file.
+        let asn = Map(vec![("autonomous_system_number", Number(7018))]);
+        fs::write(files.waiting(Database::Asn), Writer::new(6, 28).put("12.0.0.0/8", asn).finish()).unwrap();
+        let sha256 = files.load().unwrap().databases()[0].sha256.clone();
+        let why = put(Database::Asn, &sha256).await;
+        assert!(why.contains("another file"), "{why}");
     }
 }

@@ -21,13 +21,14 @@ pub mod recent;
 pub mod rehearsal;
 mod retired;
 #[cfg(test)]
-mod running;
+pub mod running;
 pub mod series;
 pub mod simulate;
 pub mod token;
 pub mod traffic;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,13 +39,17 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::answer::Snapshot;
 use crate::geo::Base;
-use crate::health::{Address, CheckHealth, Event, HealthTable, Report, Switch};
+use crate::health::{Address, CheckHealth, EndpointState, Event, Family, HealthTable, Report, Switch};
 use crate::model::{AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, Revision};
-use crate::store::{AuditReport, EventFilter, Fault, Secrets};
+use crate::store::{Aside, AuditReport, EventFilter, Fault, Secrets};
+
+use keeper::Kept;
 
 pub use keeper::Keeper;
 pub use writer::{Inputs, Wanted, Writer, subject, system_event, unix_ms};
@@ -60,8 +65,6 @@ pub const TRIAL_SECONDS: f64 = 4.0;
 /// Events that a slow live reader may fall behind.
 const LIVE_EVENTS: usize = 1024;
 
-/// Entries of the audit log that are looked through for the last backup.
-const MAX_SEARCHED_FOR_BACKUP: usize = 2_000;
 /// How long a publication can be taken back by one button; later, somebody should look at the difference first.
 pub const UNDO: SignedDuration = SignedDuration::from_secs(30);
 
@@ -134,6 +137,8 @@ pub enum Refusal {
     Fault(String),
     /// Too much waits.
     Busy,
+    /// The server ends; another try belongs to the next start.
+    Stopping,
 }
 
 impl From<Fault> for Refusal {
@@ -157,8 +162,10 @@ pub struct Shared {
     pub recent: recent::Recent,
     /// The newest publication, without its changes; none once it was undone.
     pub newest: Mutex<Option<Revision>>,
-    /// When the last backup was made and by whom, once that was looked up.
+    /// When the last backup was finished and by whom, once that was looked up.
     pub last_backup: Mutex<Option<Option<(Timestamp, String)>>>,
+    /// Who gets which pools now, and who would if nothing were down.
+    pub planned: effect::KeptPlanned,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
     pub started: Timestamp,
@@ -189,6 +196,7 @@ enum Command {
     Geo { base: Arc<Base>, note: String, reply: Reply<()> },
     Note(Event),
     Checks(Id<Endpoint>, Reply<Vec<CheckHealth>>),
+    Unheld(Id<Endpoint>, Reply<BTreeMap<Family, EndpointState>>),
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -262,6 +270,11 @@ impl Control {
         self.ask(|reply| Command::Checks(endpoint, reply)).await
     }
 
+    /// What each address of an endpoint would be if nobody held it.
+    pub async fn unheld(&self, endpoint: Id<Endpoint>) -> Result<BTreeMap<Family, EndpointState>, Refusal> {
+        self.ask(|reply| Command::Unheld(endpoint, reply)).await
+    }
+
     /// Makes every check of an endpoint due now; what they find comes the way of every outcome.
     pub fn check_now(&self, endpoint: Id<Endpoint>) -> Result<(), Refusal> {
         self.request_check(CheckRequest::Now(endpoint))
@@ -278,10 +291,11 @@ impl Control {
     }
 
     fn request_check(&self, request: CheckRequest) -> Result<(), Refusal> {
-        use mpsc::error::TrySendError::{Closed, Full};
         self.check_requests.try_send(request).map_err(|error| match error {
-            Full(_) => Refusal::Busy,
-            Closed(_) => Refusal::Conflict("nothing is probed here; start the server with northing serve".into()),
+            TrySendError::Full(_) => Refusal::Busy,
+            TrySendError::Closed(_) => {
+                Refusal::Conflict("nothing is probed here; start the server with northing serve".into())
+            }
         })
     }
 
@@ -367,8 +381,8 @@ impl Control {
     /// Swaps in another geo database; `note` says which and why. Clients are placed by it on return.
     pub async fn set_geo(&self, base: Arc<Base>, note: String) -> Result<(), Refusal> {
         let (reply, done) = oneshot::channel();
-        self.commands.send(Command::Geo { base, note, reply }).await.map_err(|_| Refusal::Busy)?;
-        done.await.map_err(|_| Refusal::Fault("northing is stopping; try again when it runs".into()))?
+        self.commands.send(Command::Geo { base, note, reply }).await.map_err(|_| Refusal::Stopping)?;
+        done.await.map_err(|_| Refusal::Stopping)?
     }
 
     /// Records something that happened outside of health, e.g. a refused geo file.
@@ -380,7 +394,7 @@ impl Control {
         Ok(self.keeper.run(move |kept| kept.store.revision(number)).await?)
     }
 
-    /// As `revisions`, without their changes.
+    /// Revisions without their changes, the newest first.
     pub async fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
         Ok(self.keeper.run(move |kept| kept.store.revision_heads(before, limit)).await?)
     }
@@ -388,10 +402,6 @@ impl Control {
     /// Those of these revisions that changed a thing, which is written `pools/eu-west`.
     pub async fn that_changed(&self, thing: String, numbers: Vec<u64>) -> Result<BTreeSet<u64>, Refusal> {
         Ok(self.keeper.run(move |kept| kept.store.that_changed(&thing, &numbers)).await?)
-    }
-
-    pub async fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Refusal> {
-        Ok(self.keeper.run(move |kept| kept.store.revisions(before, limit)).await?)
     }
 
     pub async fn events(&self, filter: EventFilter, before: Option<u64>, limit: usize) -> Result<Vec<Event>, Refusal> {
@@ -409,34 +419,46 @@ impl Control {
     /// Writes one file that `northing restore` takes on an empty machine.
     pub async fn backup(&self, file: std::path::PathBuf, secrets: Secrets, author: Author) -> Result<(), Refusal> {
         let draft = author.act("backup", file.display().to_string());
-        let made = (draft.at, draft.actor.clone());
-        self.keeper
-            .run(move |kept| {
-                kept.audit(draft)?;
-                kept.store.backup(&file, secrets, &mut |_| {})
-            })
-            .await?;
-        *self.shared.last_backup.lock() = Some(Some(made));
+        // Somebody took everything along: that is written down before, whatever becomes of it.
+        let begin = move |kept: &mut Kept| kept.audit(draft).and_then(|()| kept.store.begin_backup(&file, secrets));
+        let begun = self.keeper.run(begin).await?;
+        // The geo databases are large, and publications would wait for them.
+        let finished = tokio::task::spawn_blocking(move || begun.finish()).await;
+        finished.map_err(|_| Refusal::Fault("the backup could not be made; see the log".into()))??;
+        let made = (now(), author.actor);
+        *self.shared.last_backup.lock() = Some(Some(made.clone()));
+        self.keeper.post(move |kept| kept.store.put_aside(Aside::LastBackup, &json!(made)));
         Ok(())
     }
 
-    /// When the last backup was made and by whom, as far back as is looked.
+    /// When the last backup was finished, and by whom it was made.
     pub async fn last_backup(&self) -> Result<Option<(Timestamp, String)>, Refusal> {
         let known = self.shared.last_backup.lock().clone();
         if let Some(known) = known {
             return Ok(known);
         }
-        let entries = self.audit(None, MAX_SEARCHED_FOR_BACKUP).await?;
-        let found = entries.into_iter().find(|entry| entry.action == "backup").map(|entry| (entry.at, entry.actor));
+        let kept = self.keeper.run(|kept| Ok(kept.store.aside(Aside::LastBackup))).await?;
+        let found = serde_json::from_value(kept).ok();
         // One that was made meanwhile is newer.
         Ok(self.shared.last_backup.lock().get_or_insert(found).clone())
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
         let (reply, result) = oneshot::channel();
-        self.commands.try_send(command(reply)).map_err(|_| Refusal::Busy)?;
-        result.await.map_err(|_| Refusal::Fault("northing is stopping; try again when it runs".into()))?
+        self.commands.try_send(command(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => Refusal::Busy,
+            TrySendError::Closed(_) => Refusal::Stopping,
+        })?;
+        result.await.map_err(|_| Refusal::Stopping)?
     }
+}
+
+/// On a task of its own: a browser that hangs up must not leave on the disk what is not in use, or the other way round.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    let lost = |_| Refusal::Fault("what was begun could not be finished; see the log".into());
+    tokio::spawn(work).await.map_err(lost)?
 }
 
 impl Author {
@@ -467,8 +489,6 @@ pub fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     async fn publish(control: &Control, author: &str, address: &str) -> u64 {
@@ -493,6 +513,23 @@ mod tests {
         assert!(matches!(control.undo(1, Author::new("ann")).await, Err(Refusal::Conflict(_))));
         control.undo(2, Author::new("ben")).await.unwrap();
         assert_eq!(undoable("ben"), None, "what took something back is not offered to be taken back");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_a_finished_backup_is_the_last_one() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let data = dir.path().join("data");
+        let control = running::start(&data);
+        let backup = async |file: &str, author: &str| {
+            control.backup(dir.path().join(file), Secrets::LeaveOut, Author::new(author)).await
+        };
+        assert!(backup("no/such/directory", "ann").await.is_err());
+        assert_eq!(control.last_backup().await.unwrap(), None, "though it is in the audit log");
+        backup("file", "ben").await.unwrap();
+        let made = control.last_backup().await.unwrap();
+        assert_eq!(made.as_ref().map(|(_, by)| by.as_str()), Some("ben"));
+        *control.shared().last_backup.lock() = None;
+        assert_eq!(control.last_backup().await.unwrap(), made, "a restart remembers it");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -157,12 +157,12 @@ impl Recent {
         Ok(is_done)
     }
 
-    /// `None` where more of the period could be read than is known here.
+    /// `None` for a time that is over and of which more could be read than is known here.
     fn period(&self, from: Timestamp, to: Option<Timestamp>) -> Option<Period> {
         let filled = self.0.lock();
         let oldest = filled.events.front().map_or(Timestamp::MAX, |event| event.at);
         let cut = filled.state != State::Ready { has_all: true } && oldest > from;
-        if cut && (to.is_some() || filled.events.len() < MAX_EVENTS) {
+        if cut && to.is_some() {
             return None;
         }
         let to = to.unwrap_or(Timestamp::MAX);
@@ -231,23 +231,36 @@ impl Control {
         }
     }
 
-    /// Of a time that is long over, or of one in which much happened.
-    async fn stored_period(&self, from: Timestamp, to: Option<Timestamp>) -> Result<Period, Refusal> {
-        let filter = EventFilter { from: Some(from), to, ..EventFilter::default() };
-        let mut period = Period::default();
-        let mut before = None;
-        while period.events.len() < MAX_EVENTS {
+    /// The newest stored events that a filter admits, the oldest of them first, as many as are kept in memory; and
+    /// whether there are more. Page by page, so that what has to be written meanwhile does not wait.
+    pub async fn stored(&self, filter: EventFilter) -> Result<(Vec<Arc<Event>>, bool), Refusal> {
+        let (mut events, mut names, mut before) = (Vec::new(), 0, None);
+        let mut cut = false;
+        while !cut {
             let page = self.events(filter.clone(), before, MAX_PAGE).await?;
-            let was_last = page.len() < MAX_PAGE;
             before = page.last().map(|event| event.sequence);
-            period.events.extend(page.into_iter().map(Arc::new));
+            let was_last = page.len() < MAX_PAGE;
+            for event in page {
+                names += weight(&event);
+                cut = events.len() >= MAX_EVENTS || names > MAX_NAMES;
+                if cut {
+                    break;
+                }
+                events.push(Arc::new(event));
+            }
             if was_last {
                 break;
             }
         }
-        period.cut = period.events.len() >= MAX_EVENTS;
-        period.events.truncate(MAX_EVENTS);
-        period.events.reverse();
+        events.reverse();
+        Ok((events, cut))
+    }
+
+    /// Of a time that is long over.
+    async fn stored_period(&self, from: Timestamp, to: Option<Timestamp>) -> Result<Period, Refusal> {
+        let filter = EventFilter { from: Some(from), to, ..EventFilter::default() };
+        let (events, cut) = self.stored(filter.clone()).await?;
+        let mut period = Period { events, cut, ..Period::default() };
         let before = EventFilter { to: Some(from), ..EventFilter::default() };
         let has_older = !period.cut && !self.events(before, None, 1).await?.is_empty();
         if to.is_some() {
@@ -321,7 +334,7 @@ mod tests {
             (all, 0, None, Some((vec![100, 199], vec![], false))),
             (all, 150, None, Some((vec![150, 199], vec![], false))),
             (all, 0, Some(120), Some((vec![100, 119], vec![120, 199], false))),
-            (part, 0, None, None),
+            (part, 0, None, Some((vec![100, 199], vec![], true))),
             (part, 0, Some(120), None),
             (part, 110, Some(120), Some((vec![110, 119], vec![120, 199], false))),
             (all, 300, None, Some((vec![], vec![], false))),
@@ -377,7 +390,23 @@ mod tests {
         recent.push(events(10..16).into_iter().map(|event| Event { names: names.clone(), ..event }).collect());
         let period = recent.period(at(12), None).unwrap();
         assert_eq!(told(&period), (vec![12, 15], vec![], false));
-        assert_eq!(recent.period(at(0), None).map(|period| told(&period)), None, "the store knows more");
+        let period = recent.period(at(0), None).unwrap();
+        assert_eq!(told(&period), (vec![12, 15], vec![], true), "until now, a page is made from what is here");
+        assert!(recent.period(at(0), Some(at(13))).is_none(), "the store knows more of what is over");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_read_from_the_store_has_no_more_names_than_memory_holds() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let control = crate::control::running::start(dir.path());
+        let names = vec!["a.b.".to_owned(); MAX_NAMES / 4];
+        for event in events(1..6) {
+            control.note(Event { names: names.clone(), ..event }).await;
+        }
+        // The writer has seen them all once it answers.
+        control.checks("one".parse().unwrap()).await.unwrap();
+        let (events, cut) = control.stored(EventFilter::default()).await.unwrap();
+        assert_eq!((events.len(), events[0].at, cut), (4, at(2), true));
     }
 
     #[tokio::test(flavor = "multi_thread")]

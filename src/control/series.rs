@@ -1,11 +1,18 @@
 //! How many queries there were: for each minute of the last day and for each ten minutes of the last week, in
-//! all, of each pool and policy, and of the clients in each region. Reads no clock and no file; the newest, unfinished span is never shown.
+//! all, of each pool and policy, of the clients in each region, and of each policy by region and pool. Reads no clock
+//! and no file; the newest, unfinished span is never shown.
 //!
 //! A count is kept in 16 bits with 11 significant ones, so an entity that was asked for costs 4.9 kB: a
-//! thousand pools and two thousand policies are 15 MB, in memory and on the disk.
+//! thousand pools and two thousand policies are 15 MB, in memory and on the disk. Where clients are and who answers
+//! them comes beside that, in rings of its own, so that it takes no room from the rest.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use crate::answer::Audience;
 use crate::model::{Id, Policy, Pool, Region};
 
 const MINUTE_MS: u64 = 60_000;
@@ -14,6 +21,8 @@ const DAY_MINUTES: usize = 24 * 60;
 const WEEK_TENS: usize = 7 * 24 * 6 + 2;
 /// What is counted for itself; more is only in the totals.
 const MAX_COLUMNS: usize = 8192;
+/// Of the parts of policies, three or four of each: 20 MB. What has none is in the whole of its policy.
+const MAX_PARTS: usize = 4096;
 /// Begins the file; another version begins anew.
 const MAGIC: &[u8] = b"northing series 2\n";
 /// Midnight of the year 2500: no clock that counted is beyond it, and no sum of times overflows before it.
@@ -31,6 +40,7 @@ enum Key {
     Pool(Id<Pool>),
     Policy(Id<Policy>),
     Regions(Regions),
+    Part(Arc<Audience>),
 }
 
 /// A length of time that charts show.
@@ -62,11 +72,20 @@ pub struct Curve {
     pub step_ms: u64,
     /// Queries per second of each step.
     pub points: Vec<f64>,
+    /// When counting began, where that is within the span: the curve is no longer than that.
+    pub began_ms: Option<u64>,
 }
 
 impl Curve {
     pub fn end_ms(&self) -> u64 {
         self.start_ms + self.step_ms * self.points.len() as u64
+    }
+
+    /// When each step begins, and its rate.
+    pub fn each(&self) -> impl Iterator<Item = (Timestamp, f64)> {
+        let at = |step: usize| i64::try_from(self.start_ms + self.step_ms * step as u64).unwrap_or_default();
+        let at = move |step| Timestamp::from_millisecond(at(step)).unwrap_or_default();
+        self.points.iter().enumerate().map(move |(step, rate)| (at(step), *rate))
     }
 
     pub fn sum(&self) -> f64 {
@@ -82,18 +101,44 @@ pub struct Counted<'c> {
     pub pools: Option<&'c BTreeMap<Id<Pool>, u64>>,
     pub policies: Option<&'c BTreeMap<Id<Policy>, u64>>,
     pub regions: Option<&'c BTreeMap<Regions, u64>>,
+    pub audiences: Option<&'c BTreeMap<Arc<Audience>, u64>>,
 }
 
 #[derive(Debug)]
 pub struct Series {
     minutes: Ring,
     tens: Ring,
+    part_minutes: Ring,
+    part_tens: Ring,
 }
 
 impl Default for Series {
     fn default() -> Series {
-        Series { minutes: Ring::new(MINUTE_MS, DAY_MINUTES), tens: Ring::new(10 * MINUTE_MS, WEEK_TENS) }
+        let minutes = |most| Ring::new(MINUTE_MS, DAY_MINUTES, most);
+        let tens = |most| Ring::new(10 * MINUTE_MS, WEEK_TENS, most);
+        Series {
+            minutes: minutes(MAX_COLUMNS),
+            tens: tens(MAX_COLUMNS),
+            part_minutes: minutes(MAX_PARTS),
+            part_tens: tens(MAX_PARTS),
+        }
     }
+}
+
+/// Steps of a curve, in cells: those that are round numbers of minutes and of tens of them.
+const ROUND: [usize; 7] = [1, 2, 3, 6, 10, 15, 30];
+/// Points of the shortest curve.
+const MIN_POINTS: usize = 5;
+
+/// What a span comes to.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// The minutes, or the tens of them.
+    by_minutes: bool,
+    points: usize,
+    /// Of each point.
+    cells: usize,
+    began_ms: Option<u64>,
 }
 
 impl Series {
@@ -110,6 +155,12 @@ impl Series {
             }
             for (policy, count) in counted.policies.into_iter().flatten() {
                 ring.count(Key::Policy(policy.clone()), *count);
+            }
+        }
+        for ring in [&mut self.part_minutes, &mut self.part_tens] {
+            ring.advance(at_ms);
+            for (audience, count) in counted.audiences.into_iter().flatten() {
+                ring.count(Key::Part(audience.clone()), *count);
             }
         }
     }
@@ -136,12 +187,42 @@ impl Series {
         self.busiest(span, |key| if let Key::Regions(regions) = key { Some(regions) } else { None })
     }
 
+    /// The answers of a policy by the pools that gave them, the most first; `None` stands for no answer.
+    pub fn policy_pools(&self, policy: &Id<Policy>, span: Span) -> Vec<(Option<Id<Pool>>, Curve)> {
+        self.parts(policy, span, |audience| audience.pool.clone())
+    }
+
+    /// The answers of a policy by the regions of the rule that admitted the client, the most first.
+    pub fn policy_regions(&self, policy: &Id<Policy>, span: Span) -> Vec<(Regions, Curve)> {
+        self.parts(policy, span, |audience| audience.regions.clone())
+    }
+
+    fn parts<T: Ord>(&self, policy: &Id<Policy>, span: Span, by: impl Fn(&Audience) -> T) -> Vec<(T, Curve)> {
+        let extent = self.extent(span);
+        let ring = if extent.by_minutes { &self.part_minutes } else { &self.part_tens };
+        let mut sums: BTreeMap<T, Curve> = BTreeMap::new();
+        for (key, column) in &ring.columns {
+            let Key::Part(audience) = key else { continue };
+            if audience.policy != *policy {
+                continue;
+            }
+            let curve = ring.curve(Some(column), extent);
+            match sums.entry(by(audience)) {
+                Entry::Vacant(free) => drop(free.insert(curve)),
+                Entry::Occupied(mut sum) => {
+                    let points = sum.get_mut().points.iter_mut().zip(curve.points);
+                    points.for_each(|(sum, point)| *sum += point);
+                }
+            }
+        }
+        busiest_first(sums)
+    }
+
     fn busiest<T: Clone + Ord>(&self, span: Span, wanted: impl Fn(&Key) -> Option<&T>) -> Vec<(T, Curve)> {
-        let known = self.ring(span).columns.keys();
-        let curves = known.filter_map(|key| Some((wanted(key)?.clone(), self.curve(key, span))));
-        let mut curves: Vec<(T, Curve)> = curves.filter(|(_, curve)| curve.sum() > 0.0).collect();
-        curves.sort_by(|(a, of_a), (b, of_b)| of_b.sum().total_cmp(&of_a.sum()).then_with(|| a.cmp(b)));
-        curves
+        let extent = self.extent(span);
+        let ring = self.ring(extent);
+        let curve = |(key, column): (&Key, &Box<[u16]>)| Some((wanted(key)?.clone(), ring.curve(Some(column), extent)));
+        busiest_first(ring.columns.iter().filter_map(curve))
     }
 
     /// Queries per second in the last ten minutes that are over, and in the same ten minutes a week before.
@@ -159,43 +240,66 @@ impl Series {
         (all > 0.0).then(|| (sum(&Key::Subnet) / all).min(1.0))
     }
 
-    fn ring(&self, span: Span) -> &Ring {
-        if span == Span::Week { &self.tens } else { &self.minutes }
+    /// All of the span, or where counting began within it, what there is since, in finer steps.
+    fn extent(&self, span: Span) -> Extent {
+        // What is younger than half a day is told by its minutes.
+        let by_minutes = span != Span::Week || self.tens.counted() < 12 * 6;
+        let ring = if by_minutes { &self.minutes } else { &self.tens };
+        let (points, cells) = span.points();
+        let whole = Extent { by_minutes: span != Span::Week, points, cells, began_ms: None };
+        let counted = ring.counted();
+        let all_ms = self.whole_ms(whole);
+        if counted == 0 || counted as u64 * ring.step_ms * 10 > all_ms * 9 {
+            return whole;
+        }
+        let cells = ROUND.into_iter().find(|cells| counted.div_ceil(*cells) <= points).unwrap_or(cells);
+        let points = counted.div_ceil(cells).max(MIN_POINTS);
+        Extent { by_minutes, points, cells, began_ms: Some((ring.head - counted as u64) * ring.step_ms) }
+    }
+
+    fn whole_ms(&self, extent: Extent) -> u64 {
+        self.ring(extent).step_ms * (extent.points * extent.cells) as u64
+    }
+
+    fn ring(&self, extent: Extent) -> &Ring {
+        if extent.by_minutes { &self.minutes } else { &self.tens }
     }
 
     fn curve(&self, key: &Key, span: Span) -> Curve {
-        let (ring, (count, cells)) = (self.ring(span), span.points());
-        let step_ms = ring.step_ms * cells as u64;
-        let seconds = step_ms as f64 / 1e3;
-        let column = ring.columns.get(key);
-        let point = |at: usize| {
-            let back = (count - 1 - at) * cells;
-            let cells = |column: &[u16]| (back..back + cells).map(|back| ring.cell(column, back) as f64).sum::<f64>();
-            column.map_or(0.0, |column| cells(column)) / seconds
-        };
-        let end_ms = ring.head * ring.step_ms;
-        let start_ms = end_ms.saturating_sub(step_ms * count as u64);
-        Curve { start_ms, step_ms, points: (0..count).map(point).collect() }
+        let extent = self.extent(span);
+        let ring = self.ring(extent);
+        ring.curve(ring.columns.get(key).map(|column| &**column), extent)
     }
 
     /// As a file holds it.
     pub fn to_bytes(&mut self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        for ring in [&mut self.minutes, &mut self.tens] {
+        for ring in [&mut self.minutes, &mut self.tens, &mut self.part_minutes, &mut self.part_tens] {
             ring.write(&mut out);
         }
         out
     }
 
-    /// `None` where `bytes` are not of this version, or damaged.
+    /// `None` where `bytes` are not of this version, or damaged. The first file of this version had no parts.
     pub fn from_bytes(bytes: &[u8]) -> Option<Series> {
         let mut rest = bytes.strip_prefix(MAGIC)?;
         let mut series = Series::default();
         for ring in [&mut series.minutes, &mut series.tens] {
             rest = ring.read(rest)?;
         }
+        if !rest.is_empty() {
+            for ring in [&mut series.part_minutes, &mut series.part_tens] {
+                rest = ring.read(rest)?;
+            }
+        }
         rest.is_empty().then_some(series)
     }
+}
+
+fn busiest_first<T: Ord>(curves: impl IntoIterator<Item = (T, Curve)>) -> Vec<(T, Curve)> {
+    let mut curves: Vec<(T, Curve)> = curves.into_iter().filter(|(_, curve)| curve.sum() > 0.0).collect();
+    curves.sort_by(|(a, of_a), (b, of_b)| of_b.sum().total_cmp(&of_a.sum()).then_with(|| a.cmp(b)));
+    curves
 }
 
 /// Cells of one length, the newest overwriting the oldest.
@@ -203,6 +307,8 @@ impl Series {
 struct Ring {
     step_ms: u64,
     cells: usize,
+    /// The most columns.
+    most: usize,
     /// The number of the cell that is being filled, counted from 1970; 0 before anything was counted.
     head: u64,
     open: BTreeMap<Key, u64>,
@@ -210,8 +316,8 @@ struct Ring {
 }
 
 impl Ring {
-    fn new(step_ms: u64, cells: usize) -> Ring {
-        Ring { step_ms, cells, head: 0, open: BTreeMap::new(), columns: BTreeMap::new() }
+    fn new(step_ms: u64, cells: usize, most: usize) -> Ring {
+        Ring { step_ms, cells, most, head: 0, open: BTreeMap::new(), columns: BTreeMap::new() }
     }
 
     /// Closes every cell before the one that `at_ms` is in. A clock that was set back goes on in the open cell.
@@ -222,7 +328,7 @@ impl Ring {
         }
         // A clock that was far ahead: what was counted then belongs to no time that is shown.
         if self.head > head.saturating_add(self.cells as u64) {
-            *self = Ring { head, ..Ring::new(self.step_ms, self.cells) };
+            *self = Ring { head, ..Ring::new(self.step_ms, self.cells, self.most) };
         }
         if head <= self.head {
             return;
@@ -248,7 +354,7 @@ impl Ring {
 
     /// A column beyond the limit is not begun.
     fn fill(&mut self, key: Key, at: usize, count: u64) {
-        if self.columns.len() < MAX_COLUMNS || self.columns.contains_key(&key) {
+        if self.columns.len() < self.most || self.columns.contains_key(&key) {
             self.columns.entry(key).or_insert_with(|| vec![0; self.cells].into())[at] = packed(count);
         }
     }
@@ -260,10 +366,30 @@ impl Ring {
 
     fn count(&mut self, key: Key, count: u64) {
         let known = |ring: &Ring| ring.columns.contains_key(&key) || ring.open.contains_key(&key);
-        if count > 0 && (self.columns.len().max(self.open.len()) < MAX_COLUMNS || known(self)) {
+        if count > 0 && (self.columns.len().max(self.open.len()) < self.most || known(self)) {
             let open = self.open.entry(key).or_default();
             *open = open.saturating_add(count);
         }
+    }
+
+    fn curve(&self, column: Option<&[u16]>, extent: Extent) -> Curve {
+        let Extent { points, cells, began_ms, .. } = extent;
+        let step_ms = self.step_ms * cells as u64;
+        let seconds = step_ms as f64 / 1e3;
+        let point = |at: usize| {
+            let back = (points - 1 - at) * cells;
+            let cells = |column: &[u16]| (back..back + cells).map(|back| self.cell(column, back) as f64).sum::<f64>();
+            column.map_or(0.0, cells) / seconds
+        };
+        let start_ms = (self.head * self.step_ms).saturating_sub(step_ms * points as u64);
+        Curve { start_ms, step_ms, points: (0..points).map(point).collect(), began_ms }
+    }
+
+    /// How many closed cells there are since the oldest in which anything at all was counted.
+    fn counted(&self) -> usize {
+        let Some(column) = self.columns.get(&Key::All) else { return 0 };
+        // The place of the oldest cell is that of the open one, which a file may have brought.
+        (0..self.cells - 1).rev().find(|back| self.cell(column, *back) > 0).map_or(0, |back| back + 1)
     }
 
     /// The cell that was closed `back` cells before the newest closed one.
@@ -300,7 +426,7 @@ impl Ring {
         let (count, mut rest) = rest.split_first_chunk()?;
         self.head = u64::from_le_bytes(*head);
         let count = u32::from_le_bytes(*count) as usize;
-        if count > MAX_COLUMNS || self.head > END_OF_TIME_MS / self.step_ms {
+        if count > self.most || self.head > END_OF_TIME_MS / self.step_ms {
             return None;
         }
         for _ in 0..count {
@@ -318,7 +444,7 @@ impl Ring {
 }
 
 impl Key {
-    /// No id has a plus sign in it.
+    /// No id has a plus sign or a slash in it.
     fn name(&self) -> String {
         match self {
             Key::All => "all".into(),
@@ -326,7 +452,11 @@ impl Key {
             Key::Pool(id) => format!("pools/{id}"),
             Key::Policy(id) => format!("policies/{id}"),
             Key::Regions(ids) => {
-                format!("regions/{}", ids.iter().map(Id::as_str).collect::<Vec<_>>().join("+"))
+                format!("regions/{}", joined(ids))
+            }
+            Key::Part(part) => {
+                let pool = part.pool.as_ref().map_or("", Id::as_str);
+                format!("parts/{}/{pool}/{}", part.policy, joined(&part.regions))
             }
         }
     }
@@ -335,14 +465,26 @@ impl Key {
         match name.split_once('/') {
             Some(("pools", id)) => id.parse().ok().map(Key::Pool),
             Some(("policies", id)) => id.parse().ok().map(Key::Policy),
-            Some(("regions", "")) => Some(Key::Regions(Vec::new())),
-            Some(("regions", ids)) => {
-                ids.split('+').map(|id| id.parse().ok()).collect::<Option<Regions>>().map(Key::Regions)
+            Some(("regions", ids)) => parted(ids).map(Key::Regions),
+            Some(("parts", part)) => {
+                let (policy, part) = part.split_once('/')?;
+                let (pool, ids) = part.split_once('/')?;
+                let pool = if pool.is_empty() { None } else { Some(pool.parse().ok()?) };
+                let audience = Audience { policy: policy.parse().ok()?, regions: parted(ids)?, pool };
+                Some(Key::Part(Arc::new(audience)))
             }
             _ if name == "all" => Some(Key::All),
             _ => (name == "subnet").then_some(Key::Subnet),
         }
     }
+}
+
+fn joined(regions: &[Id<Region>]) -> String {
+    regions.iter().map(Id::as_str).collect::<Vec<_>>().join("+")
+}
+
+fn parted(ids: &str) -> Option<Regions> {
+    if ids.is_empty() { Some(Vec::new()) } else { ids.split('+').map(|id| id.parse().ok()).collect() }
 }
 
 /// Numbers below this are kept exactly.
@@ -381,14 +523,35 @@ mod tests {
         id.parse().unwrap()
     }
 
+    fn audiences(all: u64) -> BTreeMap<Arc<Audience>, u64> {
+        let one = |policy: &str, regions: &[&str], pool: Option<&str>| {
+            let regions = regions.iter().map(|id| id.parse().unwrap()).collect();
+            let pool = pool.map(|id| id.parse().unwrap());
+            Arc::new(Audience { policy: policy.parse().unwrap(), regions, pool })
+        };
+        BTreeMap::from([
+            (one("app", &["eu", "uk"], Some("eu")), all / 4),
+            (one("app", &[], Some("eu")), all / 4),
+            (one("app", &[], None), all / 4),
+            (one("other", &[], Some("us")), all),
+        ])
+    }
+
     /// Adds `all` queries, half of them to `eu`, every five seconds of `minutes`.
     fn run(series: &mut Series, from_ms: u64, minutes: u64, all: u64) -> u64 {
         for look in 0..minutes * 12 {
             let pools = BTreeMap::from([(pool("eu"), all / 2)]);
             let both = ["eu", "uk"].map(|id| id.parse().unwrap()).to_vec();
             let regions = BTreeMap::from([(both, all / 2), (Vec::new(), all / 4)]);
-            let counted =
-                Counted { all, subnet: all / 4, pools: Some(&pools), policies: None, regions: Some(&regions) };
+            let policies = BTreeMap::from([("app".parse().unwrap(), all)]);
+            let counted = Counted {
+                all,
+                subnet: all / 4,
+                pools: Some(&pools),
+                policies: Some(&policies),
+                regions: Some(&regions),
+                audiences: Some(&audiences(all)),
+            };
             series.add(from_ms + look * 5_000, &counted);
         }
         from_ms + minutes * MINUTE_MS
@@ -400,9 +563,9 @@ mod tests {
         let end = run(&mut series, START_MS, 3, 50);
         series.add(end, &Counted { all: 9_999, ..Counted::default() });
         let curve = series.total(Span::Hour);
-        assert_eq!((curve.points.len(), &curve.points[56..]), (60, &[0.0, 10.0, 10.0, 10.0][..]));
+        assert_eq!(curve.points, [0.0, 0.0, 10.0, 10.0, 10.0]);
         assert_eq!(curve.end_ms(), end);
-        assert_eq!(series.pool(&pool("eu"), Span::Hour).points[59], 5.0);
+        assert_eq!(series.pool(&pool("eu"), Span::Hour).points[4], 5.0);
         assert_eq!(series.pools(Span::Hour)[0].0, pool("eu"));
         assert_eq!(series.subnet_share().map(|share| (share * 100.0).round()), Some(24.0));
     }
@@ -412,7 +575,70 @@ mod tests {
         let mut series = Series::default();
         let end = run(&mut series, START_MS, 2, 50);
         run(&mut series, end + 2 * MINUTE_MS, 2, 50);
-        assert_eq!(series.total(Span::Hour).points[55..], [10.0, 10.0, 0.0, 0.0, 10.0]);
+        assert_eq!(series.total(Span::Hour).points, [10.0, 10.0, 0.0, 0.0, 10.0]);
+    }
+
+    #[test]
+    fn a_young_curve_begins_with_the_counting_and_has_finer_steps() {
+        let minute = |minutes: u64| minutes * MINUTE_MS;
+        // Minutes since the begin, then points and minutes of each step for an hour, a day and a week.
+        for (age, expected) in [
+            (3, [(5, 1), (5, 1), (5, 1)]),
+            (40, [(40, 1), (40, 1), (40, 1)]),
+            (58, [(60, 1), (58, 1), (58, 1)]),
+            (200, [(60, 1), (67, 3), (100, 2)]),
+            (23 * 60, [(60, 1), (96, 15), (138, 10)]),
+            (3 * 24 * 60, [(60, 1), (96, 15), (144, 30)]),
+            (7 * 24 * 60, [(60, 1), (96, 15), (168, 60)]),
+        ] {
+            let mut series = Series::default();
+            for at in 0..age {
+                series.add(START_MS + minute(at), &Counted { all: 60, ..Counted::default() });
+            }
+            series.add(START_MS + minute(age), &Counted::default());
+            let curves = Span::ALL.map(|span| series.total(span));
+            let found = curves.each_ref().map(|curve| (curve.points.len(), curve.step_ms / MINUTE_MS));
+            assert_eq!(found, expected, "{age}");
+            let began = curves.each_ref().map(|curve| curve.began_ms);
+            let whole = [age * 10 > 60 * 9, age * 10 > 1440 * 9, age * 10 > 10_080 * 9];
+            assert_eq!(began, whole.map(|whole| (!whole).then_some(START_MS)), "{age}");
+            assert!(curves.iter().all(|curve| curve.points.last() == Some(&1.0)), "{age}");
+        }
+    }
+
+    #[test]
+    fn answers_of_a_policy_are_told_apart_by_pool_and_by_region() {
+        let mut series = Series::default();
+        let end = run(&mut series, START_MS, 5, 48);
+        series.add(end, &Counted::default());
+        let app = "app".parse().unwrap();
+        let last = |curve: &Curve| curve.points.last().copied().unwrap();
+        let pools = series.policy_pools(&app, Span::Hour);
+        let pools: Vec<_> = pools.iter().map(|(pool, curve)| (pool.as_ref().map(Id::as_str), last(curve))).collect();
+        assert_eq!(pools, [(Some("eu"), 4.8), (None, 2.4)]);
+        let regions = series.policy_regions(&app, Span::Hour);
+        let regions: Vec<_> = regions.iter().map(|(regions, curve)| (regions.len(), last(curve))).collect();
+        assert_eq!(regions, [(0, 4.8), (2, 2.4)]);
+        let bytes = series.to_bytes();
+        let read = Series::from_bytes(&bytes).unwrap();
+        assert_eq!(read.policy_pools(&app, Span::Week), series.policy_pools(&app, Span::Week));
+    }
+
+    #[test]
+    fn a_file_from_before_there_were_parts_is_taken_over() {
+        let mut series = Series::default();
+        run(&mut series, START_MS, 5, 48);
+        let total = series.policy(&"app".parse().unwrap(), Span::Hour);
+        let mut bytes = MAGIC.to_vec();
+        series.minutes.write(&mut bytes);
+        series.tens.write(&mut bytes);
+        let mut read = Series::from_bytes(&bytes).unwrap();
+        assert_eq!(read.policy(&"app".parse().unwrap(), Span::Hour), total);
+        assert!(read.policy_pools(&"app".parse().unwrap(), Span::Hour).is_empty());
+        let end = run(&mut read, START_MS + 5 * MINUTE_MS, 2, 48);
+        read.add(end, &Counted::default());
+        let (_, curve) = &read.policy_pools(&"app".parse().unwrap(), Span::Hour)[0];
+        assert_eq!(curve.points, [0.0, 0.0, 0.0, 0.0, 0.0, 4.8, 4.8]);
     }
 
     #[test]

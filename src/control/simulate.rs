@@ -168,7 +168,7 @@ impl Control {
         let (live, health) = (self.snapshot(), self.health());
         let model = match at {
             At::Live => live.model().clone(),
-            At::Draft => self.drafted(author).await.map_err(Refusal::Invalid)?,
+            At::Draft => self.drafted(author).map_err(Refusal::Invalid)?,
             At::Version(number) => self.model_at(number).await?,
         };
         if Arc::ptr_eq(&model, live.model()) {

@@ -2,9 +2,11 @@
 //! rates and the share of queries that an outage touches. Reads no clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::series::{Counted, Regions, Series};
+use crate::answer::Audience;
 use crate::health::Moved;
 use crate::model::{Id, Model, Name, Policy, Pool};
 
@@ -25,7 +27,17 @@ pub struct Traffic {
     pub regions: BTreeMap<Regions, u64>,
     /// The last day and week.
     pub series: Series,
-    recent: VecDeque<Slice>,
+    recent: VecDeque<Recent>,
+}
+
+/// What was counted between two looks, by whom it was for.
+#[derive(Debug)]
+struct Recent {
+    slice: Slice,
+    policies: BTreeMap<Id<Policy>, u64>,
+    /// By the regions of the rule that admitted the client.
+    regions: BTreeMap<Regions, u64>,
+    pools: BTreeMap<Id<Pool>, u64>,
 }
 
 /// What was counted between two looks.
@@ -36,72 +48,73 @@ pub struct Slice {
     pub replies: u64,
     /// Of them, to queries with a client subnet.
     pub subnets: u64,
-    pub policies: BTreeMap<Id<Policy>, u64>,
-    /// Of steered names, by the regions of the rule that admitted the client.
-    pub regions: BTreeMap<Regions, u64>,
-    pub pools: BTreeMap<Id<Pool>, u64>,
+    /// Of steered names.
+    pub audiences: BTreeMap<Arc<Audience>, u64>,
     /// How many of a sample of answers took up to so long.
     pub times: Vec<(Duration, u64)>,
 }
 
 impl Traffic {
     /// Adds a slice; what is older than the window no longer counts as recent.
-    pub fn add(&mut self, slice: Slice) {
-        for (policy, count) in &slice.policies {
+    pub fn add(&mut self, mut slice: Slice) {
+        let audiences = std::mem::take(&mut slice.audiences);
+        let recent = Recent::of(slice, &audiences);
+        for (policy, count) in &recent.policies {
             *self.policies.entry(policy.clone()).or_default() += count;
         }
-        for (pool, count) in &slice.pools {
+        for (pool, count) in &recent.pools {
             *self.pools.entry(pool.clone()).or_default() += count;
         }
-        for (regions, count) in &slice.regions {
+        for (regions, count) in &recent.regions {
             *self.regions.entry(regions.clone()).or_default() += count;
         }
+        let at_ms = recent.slice.at_ms;
         let counted = Counted {
-            all: slice.replies,
-            subnet: slice.subnets,
-            pools: Some(&slice.pools),
-            policies: Some(&slice.policies),
-            regions: Some(&slice.regions),
+            all: recent.slice.replies,
+            subnet: recent.slice.subnets,
+            pools: Some(&recent.pools),
+            policies: Some(&recent.policies),
+            regions: Some(&recent.regions),
+            audiences: Some(&audiences),
         };
-        self.series.add(slice.at_ms, &counted);
-        let (newest, oldest) = (slice.at_ms, slice.at_ms.saturating_sub(WINDOW_MS));
+        self.series.add(at_ms, &counted);
         // After the clock was set back, what lies ahead of it tells nothing.
-        self.recent.retain(|slice| slice.at_ms <= newest);
-        self.recent.push_back(slice);
-        while self.recent.front().is_some_and(|slice| slice.at_ms < oldest) {
+        self.recent.retain(|recent| recent.slice.at_ms <= at_ms);
+        self.recent.push_back(recent);
+        while self.recent.front().is_some_and(|recent| recent.slice.at_ms < at_ms.saturating_sub(WINDOW_MS)) {
             self.recent.pop_front();
         }
     }
 
     /// Queries per second over the last minute.
     pub fn rate(&self) -> f64 {
-        self.rate_of(|slice| slice.replies)
+        self.rate_of(|recent| recent.slice.replies)
     }
 
     /// The same of one policy: of the names that it is attached to.
     pub fn policy_rate(&self, policy: &Id<Policy>) -> f64 {
-        self.rate_of(|slice| slice.policies.get(policy).copied().unwrap_or_default())
+        self.rate_of(|recent| recent.policies.get(policy).copied().unwrap_or_default())
     }
 
     /// The same of answers that came from one pool.
     pub fn pool_rate(&self, pool: &Id<Pool>) -> f64 {
-        self.rate_of(|slice| slice.pools.get(pool).copied().unwrap_or_default())
+        self.rate_of(|recent| recent.pools.get(pool).copied().unwrap_or_default())
     }
 
     /// The same of steered names, by the regions of the rule that admitted the client.
     pub fn region_rates(&self) -> BTreeMap<Regions, f64> {
-        let known: BTreeSet<&Regions> = self.recent.iter().flat_map(|slice| slice.regions.keys()).collect();
-        let rate = |regions| self.rate_of(|slice| slice.regions.get(regions).copied().unwrap_or_default());
+        let known: BTreeSet<&Regions> = self.recent.iter().flat_map(|recent| recent.regions.keys()).collect();
+        let rate = |regions| self.rate_of(|recent| recent.regions.get(regions).copied().unwrap_or_default());
         known.into_iter().map(|regions| (regions.clone(), rate(regions))).filter(|(_, rate)| *rate > 0.0).collect()
     }
 
     /// A slice counts from the one before it, so the first only marks the begin.
-    fn rate_of(&self, count: impl Fn(&Slice) -> u64) -> f64 {
-        let newest_ms = self.recent.back().map_or(0, |slice| slice.at_ms);
+    fn rate_of(&self, count: impl Fn(&Recent) -> u64) -> f64 {
+        let newest_ms = self.recent.back().map_or(0, |recent| recent.slice.at_ms);
         let (mut begin_ms, mut sum) = (newest_ms, 0);
-        for (slice, before) in self.recent.iter().rev().zip(self.recent.iter().rev().skip(1)) {
-            sum += count(slice);
-            begin_ms = before.at_ms;
+        for (recent, before) in self.recent.iter().rev().zip(self.recent.iter().rev().skip(1)) {
+            sum += count(recent);
+            begin_ms = before.slice.at_ms;
             if begin_ms + RATE_MS <= newest_ms {
                 break;
             }
@@ -112,7 +125,7 @@ impl Traffic {
     /// The time within which 99 of 100 recent answers were on their way; `None` while too few were timed to say.
     pub fn answer_time(&self) -> Option<Duration> {
         let mut counts: BTreeMap<Duration, u64> = BTreeMap::new();
-        for (time, count) in self.recent.iter().flat_map(|slice| &slice.times) {
+        for (time, count) in self.recent.iter().flat_map(|recent| &recent.slice.times) {
             *counts.entry(*time).or_default() += count;
         }
         let total: u64 = counts.values().sum();
@@ -125,51 +138,81 @@ impl Traffic {
     }
 
     /// Who got what part of the recent replies: made once for all events of a burst.
-    pub fn shares<'t>(&'t self, model: &'t Model) -> Shares<'t> {
-        let mut of_name: HashMap<&Name, Vec<&Id<Policy>>> = HashMap::new();
-        for (id, policy) in &model.policies {
-            for attach in &policy.attach {
-                of_name.entry(&attach.name).or_default().push(id);
-            }
-        }
-        let total = self.recent.iter().map(|slice| slice.replies).sum();
-        Shares { traffic: self, of_name, total, known: HashMap::new() }
+    pub fn shares(&self) -> Shares<'_> {
+        let total = self.recent.iter().map(|recent| recent.slice.replies).sum();
+        Shares { traffic: self, total, known: HashMap::new() }
     }
 
     /// What a pool answers, as a part of all and in figures; `None` without traffic.
     pub fn moved(&self, pool: &Id<Pool>) -> Option<Moved> {
-        let total: u64 = self.recent.iter().map(|slice| slice.replies).sum();
-        let own: u64 = self.recent.iter().filter_map(|slice| slice.pools.get(pool)).sum();
+        let total: u64 = self.recent.iter().map(|recent| recent.slice.replies).sum();
+        let own: u64 = self.recent.iter().filter_map(|recent| recent.pools.get(pool)).sum();
         (total > 0).then(|| Moved { share: own as f64 / total as f64, per_second: self.pool_rate(pool) })
     }
 
     fn recent_of(&self, policy: &Id<Policy>) -> u64 {
-        self.recent.iter().filter_map(|slice| slice.policies.get(policy)).sum()
+        self.recent.iter().filter_map(|recent| recent.policies.get(policy)).sum()
     }
 }
 
-/// The policies of each name, and what was counted of those that were asked for.
+impl Recent {
+    fn of(slice: Slice, audiences: &BTreeMap<Arc<Audience>, u64>) -> Recent {
+        let (policies, regions, pools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut recent = Recent { slice, policies, regions, pools };
+        for (audience, count) in audiences {
+            *recent.policies.entry(audience.policy.clone()).or_default() += count;
+            *recent.regions.entry(audience.regions.clone()).or_default() += count;
+            if let Some(pool) = &audience.pool {
+                *recent.pools.entry(pool.clone()).or_default() += count;
+            }
+        }
+        recent
+    }
+}
+
+/// The policies of each name of a model.
+#[derive(Default)]
+pub struct Attached {
+    model: Weak<Model>,
+    of_name: HashMap<Name, Vec<Id<Policy>>>,
+}
+
+impl Attached {
+    pub fn of(model: &Arc<Model>) -> Attached {
+        let mut of_name: HashMap<Name, Vec<Id<Policy>>> = HashMap::new();
+        for (id, policy) in &model.policies {
+            for attach in &policy.attach {
+                of_name.entry(attach.name.clone()).or_default().push(id.clone());
+            }
+        }
+        Attached { model: Arc::downgrade(model), of_name }
+    }
+
+    pub fn is_of(&self, model: &Arc<Model>) -> bool {
+        self.model.ptr_eq(&Arc::downgrade(model))
+    }
+
+    /// What answers these names.
+    pub fn policies(&self, names: &[String]) -> BTreeSet<&Id<Policy>> {
+        let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
+        names.filter_map(|name| self.of_name.get(&name)).flatten().collect()
+    }
+}
+
+/// What was counted of the policies that were asked for.
 pub struct Shares<'t> {
     traffic: &'t Traffic,
-    of_name: HashMap<&'t Name, Vec<&'t Id<Policy>>>,
     total: u64,
     known: HashMap<&'t Id<Policy>, u64>,
 }
 
-impl Shares<'_> {
-    /// The part of recent replies that went to the policies of these names; `None` without traffic.
-    pub fn of(&mut self, names: &[String]) -> Option<f64> {
-        if self.total == 0 || names.is_empty() {
-            return None;
-        }
-        let names = names.iter().filter_map(|name| name.parse::<Name>().ok());
-        let policies: BTreeSet<&Id<Policy>> =
-            names.filter_map(|name| self.of_name.get(&name)).flatten().copied().collect();
-        let mut hits = 0;
-        for policy in policies {
-            hits += *self.known.entry(policy).or_insert_with(|| self.traffic.recent_of(policy));
-        }
-        Some(hits as f64 / self.total as f64)
+impl<'t> Shares<'t> {
+    /// The part of recent replies that these policies gave; `None` without traffic.
+    pub fn of(&mut self, policies: &BTreeSet<&'t Id<Policy>>) -> Option<f64> {
+        let (traffic, known) = (self.traffic, &mut self.known);
+        let hits = |policy| *known.entry(policy).or_insert_with(|| traffic.recent_of(policy));
+        let hits: u64 = policies.iter().copied().map(hits).sum();
+        (self.total > 0).then(|| hits as f64 / self.total as f64)
     }
 }
 
@@ -179,9 +222,14 @@ mod tests {
     use crate::model::{Edit, Kind};
     use serde_json::json;
 
-    fn slice(at_ms: u64, replies: u64, policy: u64) -> Slice {
-        let policies = BTreeMap::from([("app".parse().unwrap(), policy)]);
-        Slice { at_ms, replies, policies, ..Slice::default() }
+    fn audience(regions: &[&str], pool: Option<&str>) -> Arc<Audience> {
+        let regions = regions.iter().map(|id| id.parse().unwrap()).collect();
+        Arc::new(Audience { policy: "app".parse().unwrap(), regions, pool: pool.map(|id| id.parse().unwrap()) })
+    }
+
+    fn slice(at_ms: u64, replies: u64, answers: u64) -> Slice {
+        let audiences = BTreeMap::from([(audience(&[], None), answers)]);
+        Slice { at_ms, replies, audiences, ..Slice::default() }
     }
 
     #[test]
@@ -198,18 +246,20 @@ mod tests {
             ),
         ];
         let edits = edits.map(|(kind, id, value)| Edit { kind, id: id.into(), value: Some(value) });
-        let model = Model::empty().check(&edits).unwrap().model;
-        let names = ["app.z.test.".to_owned()];
+        let model = Arc::new(Model::empty().check(&edits).unwrap().model);
+        let attached = Attached::of(&model);
+        assert!(attached.is_of(&model) && !attached.is_of(&Arc::new(Model::empty())));
+        let policies =
+            |names: &[&str]| attached.policies(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
         let mut traffic = Traffic::default();
-        assert_eq!(traffic.shares(&model).of(&names), None);
+        assert_eq!(traffic.shares().of(&policies(&["app.z.test."])), None);
         traffic.add(slice(0, 100, 100));
         traffic.add(slice(301_000, 100, 20));
         traffic.add(slice(302_000, 100, 30));
-        let mut shares = traffic.shares(&model);
-        assert_eq!(shares.of(&names), Some(0.25));
-        let twice = ["app.z.test.".to_owned(), "app.z.test.".to_owned(), "gone.z.test.".to_owned()];
+        let mut shares = traffic.shares();
+        assert_eq!(shares.of(&policies(&["app.z.test."])), Some(0.25));
+        let twice = policies(&["app.z.test.", "app.z.test.", "gone.z.test."]);
         assert_eq!(shares.of(&twice), Some(0.25), "a policy counts once, and an unknown name not at all");
-        assert_eq!(shares.of(&[]), None);
         assert_eq!(traffic.policies.values().sum::<u64>(), 150);
     }
 
@@ -229,12 +279,19 @@ mod tests {
         let regions = |ids: &[&str]| -> Regions { ids.iter().map(|id| id.parse().unwrap()).collect() };
         let mut traffic = Traffic::default();
         for look in 0..=12 {
-            let regions =
-                BTreeMap::from([(regions(&["eu", "uk"]), 20), (regions(&[]), if look < 12 { 0 } else { 60 })]);
-            traffic.add(Slice { at_ms: look * 5_000, replies: 100, regions, ..Slice::default() });
+            let audiences = BTreeMap::from([
+                (audience(&["eu", "uk"], Some("a")), 15),
+                (audience(&["eu", "uk"], None), 5),
+                (audience(&[], Some("a")), if look < 12 { 0 } else { 60 }),
+            ]);
+            traffic.add(Slice { at_ms: look * 5_000, replies: 100, audiences, ..Slice::default() });
         }
         let rates = BTreeMap::from([(regions(&["eu", "uk"]), 4.0), (regions(&[]), 1.0)]);
         assert_eq!(traffic.region_rates(), rates);
+        assert_eq!(
+            (traffic.pool_rate(&"a".parse().unwrap()), traffic.policy_rate(&"app".parse().unwrap())),
+            (4.0, 5.0)
+        );
     }
 
     #[test]

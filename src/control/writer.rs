@@ -19,11 +19,13 @@ use crate::store::Loaded;
 
 use super::accounts::Admitted;
 use super::draft::Drafts;
+use super::effect::KeptPlanned;
 use super::keeper::{Kept, lost};
 use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
 use super::recent::Recent;
 use super::retired;
+use super::traffic::Attached;
 use super::{
     Act, CheckRequest, Command, Control, Expect, Keeper, LIVE_EVENTS, MAX_CHECK_REQUESTS, MAX_COMMANDS, Publication,
     Published, Refusal, Reply, Shared, now,
@@ -65,6 +67,8 @@ pub struct Writer {
     shown: u64,
     /// The SHA-256 that the next revision is linked to.
     last_sha256: String,
+    /// Made anew with the first event of another model.
+    attached: Attached,
     storing: Option<Storing>,
     retired: mpsc::Sender<Arc<Snapshot>>,
     waiting: VecDeque<(Publication, Reply<Published>)>,
@@ -101,7 +105,8 @@ impl Writer {
             drafts: Drafts::load(loaded.drafts),
             live: broadcast::Sender::new(LIVE_EVENTS),
             recent: Recent::default(),
-            newest: Mutex::new(newest.map(|newest| Revision { changes: Vec::new(), ..newest })),
+            newest: Mutex::new(newest),
+            planned: KeptPlanned::default(),
             events_lost: AtomicU64::new(0),
             started,
         });
@@ -122,6 +127,7 @@ impl Writer {
             shown: health.generation(),
             health,
             last_sha256,
+            attached: Attached::default(),
             storing: None,
             retired: retired::start(),
             waiting: VecDeque::new(),
@@ -215,14 +221,19 @@ impl Writer {
     }
 
     /// Says of each event what part of the queries it touches.
-    fn tell_shares(&self, events: &mut [Event]) {
+    fn tell_shares(&mut self, events: &mut [Event]) {
         if events.iter().all(|event| event.names.is_empty()) {
             return;
         }
+        if !self.attached.is_of(&self.model) {
+            self.attached = Attached::of(&self.model);
+        }
+        // Looked up before the lock, which pages wait for.
+        let policies: Vec<_> = events.iter().map(|event| self.attached.policies(&event.names)).collect();
         let traffic = self.shared.traffic.lock();
-        let mut shares = traffic.shares(&self.model);
-        for event in events {
-            event.query_share = shares.of(&event.names);
+        let mut shares = traffic.shares();
+        for (event, policies) in events.iter_mut().zip(&policies) {
+            event.query_share = shares.of(policies).filter(|_| !event.names.is_empty());
             let pool = event.subject.strip_prefix("pools/").and_then(|id| id.parse().ok());
             event.moved = pool.filter(|_| event.from == "ok").and_then(|pool| traffic.moved(&pool));
         }
@@ -258,6 +269,9 @@ impl Writer {
             Command::Note(event) => self.happened(vec![event]),
             Command::Checks(endpoint, reply) => {
                 let _ = reply.send(Ok(self.health.checks(&endpoint)));
+            }
+            Command::Unheld(endpoint, reply) => {
+                let _ = reply.send(Ok(self.health.unheld(&endpoint)));
             }
         }
     }
@@ -341,6 +355,7 @@ impl Writer {
         } else {
             self.recompile();
         }
+        self.shared.drafts.forget_checked();
         if is_steered_anew {
             let targets = self.health.targets();
             let watched: BTreeSet<&Target> = targets.iter().map(|watch| &watch.target).collect();

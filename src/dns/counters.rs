@@ -86,7 +86,6 @@ pub struct Credits<E> {
     /// The newest in which the indices mean the same.
     pub newest: ArcSwap<E>,
     audiences: Box<[AtomicU64]>,
-    pools: Box<[AtomicU64]>,
 }
 
 impl<E: Engine> Counters<E> {
@@ -140,13 +139,11 @@ impl<E: Engine> Counters<E> {
         self.times.iter().enumerate().map(|(step, count)| (time_bound(step), count.load(Relaxed)))
     }
 
-    /// Begins to credit another snapshot's audiences and pools.
+    /// Begins to credit another snapshot's audiences.
     pub fn credit_to(&self, snapshot: &Arc<E>) -> Arc<Credits<E>> {
-        let zeroes = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         let credits = Arc::new(Credits {
             newest: ArcSwap::new(snapshot.clone()),
-            audiences: zeroes(snapshot.audiences()),
-            pools: zeroes(snapshot.pools()),
+            audiences: (0..snapshot.audiences()).map(|_| AtomicU64::new(0)).collect(),
         });
         let mut unread = self.credits.lock();
         if unread.len() >= MAX_UNREAD {
@@ -186,30 +183,16 @@ fn bump(counter: &AtomicU64) {
 impl<E> Credits<E> {
     /// Counts one answer; an index beyond the snapshot is ignored.
     pub fn count(&self, credit: &Credit) {
-        let cell = |cells: &[AtomicU64], index: u32| {
-            if let Some(cell) = cells.get(index as usize) {
-                cell.fetch_add(1, Relaxed);
-            }
-        };
-        cell(&self.audiences, credit.audience);
-        if let Some(pool) = credit.pool {
-            cell(&self.pools, pool);
+        if let Some(cell) = self.audiences.get(credit.audience as usize) {
+            cell.fetch_add(1, Relaxed);
         }
     }
 
     /// Answers of each audience since the last call, by its index.
-    pub fn take_audiences(&self) -> impl Iterator<Item = (usize, u64)> {
-        take(&self.audiences)
+    pub fn take(&self) -> impl Iterator<Item = (usize, u64)> {
+        let taken = self.audiences.iter().map(|cell| cell.swap(0, Relaxed));
+        taken.enumerate().filter(|&(_, count)| count > 0)
     }
-
-    /// Answers of each pool since the last call, by its index.
-    pub fn take_pools(&self) -> impl Iterator<Item = (usize, u64)> {
-        take(&self.pools)
-    }
-}
-
-fn take(cells: &[AtomicU64]) -> impl Iterator<Item = (usize, u64)> {
-    cells.iter().map(|cell| cell.swap(0, Relaxed)).enumerate().filter(|&(_, count)| count > 0)
 }
 
 #[cfg(test)]
@@ -236,10 +219,9 @@ mod tests {
         credits.count(&Credit { audience: 0, pool: Some(1), releases_hold: false });
         credits.count(&Credit { audience: 9, pool: Some(9), releases_hold: false });
         drop(credits);
-        let mut taken = Vec::new();
-        counters
-            .take_credits(|credits| taken.push((credits.take_audiences().collect(), credits.take_pools().collect())));
-        assert_eq!(taken, [(vec![(0, 1)], vec![(1, 1)])] as [(Vec<_>, Vec<_>); 1]);
+        let mut taken: Vec<Vec<_>> = Vec::new();
+        counters.take_credits(|credits| taken.push(credits.take().collect()));
+        assert_eq!(taken, [vec![(0, 1)]]);
         counters.take_credits(|_| panic!("dropped"));
     }
 

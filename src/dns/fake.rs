@@ -179,10 +179,6 @@ impl Engine for World {
         1
     }
 
-    fn pools(&self) -> usize {
-        2
-    }
-
     fn same_indices(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }

@@ -18,9 +18,6 @@ pub trait Engine: Send + Sync + 'static {
     /// How many audiences there are for an answer to credit.
     fn audiences(&self) -> usize;
 
-    /// How many pools there are for an answer to credit.
-    fn pools(&self) -> usize;
-
     /// Whether a credit means the same in both.
     fn same_indices(&self, other: &Self) -> bool;
 }
@@ -34,14 +31,9 @@ impl Engine for Snapshot {
         Snapshot::audiences(self).len()
     }
 
-    fn pools(&self) -> usize {
-        self.pool_ids().len()
-    }
-
     fn same_indices(&self, other: &Self) -> bool {
         // Numbers are given once and never again, so that more of them is all that can differ.
-        let numbers = |snapshot: &Snapshot| (Engine::audiences(snapshot), Engine::pools(snapshot));
-        numbers(self) == numbers(other)
+        Engine::audiences(self) == Engine::audiences(other)
     }
 }
 

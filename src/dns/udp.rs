@@ -176,11 +176,11 @@ mod tests {
         let counters = running.edge.counters();
         let replies: u64 = counters.iter().flat_map(|each| each.replies().map(|(_, _, n)| n).collect::<Vec<_>>()).sum();
         assert_eq!((counters.len(), replies), (2, 2));
-        let mut pools = 0;
+        let mut answers = 0;
         for each in &counters {
-            each.take_credits(|credits| pools += credits.take_pools().map(|(_, count)| count).sum::<u64>());
+            each.take_credits(|credits| answers += credits.take().map(|(_, count)| count).sum::<u64>());
         }
-        assert_eq!(pools, 2, "credits of both snapshots");
+        assert_eq!(answers, 2, "credits of both snapshots");
         let release = running.released.try_recv().unwrap();
         assert_eq!((release.credit.pool, release.credit.releases_hold), (Some(1), true));
         assert!(running.released.try_recv().is_err());

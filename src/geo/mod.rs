@@ -14,7 +14,7 @@ pub(crate) mod inside;
 pub(crate) mod membership;
 mod mmdb;
 #[cfg(test)]
-mod mmdb_writer;
+pub(crate) mod mmdb_writer;
 mod moves;
 mod nearest;
 mod overlay;

@@ -143,17 +143,16 @@ fn state_then(next: Option<&Event>, health: &HealthTable, id: &Id<Pool>, to: Tim
     health.pools.get(id).filter(|known| known.since_ms < to_ms).map_or(PoolState::Ok, |known| known.state)
 }
 
-fn addresses_then<'e>(
-    changes: impl DoubleEndedIterator<Item = &'e Event>,
-    health: &HealthTable,
-    id: &Id<Endpoint>,
-) -> Addresses {
+fn addresses_then<'e>(changes: impl Iterator<Item = &'e Event>, health: &HealthTable, id: &Id<Endpoint>) -> Addresses {
     let known = health.endpoints.get(id).into_iter().flat_map(|endpoint| &endpoint.families);
     let now = known.map(|(family, known)| (format!("endpoints/{id} {family}"), known.state));
     let mut addresses: Addresses = now.collect();
-    for event in changes.rev() {
-        addresses.insert(event.subject.clone(), heard(&event.from));
+    // The first change of each tells what was before it.
+    let mut first: BTreeMap<&str, EndpointState> = BTreeMap::new();
+    for event in changes {
+        first.entry(&event.subject).or_insert_with(|| heard(&event.from));
     }
+    addresses.extend(first.into_iter().map(|(subject, state)| (subject.to_owned(), state)));
     addresses
 }
 
@@ -199,7 +198,10 @@ impl PoolThen {
         if event.subject.starts_with("pools/") {
             self.state = pool_state(&event.to);
         } else if let Some(addresses) = subject_id(event, "endpoints").and_then(|id| self.members.get_mut(id)) {
-            addresses.insert(event.subject.clone(), heard(&event.to));
+            match addresses.get_mut(&event.subject) {
+                Some(state) => *state = heard(&event.to),
+                None => drop(addresses.insert(event.subject.clone(), heard(&event.to))),
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 mod checks;
 mod event;
 mod fallout;
+mod foresee;
 mod index;
 pub mod lanes;
 mod outcome;

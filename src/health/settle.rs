@@ -152,19 +152,26 @@ impl Health {
         }
     }
 
-    /// Who wins: a forced state, then `serve`, then dependencies, then the checks.
     pub(super) fn judge(&self, id: &Id<Endpoint>, endpoint: &Endpoint, family: Family) -> Verdict {
-        if let Some(forced) = self.forced.get(&(id.clone(), family)) {
-            return Verdict::fixed(*forced, Why::Forced);
-        }
-        match endpoint.serve {
-            Serve::Always => return Verdict::fixed(EndpointState::Up, Why::AlwaysServed),
-            Serve::Never => return Verdict::fixed(EndpointState::Down, Why::NeverServed),
-            Serve::Auto => {}
-        }
-        if let Some(down) = endpoint.depends_on.iter().find(|needed| self.is_down(needed)) {
-            let why = Why::DependsOn(down.clone());
-            return Verdict { state: EndpointState::Down, why, earliest_change_ms: self.turn_ms(down) };
+        self.judge_as(id, endpoint, family, self.forced.get(&(id.clone(), family)).copied())
+    }
+
+    /// What each address of an endpoint would be if nobody held it.
+    pub fn unheld(&self, id: &Id<Endpoint>) -> BTreeMap<Family, EndpointState> {
+        let Some(endpoint) = self.model.endpoints.get(id) else { return BTreeMap::new() };
+        addresses(endpoint).map(|(family, _)| (family, self.judge_as(id, endpoint, family, None).state)).collect()
+    }
+
+    fn judge_as(
+        &self,
+        id: &Id<Endpoint>,
+        endpoint: &Endpoint,
+        family: Family,
+        forced: Option<EndpointState>,
+    ) -> Verdict {
+        if let Some((state, why)) = ruled(endpoint, forced, |needed| self.is_down(needed)) {
+            let earliest_change_ms = if let Why::DependsOn(down) = &why { self.turn_ms(down) } else { None };
+            return Verdict { state, why, earliest_change_ms };
         }
         let ballots: Vec<Ballot> = self.ballots(endpoint, id, family).into_iter().map(|(_, ballot)| ballot).collect();
         let own = weigh(&ballots);
@@ -206,6 +213,24 @@ impl Health {
         };
         self.index.watching(id, endpoint).iter().filter_map(ballot).collect()
     }
+}
+
+/// Who wins over the checks: a forced state, then `serve`, then what the endpoint depends on.
+pub(super) fn ruled(
+    endpoint: &Endpoint,
+    forced: Option<EndpointState>,
+    is_down: impl Fn(&Id<Endpoint>) -> bool,
+) -> Option<(EndpointState, Why)> {
+    if let Some(forced) = forced {
+        return Some((forced, Why::Forced));
+    }
+    match endpoint.serve {
+        Serve::Always => return Some((EndpointState::Up, Why::AlwaysServed)),
+        Serve::Never => return Some((EndpointState::Down, Why::NeverServed)),
+        Serve::Auto => {}
+    }
+    let down = endpoint.depends_on.iter().find(|needed| is_down(needed))?;
+    Some((EndpointState::Down, Why::DependsOn(down.clone())))
 }
 
 pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

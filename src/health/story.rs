@@ -116,7 +116,6 @@ pub struct Story {
     /// `None` while it is open, or when its end is not among the events.
     pub ends: Option<Timestamp>,
     pub cause: String,
-    pub reason: Reason,
     /// Who began it.
     pub actor: String,
     /// What the first change led to, such as `down` or `drain`.
@@ -155,7 +154,6 @@ impl Story {
             starts: event.at,
             ends: None,
             cause: event.cause.clone(),
-            reason: Reason::of(&event.cause, is_automatic),
             actor: event.actor.clone(),
             to: event.to.clone(),
             named: Vec::new(),
@@ -238,6 +236,11 @@ impl Story {
 
     fn until(&self, now: Timestamp) -> Option<Timestamp> {
         if self.is_open { Some(now) } else { self.ends }
+    }
+
+    /// Worked out when it is asked for: few of many stories are.
+    pub fn reason(&self) -> Reason {
+        Reason::of(&self.cause, self.is_automatic)
     }
 
     /// The names whose answers it touched, each once.
@@ -329,7 +332,8 @@ pub fn stories(events: &[Arc<Event>], after: &[Arc<Event>], model: &Model, healt
 
 /// Adds the outages that go on and of which none of the events that `stories` were made from tells.
 pub fn add_standing(stories: &mut Vec<Story>, health: &HealthTable) {
-    let told: BTreeSet<Key> = stories.iter().map(|story| story.key).collect();
+    let open: BTreeSet<Key> = health.pools.values().filter_map(|pool| pool.incident.map(Key::Incident)).collect();
+    let told: BTreeSet<Key> = stories.iter().map(|story| story.key).filter(|key| open.contains(key)).collect();
     for (id, pool) in &health.pools {
         let Some(key) = pool.incident.map(Key::Incident).filter(|key| !told.contains(key)) else { continue };
         let since = moment(pool.since_ms).unwrap_or(Timestamp::MIN);
@@ -457,7 +461,6 @@ impl Teller {
         }
         if begins && story.reaction_ms.is_none() {
             story.cause = event.cause.clone();
-            story.reason = Reason::of(&event.cause, story.is_automatic);
             story.begin(event);
         }
         story.add(event);
@@ -475,7 +478,6 @@ impl Teller {
         let key = Key::Event(event.sequence);
         let mut story = Story::new(key, Plot::Switch, pool.to_owned(), event);
         story.is_automatic = false;
-        story.reason = Reason::Person;
         if is_out(&event.to) {
             self.switched.insert(pool.to_owned(), key);
             story.begin(event);

@@ -118,6 +118,13 @@ pub struct Standing {
     pub needed: usize,
 }
 
+impl Standing {
+    /// Too few are healthy for the pool to serve.
+    pub fn is_short(self) -> bool {
+        self.healthy < self.needed
+    }
+}
+
 impl HealthTable {
     /// Whether no address of an endpoint is usable.
     pub fn is_down(&self, id: &Id<Endpoint>) -> bool {

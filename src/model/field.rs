@@ -332,10 +332,17 @@ pub fn brief(value: &Value) -> String {
     if text.chars().count() <= 60 { text } else { format!("{}…", text.chars().take(57).collect::<String>()) }
 }
 
+/// Words further apart have nothing to do with each other.
+const MAX_DISTANCE: usize = 3;
+
 /// The candidate that somebody may have meant by `word`, where one is close.
 pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let close = candidates.map(|candidate| (distance(word, candidate), candidate));
-    close.filter(|(distance, _)| *distance <= 3).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+    // The distance is at least the difference in length.
+    let length = word.chars().count();
+    let alike = candidates.filter(|candidate| candidate.chars().count().abs_diff(length) <= MAX_DISTANCE);
+    let close = alike.map(|candidate| (distance(word, candidate), candidate));
+    let close = close.filter(|(distance, _)| *distance <= MAX_DISTANCE);
+    close.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
 /// Edit distance (Levenshtein 1966), for "did you mean".

@@ -17,6 +17,8 @@ pub enum Aside {
     Sessions,
     /// When tokens were used last, and from where.
     TokenUses,
+    /// When the last backup was finished, and by whom it was made.
+    LastBackup,
 }
 
 impl Aside {
@@ -24,6 +26,7 @@ impl Aside {
         match self {
             Aside::Sessions => "sessions.json",
             Aside::TokenUses => "token-uses.json",
+            Aside::LastBackup => "last-backup.json",
         }
     }
 }

@@ -25,7 +25,6 @@ use super::{Fault, Store, files};
 const MAX_LINE_BYTES: u64 = 1 << 30;
 /// Values that are restored in one transaction; the directory is not used before all are in.
 const BATCH_BYTES: u64 = 8 << 20;
-const PROGRESS_EVERY: u64 = 1000;
 /// Of a geo database, on one line; a whole number of groups of three, so that only the last is padded.
 const PIECE_BYTES: u64 = 48 << 10;
 
@@ -86,45 +85,52 @@ struct Seal {
     sha256: String,
 }
 
+/// A backup in which everything is but the geo databases, which anybody may read.
+pub struct Begun {
+    out: Hashed,
+    geo: Vec<(GeoFile, File)>,
+    values: u64,
+}
+
 impl Store {
-    /// Writes everything to `file`, readable by its owner only; `progress` hears how many values are done.
-    pub fn backup(&self, file: &Path, secrets: Secrets, progress: &mut dyn FnMut(u64)) -> Result<(), Fault> {
+    /// Begins a backup in `file`, readable by its owner only; `Begun::finish` completes it and need not hold up the store.
+    pub fn begin_backup(&self, file: &Path, secrets: Secrets) -> Result<Begun, Fault> {
         let engine = self.engine()?;
         let geo = geo_files(&self.dir).map_err(|error| Fault::disk(&self.dir.join(GEO_DIRECTORY), "read", error))?;
-        let mut trouble = None;
-        let written = files::replace(file, |out| {
-            let mut out = Hashed { out, hasher: Sha256::new() };
-            let mut values = 0;
-            let listed = geo.iter().map(|(listed, _)| listed.clone()).collect();
-            out.line(&Header { northing_backup: FORMAT, revision: self.head.revision, secrets, geo: listed })?;
-            for tree in Tree::ALL {
-                if tree == Tree::Secrets && secrets == Secrets::LeaveOut {
-                    continue;
-                }
-                let walk = engine.walk(tree, EVERYTHING, Order::Ascending, &mut |key, payload| {
-                    out.line(&Stored { tree, key: key_text(tree, key)?, value: parsed(&payload)? })?;
-                    values += 1;
-                    if values % PROGRESS_EVERY == 0 {
-                        progress(values);
-                    }
-                    Ok(ControlFlow::Continue(()))
-                });
-                if let Err(found) = walk {
-                    let error = io::Error::other(found.text().to_owned());
-                    trouble = matches!(found, Trouble::Damage(_)).then_some(found);
-                    return Err(error);
-                }
-            }
+        let mut out = Hashed { out: files::Unfinished::begin(file)?, hasher: Sha256::new() };
+        let listed = geo.iter().map(|(listed, _)| listed.clone()).collect();
+        let header = Header { northing_backup: FORMAT, revision: self.head.revision, secrets, geo: listed };
+        out.line(&header).map_err(|error| out.out.fault(error))?;
+        let mut values = 0;
+        let trees = Tree::ALL.into_iter().filter(|tree| *tree != Tree::Secrets || secrets == Secrets::Include);
+        for tree in trees {
+            let walk = engine.walk(tree, EVERYTHING, Order::Ascending, &mut |key, payload| {
+                out.line(&Stored { tree, key: key_text(tree, key)?, value: parsed(&payload)? })?;
+                values += 1;
+                Ok(ControlFlow::Continue(()))
+            });
+            walk.map_err(|trouble| match trouble {
+                Trouble::Damage(_) => self.database_fault("read the database", &trouble),
+                Trouble::Disk(text) => out.out.fault(io::Error::other(text)),
+            })?;
+        }
+        Ok(Begun { out, geo, values })
+    }
+}
+
+impl Begun {
+    /// Writes the geo databases and the seal, and puts the file in its place.
+    pub fn finish(self) -> Result<(), Fault> {
+        let Begun { mut out, geo, mut values } = self;
+        let write = || -> io::Result<()> {
             for (listed, file) in geo {
                 values += pieces(&listed, file, |piece| out.line(piece))?;
             }
             let sha256 = hex(out.hasher.clone());
             out.line(&Seal { values, sha256 })
-        });
-        match trouble {
-            Some(trouble) => Err(self.database_fault("read the database", &trouble)),
-            None => written,
-        }
+        };
+        write().map_err(|error| out.out.fault(error))?;
+        out.out.finish()
     }
 }
 
@@ -359,12 +365,12 @@ fn hex(hasher: Sha256) -> String {
 }
 
 /// Hashes what passes.
-struct Hashed<'a> {
-    out: &'a mut dyn Write,
+struct Hashed {
+    out: files::Unfinished,
     hasher: Sha256,
 }
 
-impl Hashed<'_> {
+impl Hashed {
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');

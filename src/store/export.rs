@@ -312,7 +312,7 @@ pub fn path(dir: &Path, revision: u64) -> PathBuf {
     directory(dir).join(format!("{revision}.json"))
 }
 
-fn secrets_path(dir: &Path) -> PathBuf {
+pub fn secrets_path(dir: &Path) -> PathBuf {
     dir.join("secrets.json")
 }
 

@@ -1,7 +1,11 @@
 //! What went wrong with the disk or the files on it, said to the operator: where, what, and what to do next.
 
-use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+/// Files of a directory whose owners are looked at for what is wrong.
+const MAX_LOOK: usize = 1_000;
 
 /// Implements `Error`; prints as `place: problem; remedy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +22,27 @@ impl Fault {
 
     /// The disk refused an operation on `place`.
     pub fn disk(place: &Path, doing: &str, error: impl fmt::Display) -> Fault {
-        let remedy = "check that the disk has room, is writable and belongs to this user, then try again";
-        Fault::new(place, format!("cannot {doing}: {error}"), remedy)
+        let problem = format!("cannot {doing}: {error}");
+        let is_forbidden = ["ermission denied", "not permitted"].iter().any(|words| problem.contains(words));
+        let remedy = match of_another(place).filter(|_| is_forbidden) {
+            Some((path, owner, own)) => format!(
+                "{} belongs to user {owner} and northing runs as user {own}: run it as {owner}, or give the whole \
+                 directory to {own} with chown -R",
+                path.display()
+            ),
+            None => "check that the disk has room, is writable and belongs to this user, then try again".into(),
+        };
+        Fault::new(place, problem, remedy)
     }
+}
+
+/// What of `place` belongs to another user than this process: it or something in it, whose it is, and who we are.
+fn of_another(place: &Path) -> Option<(PathBuf, u32, u32)> {
+    let own = fs::metadata("/proc/self").ok()?.uid();
+    let inside = fs::read_dir(place).into_iter().flatten().take(MAX_LOOK).flatten().map(|entry| entry.path());
+    let owned = |path: PathBuf| Some((fs::metadata(&path).ok()?.uid(), path));
+    let mut all = std::iter::once(place.to_owned()).chain(inside).filter_map(owned);
+    all.find(|(owner, _)| *owner != own).map(|(owner, path)| (path, owner, own))
 }
 
 impl fmt::Display for Fault {

@@ -38,23 +38,66 @@ pub fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Puts what `write` writes in place of `path`, durably; after a crash the old or the new file is there.
+/// A file that is being written, and takes the place of another once it is whole; else it is removed.
+pub struct Unfinished {
+    out: BufWriter<File>,
+    path: PathBuf,
+    is_put: bool,
+}
+
+impl Unfinished {
+    pub fn begin(path: &Path) -> Result<Unfinished, Fault> {
+        let begin = || -> io::Result<Unfinished> {
+            let out = BufWriter::new(private_file(&unfinished(path))?);
+            let begun = Unfinished { out, path: path.to_owned(), is_put: false };
+            begun.out.get_ref().set_len(0)?;
+            Ok(begun)
+        };
+        begin().map_err(|error| Fault::disk(path, "write this file", error))
+    }
+
+    /// Puts it in its place, durably; after a crash the old or the new file is there.
+    pub fn finish(mut self) -> Result<(), Fault> {
+        let mut put = || -> io::Result<()> {
+            self.out.flush()?;
+            self.out.get_ref().sync_all()?;
+            fs::rename(unfinished(&self.path), &self.path)?;
+            self.is_put = true;
+            sync_directory(self.path.parent().unwrap_or(Path::new(".")))
+        };
+        put().map_err(|error| self.fault(error))
+    }
+
+    /// Why it could not be written.
+    pub fn fault(&self, error: io::Error) -> Fault {
+        Fault::disk(&self.path, "write this file", error)
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_put {
+            // Best effort: a leftover is removed at the next start as well.
+            let _ = fs::remove_file(unfinished(&self.path));
+        }
+    }
+}
+
+/// Puts what `write` writes in place of `path`, as `Unfinished` does.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Fault> {
-    let unfinished = unfinished(path);
-    let put = || -> io::Result<()> {
-        let mut file = BufWriter::new(private_file(&unfinished)?);
-        file.get_ref().set_len(0)?;
-        write(&mut file)?;
-        file.flush()?;
-        file.get_ref().sync_all()?;
-        fs::rename(&unfinished, path)?;
-        sync_directory(path.parent().unwrap_or(Path::new(".")))
-    };
-    put().map_err(|error| {
-        // Best effort: a leftover is removed at the next start as well.
-        let _ = fs::remove_file(&unfinished);
-        Fault::disk(path, "write this file", error)
-    })
+    let mut file = Unfinished::begin(path)?;
+    write(&mut file).map_err(|error| file.fault(error))?;
+    file.finish()
 }
 
 /// Writes `bytes` as a file that only its owner can read, whole or not at all.

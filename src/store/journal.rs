@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::engine::Trouble;
 use super::layout::Batch;
 use super::{Fault, files};
 
@@ -43,17 +44,21 @@ pub struct Contents {
 impl Contents {
     /// `None` where there is no journal; an error where its header cannot be read. A torn end is what a
     /// crash leaves and is no error: its record was never acknowledged.
-    pub fn read(path: &Path) -> Result<Option<Contents>, String> {
+    pub fn read(path: &Path) -> Result<Option<Contents>, Trouble> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => return Ok(None),
+                // Whole as it may be, it is not ours to put aside.
+                io::ErrorKind::PermissionDenied => return Err(Trouble::Disk(error.to_string())),
+                _ => return Err(Trouble::Damage(error.to_string())),
+            },
         };
-        let (header, mut rest) = bytes.split_at_checked(HEADER).ok_or("the header is cut")?;
+        let (header, mut rest) = bytes.split_at_checked(HEADER).ok_or_else(|| "the header is cut".to_owned())?;
         let (body, sum) = header.split_at(HEADER - CHECKSUM);
         let (magic, base) = body.split_at(MAGIC.len());
         if magic != MAGIC || sum != checksum(&[body]) {
-            return Err("the header is damaged".into());
+            return Err(Trouble::Damage("the header is damaged".into()));
         }
         let base = number(base);
         let mut records = Vec::new();

@@ -105,12 +105,7 @@ impl Store {
         read().map_err(|trouble| self.database_fault("read the database", &trouble))
     }
 
-    /// Revisions before number `before`, without their changes, which can be large: `revision` has them.
-    pub fn revisions(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Fault> {
-        self.page(Tree::Revisions, before, limit, |_| true, |_| false)
-    }
-
-    /// Without their changes, of which there can be a million.
+    /// Revisions before number `before`, without their changes, of which there can be a million: `revision` has them.
     pub fn revision_heads(&self, before: Option<u64>, limit: usize) -> Result<Vec<Revision>, Fault> {
         let heads: Vec<Head> = self.page(Tree::Revisions, before, limit, |_| true, |_| false)?;
         Ok(heads.into_iter().map(Revision::from).collect())

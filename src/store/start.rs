@@ -212,12 +212,15 @@ type Whole = (Engine, Stored);
 impl Ladder<'_> {
     fn climb(&mut self) -> Result<(Engine, Stored, Journal), Fault> {
         let path = journal_path(self.dir);
-        let journal = Contents::read(&path);
+        let journal = match Contents::read(&path) {
+            Err(Trouble::Disk(text)) => return Err(Fault::disk(&path, "read this file", text)),
+            read => read,
+        };
         let exported = export::revisions(self.dir).first().copied().unwrap_or(0);
         let sled = sled_directory(self.dir);
         let first_start = !sled.exists() && exported == 0 && matches!(journal, Ok(None));
-        let journal = journal.unwrap_or_else(|problem| {
-            let name = aside(&path);
+        let journal = journal.unwrap_or_else(|trouble| {
+            let (name, problem) = (aside(&path), trouble.text());
             self.repairs.push(format!("The journal cannot be used ({problem}); it was put aside as {name}."));
             None
         });
@@ -228,6 +231,12 @@ impl Ladder<'_> {
             Ok(whole) => whole,
             Err(problem) => return self.rebuild(problem, None, journal),
         };
+        // Where the beginning of its log is lost, sled begins anew; only what else is there tells that from a first start.
+        if state.head.transaction == 0 && journal.is_none() && exported == 0 && export::secrets_path(self.dir).exists()
+        {
+            drop(engine);
+            return self.rebuild("it holds nothing, although there are secrets".into(), None, None);
+        }
         if let Some(contents) = &journal {
             if state.head.transaction < contents.base {
                 let problem = "it has forgotten changes that were acknowledged".to_owned();

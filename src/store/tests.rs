@@ -165,9 +165,9 @@ fn pages_are_newest_first_and_bounded() {
     let (publisher, _) = Publisher::open(dir.path());
     let store = &publisher.store;
     let numbers = |revisions: Vec<Revision>| revisions.iter().map(|revision| revision.number).collect::<Vec<_>>();
-    assert_eq!(numbers(store.revisions(None, 2).unwrap()), [15, 14]);
-    assert_eq!(numbers(store.revisions(Some(3), 5).unwrap()), [2, 1]);
-    assert_eq!(numbers(store.revisions(None, 0).unwrap()), Vec::<u64>::new());
+    assert_eq!(numbers(store.revision_heads(None, 2).unwrap()), [15, 14]);
+    assert_eq!(numbers(store.revision_heads(Some(3), 5).unwrap()), [2, 1]);
+    assert_eq!(numbers(store.revision_heads(None, 0).unwrap()), Vec::<u64>::new());
     assert_eq!(store.revision(10).unwrap().unwrap().changes[0].id, "p3");
     assert_eq!(store.revision(99).unwrap(), None);
     let that_changed =
@@ -236,9 +236,9 @@ fn secrets_are_in_no_export_and_in_no_backup_without_them() {
     let (mut publisher, _) = Publisher::open(&data);
     publisher.put_secret("token/1", json!("d0-not-leak"));
     publisher.publish_some(1);
-    publisher.store.backup(&file, Secrets::LeaveOut, &mut |_| {}).unwrap();
+    publisher.store.begin_backup(&file, Secrets::LeaveOut).unwrap().finish().unwrap();
     assert!(!fs::read_to_string(&file).unwrap().contains("d0-not-leak"));
-    publisher.store.backup(&file, Secrets::Include, &mut |_| {}).unwrap();
+    publisher.store.begin_backup(&file, Secrets::Include).unwrap().finish().unwrap();
     assert!(fs::read_to_string(&file).unwrap().contains("d0-not-leak"));
     drop(publisher);
     assert!(!fs::read_to_string(data.join("exports/1.json")).unwrap().contains("d0-not-leak"));
@@ -301,7 +301,7 @@ fn a_restored_backup_is_equal_and_only_goes_into_an_empty_directory() {
     let elsewhere = tempdir().unwrap();
     let (file, data) = (elsewhere.path().join("backup"), elsewhere.path().join("data"));
     let (publisher, before) = Publisher::open(dir.path());
-    publisher.store.backup(&file, Secrets::Include, &mut |_| {}).unwrap();
+    publisher.store.begin_backup(&file, Secrets::Include).unwrap().finish().unwrap();
     restore(&file, &data).unwrap();
     let (restored, after) = Publisher::open(&data);
     assert_eq!(after.repairs, Vec::<String>::new());
@@ -321,7 +321,7 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
     let elsewhere = tempdir().unwrap();
     let (file, data) = (elsewhere.path().join("backup"), elsewhere.path().join("data"));
     let (publisher, _) = Publisher::open(dir.path());
-    publisher.store.backup(&file, Secrets::Include, &mut |_| {}).unwrap();
+    publisher.store.begin_backup(&file, Secrets::Include).unwrap().finish().unwrap();
     let whole = fs::read(&file).unwrap();
     let mut random = StdRng::seed_from_u64(1);
     for round in 0..40 {

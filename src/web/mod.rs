@@ -10,8 +10,10 @@ mod route;
 mod ui;
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,6 +22,10 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -32,7 +38,7 @@ use crate::metrics::Metrics;
 pub use api::{make_token, openapi};
 pub use problem::Problem;
 use route::Route;
-pub use ui::{Entrance, Maps, Sessions, Setup, Streams};
+pub use ui::{Delegations, Entrance, Maps, Sessions, Setup, Streams};
 
 /// The largest body but for whole documents, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -42,8 +48,8 @@ const MAX_DOCUMENT: usize = 64 << 20;
 /// off: it happens whether or not somebody still waits for the answer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Bodies up to this size have arrived by the time that they are refused.
-const READ_ANYWAY: u64 = 16 << 10;
+/// What is read of a body after its request was answered, in bytes: most files that somebody takes by mistake.
+const MAX_READ_ON: usize = 256 << 20;
 
 /// Marks a request that came encrypted, so that its cookies may be bound to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub struct Web {
     pub streams: Arc<Streams>,
     /// Where clients are sent, worked out once for each change.
     pub maps: Arc<Maps>,
+    /// What parents were found to say of zones.
+    pub delegations: Arc<Delegations>,
 }
 
 /// The whole of HTTP as one service.
@@ -118,7 +126,7 @@ pub fn router(web: Web) -> Router {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
         }))
         .layer(middleware::from_fn_with_state(web, ui::troubles))
-        .layer(middleware::from_fn(close_after_refusal))
+        .layer(middleware::from_fn(read_on))
         .layer(CompressionLayer::new())
         .layer(header_layer("x-content-type-options", "nosniff"))
         .layer(header_layer("referrer-policy", "same-origin"))
@@ -135,15 +143,67 @@ async fn in_time(request: Request, next: Next) -> Response {
     tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
 }
 
-/// Tells a client whose large body was refused, and so was not read, to take another connection next time:
-/// this one ends in the middle of it.
-async fn close_after_refusal(request: Request, next: Next) -> Response {
-    let large = request.body().size_hint().upper().is_none_or(|bytes| bytes > READ_ANYWAY);
-    let mut response = next.run(request).await;
-    if large && response.status().is_client_error() {
+/// Reads what is left of a body that was answered before its end, as where it is too large, and only then gives the
+/// answer: a browser looks for one when it has sent everything, and shows a broken connection where it cannot. Where
+/// the rest is too much or comes too late, the connection ends with the answer.
+async fn read_on(request: Request, next: Next) -> Response {
+    // Whoever asks first whether to send has sent nothing as long as nobody reads.
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    let until = Instant::now() + DEADLINE;
+    let (parts, body) = request.into_parts();
+    let rest = Rest(Arc::new(Mutex::new((body, Begun::No))));
+    let mut response = next.run(Request::from_parts(parts, Body::new(rest.clone()))).await;
+    if (asks_first && rest.0.lock().1 == Begun::No) || !rest.ends(until).await {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// A body whose rest can be read when whoever was to read it has given up.
+#[derive(Clone)]
+struct Rest(Arc<Mutex<(Body, Begun)>>);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Begun {
+    No,
+    Yes,
+}
+
+impl Rest {
+    /// Reads to the end; false where it does not come within the limits.
+    async fn ends(mut self, until: Instant) -> bool {
+        let mut left = MAX_READ_ON;
+        let read = async {
+            while !self.is_end_stream() {
+                let Some(frame) = self.frame().await else { break };
+                let Ok(frame) = frame else { return false };
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                let Some(less) = left.checked_sub(bytes) else { return false };
+                left = less;
+            }
+            true
+        };
+        tokio::time::timeout_at(until, read).await.unwrap_or(false)
+    }
+}
+
+impl HttpBody for Rest {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let (body, begun) = &mut *self.0.lock();
+        *begun = Begun::Yes;
+        Pin::new(body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().0.size_hint()
+    }
 }
 
 /// No inline script, no inline style, no frame; what a page shows and runs comes from here.

@@ -34,6 +34,10 @@ impl Problem {
         Problem { errors, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
+    pub fn stopping() -> Self {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Northing is stopping; try again when it runs.")
+    }
+
     pub fn not_found(what: impl Into<String>) -> Self {
         Problem::new(StatusCode::NOT_FOUND, what)
     }
@@ -50,6 +54,7 @@ impl From<Refusal> for Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too much is waiting to be stored; try again in a moment.",
             ),
+            Refusal::Stopping => Problem::stopping(),
         }
     }
 }

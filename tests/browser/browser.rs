@@ -151,6 +151,11 @@ impl Browser {
         self.until(&format!("{words:?} on the page"), seen).await;
     }
 
+    /// As when somebody signs out in another window.
+    pub async fn forget_cookies(&self) {
+        self.driver.web.delete_all_cookies().await.expect("cookies go");
+    }
+
     pub async fn set_cookie(&self, name: &str, value: &str) {
         let mut cookie = Cookie::new(name.to_owned(), value.to_owned());
         cookie.set_path("/");

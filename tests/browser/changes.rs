@@ -60,6 +60,44 @@ async fn a_draft_survives_a_restart_is_reviewed_published_and_undone() {
 }
 
 #[tokio::test]
+async fn a_pool_is_chosen_in_the_sentence_of_its_rule() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut browser = Browser::open(&server, Scripts::On).await;
+    browser.sign_in_first(&server, "anna", "editor").await;
+    browser.goto("/names/www.example.test").await;
+    for (chip, pool) in
+        [("Rule 1: change us", ""), ("Rule 1: change eu", "us"), ("Rule 1: add a pool that takes over", "eu")]
+    {
+        browser.click(chip).await;
+        browser.run(&format!("document.querySelector('.chip-menu[open] select').value = '{pool}'")).await;
+        browser.click("Keep in draft").await;
+        browser.wait_for("Rule 1 kept in your draft.").await;
+    }
+    browser.wait_for("Changed: was eu, then us").await;
+    browser.goto("/draft").await;
+    browser.fill(REASON, "Send everyone elsewhere").await;
+    browser.click("Publish").await;
+    browser.wait_for("Version 2 is live.").await;
+    answers(&server, NAME, &[US]).await;
+
+    // Who was shown another rule changes nothing.
+    browser.goto("/names/www.example.test").await;
+    browser.click("Rule 1: change us").await;
+    browser.run("document.querySelector('.chip-menu[open] [name=from]').value = 'eu'").await;
+    browser.click("Keep in draft").await;
+    browser.wait_for("Rule 1 is no longer as you saw it.").await;
+
+    let mut viewer = Browser::open(&server, Scripts::On).await;
+    viewer.sign_in_first(&server, "vera", "viewer").await;
+    viewer.goto("/names/www.example.test").await;
+    viewer.wait_for("Everyone gets us, then eu.").await;
+    assert!(!viewer.offers("Rule 1: change us").await);
+    viewer.finish().await;
+    browser.finish().await;
+}
+
+#[tokio::test]
 async fn whoever_was_slower_keeps_the_draft_sees_both_and_settles_it() {
     let dir = TempDir::new().unwrap();
     let server = world::start(&dir).await;

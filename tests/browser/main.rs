@@ -10,6 +10,7 @@ mod driver;
 mod operating;
 mod pages;
 mod roles;
+mod sending;
 #[allow(dead_code, reason = "shared with tests/e2e, which uses all of it")]
 #[path = "../e2e/server.rs"]
 mod server;

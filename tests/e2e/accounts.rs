@@ -31,7 +31,7 @@ impl Page {
 }
 
 impl Browser {
-    fn new(server: &Server) -> Browser {
+    pub fn new(server: &Server) -> Browser {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         let base = format!("http://{}", server.http);
         Browser { http: http.unwrap(), base, cookie: String::new(), token: String::new() }
@@ -45,7 +45,7 @@ impl Browser {
         browser
     }
 
-    async fn sign_in(&mut self, user: &str, password: &str) -> Page {
+    pub async fn sign_in(&mut self, user: &str, password: &str) -> Page {
         self.send(Method::POST, "/login", &[("user", user), ("password", password), ("next", "/pools")], &[]).await
     }
 
@@ -57,6 +57,12 @@ impl Browser {
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let token = self.token.clone();
         self.send(Method::POST, path, &[&[("form_token", &*token)], fields].concat(), &[]).await
+    }
+
+    /// Publishes the draft that `review` shows.
+    pub async fn publish(&mut self, review: &Page, reason: &str) -> Page {
+        let seen = review.hidden("seen").expect("a review");
+        self.post("/draft/publish", &[("seen", seen), ("back", "/draft"), ("reason", reason)]).await
     }
 
     /// A file behind the token of the page that was seen last.
@@ -75,12 +81,18 @@ impl Browser {
         Page { status, location, text: response.text().await.unwrap() }
     }
 
-    /// What a page that follows `on` is told until `part` was among it, as id and HTML.
-    pub async fn first_update(&self, on: &str, part: &str) -> Vec<(String, String)> {
+    /// The stream of a page that follows `on`.
+    pub async fn follow(&self, on: &str) -> reqwest::Response {
         let on = form_urlencoded::Serializer::new(String::new()).append_pair("on", on).finish();
         let request = self.http.get(format!("{}/live?{on}", self.base)).header("cookie", &self.cookie);
-        let mut response = request.send().await.unwrap();
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
+        response
+    }
+
+    /// What a page that follows `on` is told until `part` was among it, as id and HTML.
+    pub async fn first_update(&self, on: &str, part: &str) -> Vec<(String, String)> {
+        let mut response = self.follow(on).await;
         let (mut waiting, mut told) = (Vec::new(), Vec::new());
         let end = tokio::time::Instant::now() + DEADLINE;
         loop {
@@ -111,7 +123,11 @@ impl Browser {
         self.token.clone()
     }
 
-    async fn send(&mut self, method: Method, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
+    pub async fn send(&mut self, method: Method, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         request = request.header("cookie", &self.cookie).header("accept", "text/html");
         for (name, value) in headers {
@@ -139,22 +155,28 @@ impl Browser {
     }
 }
 
-const PASSWORD: &str = "sail past the reef";
+pub const PASSWORD: &str = "sail past the reef";
 
 /// A server with the admin ann.
 pub async fn set_up(dir: &TempDir) -> (Server, Browser) {
     let server = Server::start(dir.path(), &[]);
+    let browser = first_admin(&server).await;
+    (server, browser)
+}
+
+/// The admin ann of a server that has no users yet.
+pub async fn first_admin(server: &Server) -> Browser {
     let code = setup_code(&server.greeting);
-    let mut browser = Browser::new(&server);
+    let mut browser = Browser::new(server);
     let fields = [("code", code), ("id", "ann"), ("name", "Ann"), ("password", PASSWORD)];
     let page = browser.send(Method::POST, "/setup", &fields, &[]).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     browser.get("/account").await;
-    (server, browser)
+    browser
 }
 
 /// A user with a password that need not be changed.
-async fn user(server: &Server, role: &str) -> Browser {
+pub async fn user(server: &Server, role: &str) -> Browser {
     let made = json!({ "id": role, "role": role, "password": "the first of two" });
     let (status, body) = server.api("POST", "/api/v1/users", Some(made)).await;
     assert_eq!(status, 201, "{body}");

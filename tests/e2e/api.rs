@@ -169,6 +169,7 @@ async fn metrics_health_and_readiness_are_open_and_bounded() {
     assert_eq!(status, 200);
     let text = metrics.as_str().unwrap();
     assert!(text.contains("northing_dns_replies_total"), "{text}");
+    assert!(text.contains("# TYPE northing_region_queries counter"), "{text}");
     assert!(text.ends_with("# EOF\n"));
     let (status, ready) = server.api_as("", "GET", "/readyz", None, &[]).await;
     assert_eq!((status, &ready["ready"]), (200, &json!(true)));

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -40,6 +41,7 @@ pub struct Server {
     pub token: String,
     pub dir: PathBuf,
     http_client: reqwest::Client,
+    log: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -69,6 +71,19 @@ impl Server {
         Server::run(command, dir).expect("the server prints its ready line")
     }
 
+    /// On a disk of its own of `mebibytes`, which is mounted for this server alone; `None` where the machine allows no
+    /// mounts. `dir` of the server is how it is seen from outside.
+    pub fn start_on_small_disk(dir: &Path, mebibytes: u32) -> Option<Server> {
+        let may_mount = ["-m", "-rm"].into_iter().find(|how| {
+            let mount = Command::new("unshare").args([how, "mount", "-t", "tmpfs", "none"]).arg(dir).output();
+            mount.is_ok_and(|output| output.status.success())
+        })?;
+        let mut command = Command::new("unshare");
+        let mount = format!("mount -t tmpfs -o size={mebibytes}m none \"$0\" && exec \"$@\"");
+        command.args([may_mount, "sh", "-c", &mount]).arg(dir).args([BINARY, "serve", "--dns", "127.0.0.1:0"]);
+        Some(Server::run(command, dir).expect("the server prints its ready line"))
+    }
+
     fn run(mut command: Command, dir: &Path) -> Result<Server, String> {
         let mut child = command
             .args(["--http", "127.0.0.1:0", "--log", "warn", "--data-dir"])
@@ -84,13 +99,17 @@ impl Server {
             if let Some(rest) = line.strip_prefix("ready dns=") {
                 let (dns, http) = rest.split_once(" http=").expect("both addresses");
                 let (dns, http) = (dns.parse().expect("an address"), http.parse().expect("an address"));
-                drain(child.stderr.take().expect("piped"));
+                let log = drain(child.stderr.take().expect("piped"));
+                // As the server sees it, which may be in mounts of its own.
+                let root = PathBuf::from(format!("/proc/{}/root", child.id()));
+                let seen = dir.canonicalize().expect("the data directory");
+                let dir = root.join(seen.strip_prefix("/").expect("whole"));
                 let local: Value = serde_json::from_slice(&std::fs::read(dir.join("local.json")).expect("local.json"))
                     .expect("local.json is JSON");
                 let token = local["token"].as_str().expect("a token").to_owned();
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let http_client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().expect("a client");
-                return Ok(Server { child, dns, http, greeting, token, dir: dir.to_owned(), http_client });
+                return Ok(Server { child, dns, http, greeting, token, dir, http_client, log });
             }
             greeting.push_str(&line);
             greeting.push('\n');
@@ -102,8 +121,18 @@ impl Server {
     }
 
     /// SIGTERM; true when it ended by itself with status 0.
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> bool {
+        self.ask_to_stop();
+        self.ended()
+    }
+
+    /// SIGTERM while others still talk to it.
+    pub fn ask_to_stop(&self) {
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+    }
+
+    /// Waits for the end; true when it came by itself with status 0.
+    pub fn ended(mut self) -> bool {
         let begin = Instant::now();
         while begin.elapsed() < DEADLINE {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
@@ -198,6 +227,11 @@ impl Server {
         Some(status)
     }
 
+    /// What stood on standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// The command line against this server's data directory.
     pub fn command(&self, arguments: &[&str]) -> Output {
         command(&self.dir, arguments)
@@ -239,10 +273,14 @@ pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> 
 }
 
 /// Reads on, so that the server never blocks on a full pipe; what it says helps when a test fails.
-fn drain(stderr: impl Read + Send + 'static) {
+fn drain(stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let log = Arc::new(Mutex::new(String::new()));
+    let kept = log.clone();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             println!("server: {line}");
+            kept.lock().unwrap().push_str(&(line + "\n"));
         }
     });
+    log
 }

@@ -103,3 +103,37 @@ fn what_is_kept_comes_back_and_what_is_damaged_is_left_out() {
     assert_eq!(loaded.keys().collect::<Vec<_>>(), ["ada"]);
     assert_eq!(*loaded["ada"], draft);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_changed_in_memory_as_on_disk_though_the_browser_hangs_up() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let control = crate::control::running::start(dir.path());
+    let endpoint = |id: &str| vec![edit(Kind::Endpoints, id, json!({ "ipv4": "192.0.2.1" }))];
+    let editing = control.edit_draft("ada", endpoint("one"));
+    tokio::select! { biased; _ = editing => unreachable!("it waits for the disk"), () = std::future::ready(()) => {} }
+    let known = async {
+        while control.draft("ada").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), known).await.expect("the draft is in memory as well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_checked_is_remembered_while_draft_and_model_are_the_newest() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let control = crate::control::running::start(dir.path());
+    let endpoint = |id: &str| vec![edit(Kind::Endpoints, id, json!({ "ipv4": "192.0.2.1" }))];
+    let remembered = || control.shared().drafts.checked.lock().len();
+    let draft = control.edit_draft("ada", endpoint("one")).await.unwrap();
+    let checked = control.checked_draft(&draft);
+    assert!(Arc::ptr_eq(&checked, &control.checked_draft(&draft)) && remembered() == 1);
+    let (edits, author, expect) = (endpoint("two"), Author::new("ben"), Vec::new());
+    let publication = Publication { edits, message: "Why".into(), author, expect, tests: Tests::MustPass };
+    control.publish(publication).await.unwrap();
+    assert_eq!(remembered(), 0, "of the model before");
+    control.discard_draft("ada", None).await.unwrap();
+    // A page that began before it was discarded.
+    assert!(control.checked_draft(&draft).is_ok());
+    assert_eq!(remembered(), 0);
+}

@@ -11,7 +11,9 @@ use ipnet::IpNet;
 
 use crate::answer::{Client, Entropy, Outlook, Question, Snapshot, answer, outlook, outlook_class};
 use crate::geo::Sample;
-use crate::model::{Change, Id, Kind, LastResort, MAX_NESTING, Model, Name, Policy, Pool, RecordType, Region, Token};
+use crate::model::{
+    Change, Endpoint, Id, Kind, LastResort, MAX_NESTING, Model, Name, Policy, Pool, RecordType, Region, Token,
+};
 
 use super::inside::{Inside, Side};
 use super::{Effect, Loss, Move, NameEffect, Outage, PoolShare, Preview};
@@ -125,6 +127,17 @@ fn touched(before: &Model, after: &Model, changes: &[Change]) -> BTreeSet<Id<Pol
         }
     }
     let endpoints = changes.iter().any(|change| change.kind == Kind::Endpoints);
+    // Chains of them end: a model has no circles.
+    while endpoints {
+        let depends = |(id, endpoint): &(&Id<Endpoint>, &Arc<Endpoint>)| {
+            !changed.contains(id.as_str()) && endpoint.depends_on.iter().any(|id| changed.contains(id.as_str()))
+        };
+        let more: Vec<&str> = after.endpoints.iter().filter(depends).map(|(id, _)| id.as_str()).collect();
+        if more.is_empty() {
+            break;
+        }
+        changed.extend(more);
+    }
     let pools = after
         .pools
         .iter()

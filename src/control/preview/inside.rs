@@ -59,7 +59,10 @@ impl Inside {
     pub fn of(before: (&Model, &HealthTable), after: (&Model, &HealthTable)) -> Inside {
         let mut found = BTreeMap::new();
         for (id, is) in &after.0.pools {
-            let Some(was) = before.0.pools.get(id).filter(|was| !same(before.0, was, after.0, is)) else { continue };
+            let Some(was) = before.0.pools.get(id) else { continue };
+            if same((before, was), (after, is)) {
+                continue;
+            }
             let servers = servers(id, (before, was), (after, is));
             let differs = |server: &Server| {
                 server.has_moved() || (server.part(Side::Before) - server.part(Side::After)).abs() > NOTHING
@@ -115,9 +118,10 @@ impl Inside {
     /// e.g. `eu-1 10 %; eu-2 at 192.0.2.7 90 %`; `None` for a pool that is the same inside.
     pub fn said(&self, pool: &Id<Pool>, types: &[RecordType], side: Side) -> Option<String> {
         let first = self.servers(pool, types).next()?.family;
-        let servers: Vec<&Server> = self.servers(pool, types).filter(|server| server.family == first).collect();
+        let of_side = |server: &&Server| server.family == first && server.address(side).is_some();
+        let servers: Vec<&Server> = self.servers(pool, types).filter(of_side).collect();
         let mut said: Vec<String> = Vec::new();
-        for server in servers.iter().filter(|server| server.address(side).is_some()).take(MAX_NAMED) {
+        for server in servers.iter().take(MAX_NAMED) {
             let part = (server.part(side) * 1000.0).round() / 10.0;
             match server.address(side).filter(|_| server.has_moved()) {
                 Some(address) => said.push(format!("{} at {address} {part} %", server.endpoint)),
@@ -131,16 +135,19 @@ impl Inside {
     }
 }
 
-/// True when nothing of a pool that decides who is answered is other than before.
-fn same(before: &Model, was: &Arc<Pool>, after: &Model, is: &Arc<Pool>) -> bool {
-    let unchanged = |id: &Id<Endpoint>| match (before.endpoints.get(id), after.endpoints.get(id)) {
-        (Some(was), Some(is)) => Arc::ptr_eq(was, is),
-        _ => false,
-    };
-    Arc::ptr_eq(was, is) && is.members.iter().all(|member| unchanged(&member.endpoint))
-}
-
 type World<'w> = ((&'w Model, &'w HealthTable), &'w Arc<Pool>);
+
+/// True when nothing of a pool that decides who is answered is other than before.
+fn same((before, was): World, (after, is): World) -> bool {
+    fn unchanged<T>(was: Option<&Arc<T>>, is: Option<&Arc<T>>) -> bool {
+        was.map(Arc::as_ptr) == is.map(Arc::as_ptr)
+    }
+    let is_same = |id: &Id<Endpoint>| {
+        unchanged(before.0.endpoints.get(id), after.0.endpoints.get(id))
+            && unchanged(before.1.endpoints.get(id), after.1.endpoints.get(id))
+    };
+    Arc::ptr_eq(was, is) && is.members.iter().all(|member| is_same(&member.endpoint))
+}
 
 fn servers(id: &Id<Pool>, before: World, after: World) -> Vec<Server> {
     let mut servers: Vec<Server> = Vec::new();

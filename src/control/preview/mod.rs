@@ -3,6 +3,7 @@
 
 mod compare;
 mod inside;
+mod standing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answer::Snapshot;
-use crate::health::{HealthTable, PoolState, Standing};
-use crate::model::{Admin, Change, Checked, Edit, FieldError, Id, Model, Pool, builtin, is_part_of_a_zone, sentences};
+use crate::health::HealthTable;
+use crate::model::{Change, Checked, Edit, FieldError, Model, builtin, is_part_of_a_zone, sentences};
 
 use super::rehearsal::Rehearsal;
 use inside::Inside;
@@ -172,30 +173,42 @@ pub struct Reviewed {
 
 /// Checks `edits` against the snapshot's model and compares the answers.
 pub fn preview(snapshot: &Snapshot, health: &HealthTable, edits: &[Edit]) -> Result<Preview, Vec<FieldError>> {
-    Ok(review(snapshot, health, edits)?.preview)
+    let Checked { model, changes, warnings } = snapshot.model().check(edits)?;
+    Ok(compared(snapshot, health, &Arc::new(model), &changes, warnings))
 }
 
 /// As `preview`, and says it thing by thing.
 pub fn review(snapshot: &Snapshot, health: &HealthTable, edits: &[Edit]) -> Result<Reviewed, Vec<FieldError>> {
     let before = snapshot.model();
     let Checked { model, changes, warnings } = before.check(edits)?;
-    let sentences = sentences(before, &model, &changes);
     let listed = changes.iter().filter(|change| !is_part_of_a_zone(before, &model, change)).take(MAX_CHANGES);
     let listed: Vec<Change> = listed.cloned().collect();
     let more_changes = if listed.len() < MAX_CHANGES { 0 } else { changes.len() - listed.len() };
     let own = of_the_change(&model, &changes, &warnings);
+    let after = Arc::new(model);
+    let preview = compared(snapshot, health, &after, &changes, warnings);
+    Ok(Reviewed { preview, warnings: own, changes: listed, more_changes, before: before.clone(), after })
+}
+
+fn compared(
+    snapshot: &Snapshot,
+    health: &HealthTable,
+    model: &Arc<Model>,
+    changes: &[Change],
+    warnings: Vec<FieldError>,
+) -> Preview {
+    let before = snapshot.model();
+    let sentences = sentences(before, model, changes);
     let mut preview = Preview { revision: before.revision, sentences, warnings, ..Preview::default() };
-    let model = Arc::new(model);
     if !changes.is_empty() {
-        preview.shortfalls = shortfalls(before, &model, health);
-        let then = switched(before, &model, health, &preview.shortfalls);
-        let inside = Inside::of((before, health), (&model, &then));
-        let changed = Snapshot::compile(&model, snapshot.geo(), &then, Some(snapshot));
-        compare::compare(snapshot, &changed, &inside, &changes, &mut preview);
-        preview.tests = Rehearsal::of(snapshot, &changed, &changes);
+        let then;
+        (then, preview.shortfalls) = standing::after(before, model, health);
+        let inside = Inside::of((before, health), (model, &then));
+        let changed = Snapshot::compile(model, snapshot.geo(), &then, Some(snapshot));
+        compare::compare(snapshot, &changed, &inside, changes, &mut preview);
+        preview.tests = Rehearsal::of(snapshot, &changed, changes);
     }
-    let (before, after) = (before.clone(), model);
-    Ok(Reviewed { preview, warnings: own, changes: listed, more_changes, before, after })
+    preview
 }
 
 /// Warnings of what the change itself is about, and those that there were not before it: what somebody has lived with
@@ -216,40 +229,6 @@ fn of_the_change(after: &Model, changes: &[Change], warnings: &[FieldError]) -> 
         own.extend(other.into_iter().filter(|warning| !known.contains(warning)).cloned());
     }
     own
-}
-
-/// Pools that have fewer healthy endpoints than they need only with the change.
-fn shortfalls(before: &Model, after: &Model, health: &HealthTable) -> Vec<Shortfall> {
-    let is_short = |pool: &Pool| Some(health.standing(pool)).filter(|standing| standing.healthy < standing.needed);
-    let serves = |id: &Id<Pool>| health.pools.get(id).is_none_or(|known| known.state == PoolState::Ok);
-    let changed = after.pools.iter().filter(|(id, pool)| {
-        pool.admin == Admin::On && serves(id) && before.pools.get(*id).is_none_or(|was| !Arc::ptr_eq(was, pool))
-    });
-    let shortfall = |(id, pool): (&Id<Pool>, &Arc<Pool>)| {
-        let Standing { healthy, total, needed } = is_short(pool)?;
-        let was_short = before.pools.get(id).is_some_and(|was| is_short(was).is_some());
-        (!was_short).then(|| Shortfall { pool: id.to_string(), healthy, total, needed })
-    };
-    changed.filter_map(shortfall).collect()
-}
-
-/// Health as it would be with another configuration: a pool that the change drains is drained, and one that falls
-/// short is down.
-fn switched(before: &Model, after: &Model, health: &HealthTable, shortfalls: &[Shortfall]) -> HealthTable {
-    let mut switched = health.clone();
-    for id in shortfalls.iter().filter_map(|shortfall| shortfall.pool.parse().ok()) {
-        Arc::make_mut(switched.pools.entry(id).or_default()).state = PoolState::Down;
-    }
-    for (id, pool) in &after.pools {
-        let was = before.pools.get(id).map_or(Admin::On, |pool| pool.admin);
-        let Some(known) = switched.pools.get_mut(id).filter(|_| was != pool.admin) else { continue };
-        Arc::make_mut(known).state = match pool.admin {
-            Admin::On => PoolState::Ok,
-            Admin::Drain => PoolState::Drain,
-            Admin::Off => PoolState::Off,
-        };
-    }
-    switched
 }
 
 /// Checks a document by itself, as if nothing were configured yet.
@@ -310,6 +289,7 @@ fn listed(codes: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::control::fixture;
+    use crate::health::Health;
     use crate::model::Kind;
     use serde_json::json;
 
@@ -355,6 +335,34 @@ mod tests {
         }
         let drained = with("members", json!([{ "endpoint": "one", "weight": 0 }]));
         assert!(drained.to_string().contains("pool eu would go down: 0 of 0 endpoints up, 1 needed"), "{drained}");
+    }
+
+    #[test]
+    fn an_endpoint_that_the_change_takes_away_counts_against_its_pools() {
+        let mut document = fixture::document();
+        document["pools"]["eu"]["members"] = json!([{ "endpoint": "one" }, { "endpoint": "three" }]);
+        document["pools"]["eu"]["healthy_when"] = json!("at_least 2");
+        document["endpoints"]["three"] = json!({ "ipv4": "192.0.2.3" });
+        document["endpoints"]["base"] = json!({ "ipv4": "192.0.2.9", "serve": "never" });
+        let snapshot = fixture::snapshot(&document, &HealthTable::default());
+        // As it is known of a running server.
+        let (live, _) = Health::new(snapshot.model(), &[], 0);
+        for (path, value, is_told) in [
+            ("/endpoints/three/serve", json!("never"), true),
+            ("/endpoints/three/depends_on", json!(["base"]), true),
+            ("/endpoints/three/serve", json!("always"), false),
+            ("/endpoints/three/ipv4", json!("192.0.2.33"), false),
+            ("/pools/empty", json!({ "members": [{ "endpoint": "three", "weight": 0 }] }), false),
+        ] {
+            let mut document = snapshot.model().document();
+            let (parent, field) = path.rsplit_once('/').unwrap();
+            document.pointer_mut(parent).unwrap()[field] = value;
+            let edits = snapshot.model().edits_to(&document).unwrap();
+            let preview = preview(&snapshot, live.table(), &edits).unwrap();
+            let told: Vec<&str> = preview.shortfalls.iter().map(|one| one.pool.as_str()).collect();
+            assert_eq!(told, if is_told { vec!["eu"] } else { vec![] }, "{path} {preview:?}");
+            assert_eq!(preview.moves.iter().any(|one| one.to == "us 100 %"), is_told, "{path} {preview:?}");
+        }
     }
 
     /// The pool `eu` with two endpoints, which share its answers 10 to 90.
@@ -405,6 +413,22 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_are_counted_on_each_side_of_a_change_by_themselves() {
+        let others = |document: &mut Value, ids: &[&str]| {
+            for (id, n) in ids.iter().zip(10..) {
+                document["endpoints"][id] = json!({ "ipv4": format!("192.0.2.{n}") });
+            }
+            document["pools"]["eu"]["members"] = ids.iter().map(|id| json!({ "endpoint": id })).collect();
+        };
+        let replaced = changed(&shared(), |document| others(document, &["a", "b", "c", "d"])).preview;
+        let Move { from, to, .. } = &replaced.moves[0];
+        assert_eq!(from, "eu 100 % (one 10 %; three 90 %)");
+        assert_eq!(to, "eu 100 % (a 25 %; b 25 %; c 25 %; d 25 %)");
+        let many = changed(&shared(), |document| others(document, &["a", "b", "c", "d", "e", "f"])).preview;
+        assert!(many.moves[0].to.ends_with("; 1 more)"), "{}", many.moves[0].to);
+    }
+
+    #[test]
     fn another_address_of_an_endpoint_moves_its_share() {
         let preview =
             changed(&shared(), |document| document["endpoints"]["three"]["ipv4"] = json!("192.0.2.33")).preview;
@@ -412,6 +436,17 @@ mod tests {
         let three = &preview.shares[0].endpoints[1];
         assert_eq!(three.address, Some(("192.0.2.3".into(), "192.0.2.33".into())));
         assert_eq!(preview.moves[0].to, "eu 100 % (one 10 %; three at 192.0.2.33 90 %)");
+    }
+
+    #[test]
+    fn an_endpoint_goes_from_its_pool_with_what_it_depends_on() {
+        let mut document = shared().model().document();
+        document["endpoints"]["base"] = json!({ "ipv4": "192.0.2.9" });
+        document["endpoints"]["three"]["depends_on"] = json!(["base"]);
+        let snapshot = fixture::snapshot(&document, &HealthTable::default());
+        let preview = changed(&snapshot, |document| document["endpoints"]["base"]["serve"] = json!("never")).preview;
+        assert!((preview.moved - 0.9).abs() < 1e-6, "{preview:?}");
+        assert_eq!(preview.moves[0].to, "eu 100 % (one 100 %; three 0 %)");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::apply::{Draft, Entity};
 
 /// References to one deleted entity that its error names; the rest are counted.
 const MAX_NAMED: usize = 5;
+/// Missing things for which a near one is looked for, which is to look at every id: more are the fault of a program.
+pub(super) const MAX_GUESSED: usize = 100;
 
 /// Told the place inside the entity, and what is named there.
 type Told<'t> = dyn FnMut(Arguments, Kind, &str) + 't;
@@ -35,10 +37,17 @@ pub(super) fn check(draft: &mut Draft) {
         let at = draft.before.record_id(key).unwrap_or_else(|| key.name.to_string());
         deleted.entry((Kind::Zones, key.zone.to_string())).or_default().push(format!("records/{at}"));
     }
-    for (at, kind, id) in missing {
-        let remedy = match near(&draft.model, kind, &id) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "create it first, or in the same change".to_owned(),
+    let mut guessed: BTreeMap<(Kind, &str), Option<String>> = BTreeMap::new();
+    for (_, kind, id) in &missing {
+        if guessed.len() < MAX_GUESSED {
+            let guess = || near(&draft.model, *kind, id).map(str::to_owned);
+            guessed.entry((*kind, id)).or_insert_with(guess);
+        }
+    }
+    for (at, kind, id) in &missing {
+        let remedy = match guessed.get(&(*kind, id.as_str())) {
+            Some(Some(near)) => format!("did you mean {near}?"),
+            _ => "create it first, or in the same change".to_owned(),
         };
         let kind = kind.singular();
         draft.error(at, format!("{kind} {id:?} does not exist"), remedy);

@@ -713,3 +713,16 @@ fn what_a_kept_test_names_stays_until_the_test_goes() {
         "tests/office qname: shop.example.test. lies in no zone; keep its zone, or delete the test in the same change";
     assert_eq!(refused(&model, &edits), [wanted]);
 }
+
+#[test]
+fn near_ids_are_looked_for_a_hundred_times_at_most() {
+    let mut edits = vec![edit(Kind::Endpoints, "web-1000", json!({ "ipv4": "192.0.2.1" }))];
+    let pool = |id: String, endpoint: &str| edit(Kind::Pools, &id, json!({ "members": [{ "endpoint": endpoint }] }));
+    // One that many mean counts once.
+    edits.extend((0..200).map(|n| pool(format!("a{n}"), "web-100")));
+    edits.extend((1..100).map(|n| pool(format!("b{n}"), &format!("web-10{n:02}"))));
+    edits.extend((10..100).map(|n| pool(format!("c{n}"), &format!("web-1{}0{}", n / 10, n % 10))));
+    let errors = Model::empty().check(&edits).unwrap_err();
+    let guessed = errors.iter().filter(|error| error.remedy == "did you mean web-1000?").count();
+    assert_eq!((errors.len(), guessed), (200 + 99 + 90, 200 + links::MAX_GUESSED - 1));
+}

@@ -34,9 +34,9 @@ impl Imported {
         self.sets.len()
     }
 
-    /// The line on which a record set begins, by its id.
-    pub fn line_of(&self, id: &str) -> Option<u32> {
-        self.lines.get(self.sets.iter().position(|edit| edit.id == id)?).copied()
+    /// The line on which each record set begins, by its id.
+    pub fn lines(&self) -> BTreeMap<&str, u32> {
+        self.sets.iter().map(|edit| edit.id.as_str()).zip(self.lines.iter().copied()).collect()
     }
 
     /// The edits that make the zone what the file says. Record sets that it does not name are deleted;

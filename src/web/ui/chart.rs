@@ -6,9 +6,10 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::filters::{Draw, day_form, figure_text};
+use super::filters::{Draw, day_form, figure_text, minute_html};
 use super::state::COLOURS;
 use super::text::{Language, Text, escaped, text};
+use crate::control::series::Curve;
 
 /// Pixels above the area, of the area, and of the whole drawing.
 const TOP: f64 = 16.0;
@@ -18,6 +19,8 @@ const HEIGHT: f64 = 188.0;
 const MAX_WORDS: usize = 3;
 /// Rows of the table; longer spans are thinned out.
 const MAX_ROWS: usize = 24;
+/// Lines of the busiest; the rest is one.
+const MAX_LINES: usize = 8;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// One thing over time.
@@ -34,6 +37,21 @@ pub struct Line {
 impl Line {
     pub fn new(name: Text, colour: usize, points: Vec<f64>) -> Line {
         Line { name, colour, points: points.into_iter().map(Some).collect() }
+    }
+
+    /// The first of the curves, with their names and colours, as lines of their own, and the rest as one.
+    pub fn busiest(mut curves: Vec<(Text, usize, Curve)>, others: Text) -> Vec<Line> {
+        let rest = curves.split_off(curves.len().min(MAX_LINES));
+        let own = curves.into_iter();
+        let mut lines: Vec<Line> = own.map(|(name, colour, curve)| Line::new(name, colour, curve.points)).collect();
+        if let Some((_, _, first)) = rest.first() {
+            let mut points = vec![0.0; first.points.len()];
+            for (_, _, curve) in &rest {
+                points.iter_mut().zip(&curve.points).for_each(|(sum, point)| *sum += point);
+            }
+            lines.push(Line::new(others, 0, points));
+        }
+        lines
     }
 }
 
@@ -62,6 +80,8 @@ pub struct Chart {
     pub shape: Shape,
     pub start_ms: u64,
     pub step_ms: u64,
+    /// Why it begins there, where that is later than its title says.
+    pub began_ms: Option<u64>,
     pub lines: Vec<Line>,
     pub marks: Vec<Mark>,
 }
@@ -70,12 +90,23 @@ impl Draw for Chart {
     fn html(&self, language: Language) -> String {
         let mut out = self.drawing(language);
         self.legend(&mut out, language);
+        let began = self.began_ms.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
+        if let Some(at) = began {
+            let said = text("Counting began {time}, and the chart with it.").html("time", minute_html(at));
+            let _ = write!(out, "<p class=\"hint\">{}</p>", said.to_html(language));
+        }
         self.table(&mut out, language);
         out
     }
 }
 
 impl Chart {
+    /// Over the time of a curve, without lines and marks yet.
+    pub fn over(curve: &Curve, id: &'static str, title: Text, unit: Text, shape: Shape) -> Chart {
+        let Curve { start_ms, step_ms, began_ms, .. } = *curve;
+        Chart { id, title, unit, shape, start_ms, step_ms, began_ms, lines: Vec::new(), marks: Vec::new() }
+    }
+
     fn drawing(&self, language: Language) -> String {
         let Chart { id, title, .. } = self;
         let (top, step) = scale(self.highest());
@@ -154,8 +185,11 @@ impl Chart {
     fn times(&self, out: &mut String, language: Language) {
         let span_ms = self.span_ms();
         let (every_ms, form) = match span_ms {
-            0..=7_200_000 => (15 * 60_000, "%H:%M"),
-            7_200_001..=DAY_MS => (4 * 60 * 60_000, "%H:%M"),
+            0..=600_000 => (60_000, "%H:%M"),
+            600_001..=2_400_000 => (5 * 60_000, "%H:%M"),
+            2_400_001..=7_200_000 => (15 * 60_000, "%H:%M"),
+            7_200_001..=28_800_000 => (60 * 60_000, "%H:%M"),
+            28_800_001..=DAY_MS => (4 * 60 * 60_000, "%H:%M"),
             _ => (DAY_MS, day_form(language)),
         };
         let mut at_ms = self.start_ms.div_ceil(every_ms) * every_ms;
@@ -313,9 +347,38 @@ mod tests {
             shape,
             start_ms: 1_700_000_100_000,
             step_ms: 60_000,
+            began_ms: None,
             lines,
             marks: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_has_no_line_of_its_own_is_summed_up() {
+        let curve = |height: f64| Curve { start_ms: 0, step_ms: 1, points: vec![height, 1.0], began_ms: None };
+        let curves = (0..10).map(|n| (plain(n), 1, curve(f64::from(n)))).collect();
+        let lines = Line::busiest(curves, text("Other pools"));
+        let last = &lines[MAX_LINES];
+        assert_eq!((lines.len(), last.name.to_html(Language::English)), (MAX_LINES + 1, "Other pools".into()));
+        assert_eq!((last.colour, &last.points), (0, &vec![Some(17.0), Some(2.0)]));
+        assert!(Line::busiest(Vec::new(), text("Other pools")).is_empty());
+    }
+
+    #[test]
+    fn a_young_chart_says_since_when_there_is_anything() {
+        let curve = Curve {
+            start_ms: 1_700_000_040_000,
+            step_ms: 60_000,
+            points: vec![1.0; 8],
+            began_ms: Some(1_700_000_040_000),
+        };
+        let chart = Chart::over(&curve, "c", text("Queries"), text("per second"), Shape::Stacked);
+        let html =
+            Chart { lines: Line::busiest(vec![(plain("eu"), 1, curve)], plain("")), ..chart }.html(Language::English);
+        assert!(
+            html.contains("Counting began <time ") && html.contains(">2023-11-14 22:14</time>, and the chart with it.")
+        );
+        assert_eq!(html.matches("class=\"axis\"").count(), 8, "a time for every minute: {html}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn take_out(edits: &mut [Edit], at: &str) -> bool {
         "shed.low" | "shed.high" => vec!["shed.low", "shed.high"],
         field => vec![field],
     };
-    fields.into_iter().fold(false, |taken, field| remove(value, field) || taken)
+    fields.into_iter().filter(|field| remove(value, field)).count() > 0
 }
 
 /// An item of a list takes the list with it, so that the others keep their numbers.

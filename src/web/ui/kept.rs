@@ -1,5 +1,6 @@
 //! What somebody had typed when their session ended: it goes with them through the sign-in, and is offered to be
-//! sent again. So is what another tab of theirs sends that was opened before that sign-in. Nothing secret is kept, and nothing is sent without a click.
+//! sent again. So is what another tab of theirs sends that was opened before that sign-in. Nothing secret is kept, and
+//! nothing is sent without a click.
 
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -10,7 +11,7 @@ use askama::Template;
 
 use super::filters;
 use super::form::{self, Form, TOKEN_FIELD};
-use super::login::local;
+use super::login::{local, sending_page};
 use super::session::Session;
 use super::text::{Language, Text, text};
 use super::visit::{here, language, render, theme};
@@ -35,19 +36,19 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// From the request itself.
+    /// From the request itself; nothing where it holds files or is too much.
     pub async fn of_request(request: Request) -> Kept {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
+        if !is_form {
+            return Kept::default();
+        }
         let path = here(&request);
-        let body = match is_form {
-            true => {
-                tokio::time::timeout(DEADLINE, to_bytes(request.into_body(), MAX_KEPT)).await.ok().and_then(Result::ok)
-            }
-            false => None,
-        };
-        let fields = body.and_then(|body| Form::parse(&body).ok()).map_or_else(Vec::new, |form| form.0);
-        Kept { path, fields: fields.into_iter().filter(|(name, _)| !is_secret(name)).collect() }
+        let body = tokio::time::timeout(DEADLINE, to_bytes(request.into_body(), MAX_KEPT)).await;
+        let form = body.ok().and_then(Result::ok).and_then(|body| Form::parse(&body).ok());
+        let kept =
+            |form: Form| Kept { path, fields: form.0.into_iter().filter(|(name, _)| !is_secret(name)).collect() };
+        form.map(kept).unwrap_or_default()
     }
 
     /// From the sign-in form, which carries it.
@@ -88,15 +89,17 @@ struct SendAgain {
     why: Text,
     form_token: String,
     kept: Kept,
+    /// Where it was typed.
+    back: String,
 }
 
 /// The page after the sign-in: here is what you had typed.
-pub fn page(headers: &HeaderMap, form_token: String, kept: Kept) -> Result<Response, Problem> {
+pub fn page(headers: &HeaderMap, form_token: String, kept: Kept, back: &str) -> Result<Response, Problem> {
     let why = text(
         "You are signed in again. What you sent when your session had ended was not carried out. Here it is, without \
          passwords.",
     );
-    send_again(headers, StatusCode::OK, why, form_token, kept)
+    send_again(headers, StatusCode::OK, SendAgain::new(headers, why, form_token, kept, back.to_owned()))
 }
 
 /// The answer to a form of a page that was opened before the session. Only where the browser says that the page
@@ -112,18 +115,18 @@ pub fn of_old_page(headers: &HeaderMap, session: &Session, path: String, form: F
          passwords.",
     );
     let kept = Kept { path, fields: form.0.into_iter().filter(|(name, _)| !is_secret(name)).collect() };
-    send_again(headers, StatusCode::FORBIDDEN, why, session.form_token.clone(), kept)
+    let (form_token, back) = (session.form_token.clone(), sending_page(headers));
+    send_again(headers, StatusCode::FORBIDDEN, SendAgain::new(headers, why, form_token, kept, back))
 }
 
-fn send_again(
-    headers: &HeaderMap,
-    status: StatusCode,
-    why: Text,
-    form_token: String,
-    kept: Kept,
-) -> Result<Response, Problem> {
-    let (language, theme) = (language(headers), theme(headers));
-    let html = render(&SendAgain { language, theme, why, form_token, kept }, language, now())?;
+impl SendAgain {
+    fn new(headers: &HeaderMap, why: Text, form_token: String, kept: Kept, back: String) -> SendAgain {
+        SendAgain { language: language(headers), theme: theme(headers), why, form_token, kept, back }
+    }
+}
+
+fn send_again(headers: &HeaderMap, status: StatusCode, page: SendAgain) -> Result<Response, Problem> {
+    let html = render(&page, language(headers), now())?;
     Ok((status, Html(html)).into_response())
 }
 

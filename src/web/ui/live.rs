@@ -116,6 +116,11 @@ impl Streams {
     pub fn new(stop: CancellationToken) -> Streams {
         Streams { free: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
     }
+
+    /// True when the server stops.
+    pub fn are_ending(&self) -> bool {
+        self.stop.is_cancelled()
+    }
 }
 
 #[derive(serde::Deserialize)]

@@ -138,16 +138,22 @@ pub(super) async fn ask(web: &Web, request: Request, why: Why) -> Response {
         return see("/setup");
     }
     let headers = request.headers().clone();
-    if request.method() != Method::GET && why == Why::Ended {
+    if request.method() != Method::GET {
         let kept = Kept::of_request(request).await;
-        let note =
-            text("You were signed out before this arrived. Nothing was changed; sign in, and you can send it again.");
-        let login = Login { note: Some(note), kept, ..Login::new(&headers, "/".into()) };
+        let note = match kept.is_empty() {
+            false => text(
+                "You were signed out before this arrived. Nothing was changed; sign in, and you can send it again.",
+            ),
+            true => text(
+                "You were signed out before this arrived. Nothing was changed. Forms that take files and very long ones are \
+                 not kept: sign in, and send it once more.",
+            ),
+        };
+        let login = Login { note: Some(note), kept, ..Login::new(&headers, sending_page(&headers)) };
         return page(&headers, StatusCode::UNAUTHORIZED, &login).unwrap_or_else(IntoResponse::into_response);
     }
-    let there = if request.method() == Method::GET { here(&request) } else { "/".into() };
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("next", &there);
+    query.append_pair("next", &here(&request));
     if why == Why::Ended {
         query.append_pair("was", "ended");
     }
@@ -303,7 +309,7 @@ async fn finish(
         return Ok(Finished::Entered(enter(web, &account, browser, next)));
     }
     let (cookie, session) = web.sessions.open(&account, browser, now());
-    let mut response = kept::page(headers, session.form_token.clone(), kept)?;
+    let mut response = kept::page(headers, session.form_token.clone(), kept, local(next))?;
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(Finished::Entered(response))
 }
@@ -337,6 +343,13 @@ pub fn local(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
     let is_header = next.bytes().all(|byte| byte.is_ascii_graphic()) && HeaderValue::from_str(next).is_ok();
     if is_path && is_header { next } else { "/" }
+}
+
+/// The page that sent a form, to come back to; the overview where the browser does not say.
+pub fn sending_page(headers: &HeaderMap) -> String {
+    let from = headers.get(header::REFERER).and_then(|from| from.to_str().ok());
+    let path = from.and_then(|from| Some(from.split_once("://")?.1.split_once('/')?.1));
+    local(&format!("/{}", path.unwrap_or_default())).to_owned()
 }
 
 async fn sign_out(State(web): State<Web>, request: Request) -> Result<Response, Problem> {

@@ -66,6 +66,7 @@ pub use setup::Setup;
 pub(super) use trouble::{troubles, wants_page};
 use visit::AskedBy;
 pub(super) use visit::is_own;
+pub use zones::Delegations;
 
 /// A page: its path, the role it takes, and its handlers.
 pub(super) struct Page {

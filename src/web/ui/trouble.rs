@@ -40,7 +40,8 @@ struct Said {
     again: Option<String>,
 }
 
-/// Turns every problem into a page where a browser asked for one; programs get it as it is.
+/// Turns every problem into a page where a browser asked for one; programs get it as it is. Who comes while the
+/// server stops gets no other page any more.
 pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> Response {
     if !wants_page(&request) {
         return next.run(request).await;
@@ -51,10 +52,17 @@ pub async fn troubles(State(web): State<Web>, request: Request, next: Next) -> R
     *looking.headers_mut() = headers.clone();
     *looking.extensions_mut() = request.extensions().clone();
     let looking = looking.map(|()| axum::body::Body::empty());
-    let response = next.run(request).await;
+    let response = match web.streams.are_ending() {
+        true => Problem::stopping().into_response(),
+        false => next.run(request).await,
+    };
     let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
     let again = (method == Method::GET && problem.status >= 500).then(|| here(&looking));
-    let said = said(&method, &problem, again);
+    // What failed since then failed because of it.
+    let said = match web.streams.are_ending() && problem.status >= 500 {
+        true => stopping(again),
+        false => said(&method, &problem, again),
+    };
     let mut page = match web.sessions.look(&headers, |id| web.control.account(id), now()) {
         Found::Session(session, user) => inside(&Visit::new(web, session, user, &looking), said, problem).await,
         _ => outside(&headers, said, problem),
@@ -123,6 +131,14 @@ fn said(method: &Method, problem: &Problem, again: Option<String>) -> Said {
         _ => (plain(&problem.title), None),
     };
     Said { head, advice, again }
+}
+
+fn stopping(again: Option<String>) -> Said {
+    let advice = text(
+        "Nothing was changed, and your draft is kept. This machine answers DNS queries again when Northing runs: wait a \
+         moment, then try again.",
+    );
+    Said { head: text("Northing is stopping"), advice: Some(advice), again }
 }
 
 fn status(problem: &Problem) -> StatusCode {

@@ -16,8 +16,8 @@ async fn preview(visit: &Visit, edits: Vec<Edit>) -> Result<Preview, Problem> {
     if edits.is_empty() {
         return Ok(Preview::default());
     }
-    match visit.web.control.review(edits).await {
-        Ok(reviewed) => Ok(reviewed.preview),
+    match visit.web.control.preview(edits).await {
+        Ok(preview) => Ok(preview),
         Err(Refusal::Invalid(errors)) => Err(Problem::fields(errors)),
         Err(other) => Err(other.into()),
     }

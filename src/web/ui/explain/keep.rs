@@ -101,7 +101,7 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
     let id = form.text("id").to_owned();
     let value = value(&form, &ask);
     let edit = Edit { kind: Kind::Tests, id: id.clone(), value: Some(value) };
-    let drafted = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| visit.model());
+    let drafted = visit.web.control.drafted(&visit.user().id).unwrap_or_else(|_| visit.model());
     let refused = match drafted.tests.keys().any(|known| known.as_str() == id) {
         true => Err(Refusal::Invalid(vec![crate::model::FieldError::new(
             "id",

@@ -277,7 +277,7 @@ async fn answered(
         Err(_) => visit.web.control.world(At::Live, author).await?,
     };
     let reader = reader(visit, ask);
-    let drafted = visit.web.control.drafted(author).await.unwrap_or_else(|_| live.clone());
+    let drafted = visit.web.control.drafted(author).unwrap_or_else(|_| live.clone());
     let keep = panel.simulation.as_ref().filter(|_| visit.may(Role::Editor));
     let keep = keep.and_then(|simulation| Keep::of(simulation, &panel.who, &drafted));
     let keep = keep.map(|keep| match kept {
@@ -325,7 +325,7 @@ async fn versions(visit: &Visit, ask: &Ask) -> Result<Vec<Version>, Problem> {
     if drafted > 0 || at == At::Draft {
         all.push(version(At::Draft, count(drafted, "Draft, {n} change", "Draft, {n} changes"), at));
     }
-    let kept = visit.web.control.revisions(None, MOST_VERSIONS).await?;
+    let kept = visit.web.control.revision_heads(None, MOST_VERSIONS).await?;
     let mut numbers: Vec<u64> = kept.iter().map(|revision| revision.number).filter(|number| *number != head).collect();
     if let At::Version(number) = at
         && !numbers.contains(&number)

@@ -243,7 +243,7 @@ impl Filters {
         of_kind
             && (self.pool.is_empty() || about_pool())
             && (self.name.is_empty() || story.names().iter().any(is_name))
-            && (self.cause.is_empty() || reason_word(story.reason) == self.cause)
+            && (self.cause.is_empty() || reason_word(story.reason()) == self.cause)
     }
 
     /// The query of this page with some values changed; an empty value is left out.

@@ -13,7 +13,7 @@ use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
 use super::filter::Filters;
 use super::row::{Members, Row};
-use super::{Drawing, drawn, leave_out_stops, moves, read, spans_of_pools, told};
+use super::{Drawing, drawn, leave_out_stops, moves, spans_of_pools, told};
 use crate::control::token::Role;
 use crate::health::story::{self, Key, Plot, Story};
 use crate::health::{Event, EventKind};
@@ -145,7 +145,7 @@ pub async fn find(visit: &Visit, key: &str) -> Result<Story, Problem> {
     let events = match key {
         Key::Incident(number) => {
             let filter = EventFilter { incident: Some(number), ..EventFilter::default() };
-            read(visit, filter).await?
+            visit.web.control.stored(filter).await?.0
         }
         Key::Event(sequence) => since(visit, sequence).await?.ok_or_else(missing)?,
     };
@@ -165,7 +165,7 @@ async fn since(visit: &Visit, sequence: u64) -> Result<Option<Vec<Arc<Event>>>, 
     if subject.contains('/') {
         for subject in [subject.clone(), format!("history/{}", Key::Event(sequence))] {
             let filter = EventFilter { subject: Some(subject), from: Some(first.at), ..EventFilter::default() };
-            events.extend(read(visit, filter).await?);
+            events.extend(control.stored(filter).await?.0);
         }
     } else {
         events.push(Arc::new(first));

@@ -9,7 +9,6 @@ mod row;
 mod tables;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
@@ -22,13 +21,11 @@ use super::live::Fragment;
 use super::text::{Text, count, text};
 use super::visit::Visit;
 use crate::control::Refusal;
-use crate::control::recent::{MAX_EVENTS, Period};
+use crate::control::recent::Period;
 use crate::control::token::Role;
-use crate::health::Event;
 use crate::health::lanes::{self, Gap, Span};
 use crate::health::story::{self, Plot, Story};
 use crate::model::{Id, Pool};
-use crate::store::{EventFilter, MAX_PAGE};
 use crate::web::Problem;
 use crate::web::extract::Query;
 use draw::LaneRow;
@@ -193,8 +190,8 @@ async fn told(visit: &Visit, filters: &Filters) -> Result<Told, Refusal> {
     Ok(Told { period, gaps, stories })
 }
 
-/// Northing may have been stopped while an outage went on. `read` is a period that was read from its beginning until
-/// now; older outages need more.
+/// Northing may have been stopped while an outage went on. `read` is a period that was read, and when it begins; older
+/// outages need more.
 async fn leave_out_stops(
     visit: &Visit,
     stories: &mut [Story],
@@ -211,25 +208,6 @@ async fn leave_out_stops(
     };
     story::leave_out_stops(stories, period.events.iter().chain(&period.after), first, visit.now);
     Ok(())
-}
-
-/// The newest events that a filter admits, the oldest of them first. Page by page, so that what has to be written
-/// meanwhile does not wait.
-async fn read(visit: &Visit, filter: EventFilter) -> Result<Vec<Arc<Event>>, Refusal> {
-    let mut events: Vec<Arc<Event>> = Vec::new();
-    let mut before = None;
-    while events.len() < MAX_EVENTS {
-        let page = visit.web.control.events(filter.clone(), before, MAX_PAGE).await?;
-        let was_last = page.len() < MAX_PAGE;
-        before = page.last().map(|event| event.sequence);
-        events.extend(page.into_iter().map(Arc::new));
-        if was_last {
-            break;
-        }
-    }
-    events.truncate(MAX_EVENTS);
-    events.reverse();
-    Ok(events)
 }
 
 /// Is anything open, and were clients served, in the time of which something is known?

@@ -42,7 +42,7 @@ pub async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem>
     let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let rows = told.stories.iter().filter(|story| filters.admits(story)).map(|story| {
         let plot = word(serde_json::json!(story.plot));
-        let reason = word(serde_json::json!(story.reason));
+        let reason = word(serde_json::json!(story.reason()));
         let text = |value: Option<String>| value.unwrap_or_default();
         vec![
             story.key.to_string(),
@@ -77,7 +77,7 @@ pub async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
             "kind": if story.is_automatic { "automatic" } else { "manual" }, "open": story.is_open,
             "starts": story.starts, "ends": story.ends, "seconds": story.seconds(visit.now),
             "seconds_down": (story.plot == Plot::Outage).then(|| story.down_seconds(visit.now)),
-            "seconds_without_data": story.stopped_seconds(visit.now), "cause": story.cause, "reason": story.reason, "started_by": story.actor, "names": story.names(),
+            "seconds_without_data": story.stopped_seconds(visit.now), "cause": story.cause, "reason": story.reason(), "started_by": story.actor, "names": story.names(),
             "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
             "answered_instead_by": story.instead, "names_without_a_working_pool": story.unserved,
             "steps": story.steps.iter().map(|event| &**event).collect::<Vec<&Event>>(),

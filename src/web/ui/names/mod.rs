@@ -15,6 +15,7 @@ mod state;
 mod steering;
 mod tabs;
 mod text_edit;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/names/{name}/delete", Role::Editor, get(remove::ask).post(remove::delete)),
     ];
     pages.extend(both!("/names/{name}/records", files::records));
-    pages.extend(both!("/names/{name}/traffic", files::traffic));
+    pages.extend(both!("/names/{name}/traffic", traffic::table));
     pages.extend(both!("/names/{name}/history", files::history));
     pages
 }
@@ -77,7 +78,7 @@ impl World {
     async fn of(visit: &Visit) -> World {
         let snapshot = visit.web.control.snapshot();
         let (live, draft) = (snapshot.model().clone(), visit.draft().await);
-        let drafted = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| live.clone());
+        let drafted = visit.web.control.drafted(&visit.user().id).unwrap_or_else(|_| live.clone());
         World { live, draft, drafted, snapshot }
     }
 

@@ -1,6 +1,5 @@
 //! What a policy says beside its rules: TTLs, number of answers, whose place counts, and its names.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -16,6 +15,7 @@ use super::steering::{MAX_ATTACHED, Open, page};
 use super::{World, path, shown, types_word};
 use crate::model::{FieldError, Id, Kind, Model, Name, Policy, RecordType, Zone};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// What the policy's form holds, as typed.
 #[derive(Debug, Clone, PartialEq, Default)]

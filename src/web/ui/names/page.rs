@@ -1,6 +1,5 @@
 //! The page of one name: its head, and the tab that the URL asks for.
 
-use axum::extract::Path;
 use axum::response::Response;
 use jiff::Timestamp;
 
@@ -9,11 +8,12 @@ use super::super::sentence::{Plain, region_name, regions};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::state::NameState;
-use super::{World, path, shown, steering, tabs, types_word};
+use super::{World, path, shown, steering, tabs, traffic, types_word};
 use crate::answer::{PlanState, PolicyState, policy_state};
 use crate::health::HealthTable;
 use crate::model::{Id, Model, Name, Policy, RecordType};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// Regions that the head names.
 const MAX_WHOM: usize = 3;
@@ -68,7 +68,7 @@ pub async fn show(visit: Visit, Path(name): Path<String>) -> Result<Response, Pr
     match query.text("tab") {
         "records" => tabs::records(&visit, &world, &name).await,
         "tests" => tabs::tests(&visit, &world, &name).await,
-        "traffic" => tabs::traffic(&visit, &world, &name).await,
+        "traffic" => traffic::show(&visit, &world, &name).await,
         "history" => tabs::history(&visit, &world, &name).await,
         _ => steering::show(&visit, &world, &name, &query).await,
     }

@@ -1,7 +1,6 @@
 //! Deleting a name: first what it would do, then into the draft.
 
 use askama::Template;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -15,6 +14,7 @@ use super::page::{Head, head};
 use super::{World, path, shown, types_word};
 use crate::model::{Edit, Id, Kind, Name, Policy, RecordKey};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 #[derive(Template)]
 #[template(path = "ui/name_delete.html")]

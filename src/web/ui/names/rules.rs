@@ -1,7 +1,6 @@
 //! Edits of a policy's rules: keeping the one that is open as a form, moving, copying and removing others, and taking
 //! all of them back. They go into the reader's draft.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -18,6 +17,7 @@ use super::{World, path, policy_of};
 use crate::control::draft::Drafted;
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Policy};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// Keeps the rule that a form holds, or that a chip changes; or rearranges the form.
 pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Result<Response, Problem> {

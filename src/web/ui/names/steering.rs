@@ -313,7 +313,7 @@ fn shares(world: &World, model: &Model, policy: &Policy) -> Vec<Option<f64>> {
 /// What is not as planned with a rule right now.
 fn note(state: &RuleState, states: &PoolStates) -> Option<(&'static str, Text)> {
     let listed = |ids: &[Id<Pool>]| {
-        let names = ids.iter().map(|id| plain(id));
+        let names = ids.iter().map(plain);
         names
             .reduce(|before, next| text("{before}, {next}").say("before", before).say("next", next))
             .unwrap_or_else(|| plain(""))

@@ -1,18 +1,16 @@
-//! The tabs of a name beside its steering: its fixed records, its tests, how often it is asked for, and what
-//! happened to its pools. They tell; only tests are edited here.
+//! The tabs of a name beside its steering and traffic: its fixed records, its tests, and what happened to its pools.
+//! They tell; only tests are edited here.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::cause;
-use super::super::chart::{Chart, Line, Mark, Shape};
 use super::super::clash::{Kept, keep};
 use super::super::dock::Dock;
 use super::super::filters;
@@ -24,16 +22,16 @@ use super::page::{Head, head};
 use super::steering::Choices;
 use super::{World, path, shown};
 use crate::answer::{Verdict, rehearse};
-use crate::control::series::Span;
 use crate::control::simulate::At;
 use crate::health::{Event, EventKind};
 use crate::model::{Edit, FieldError, Id, Kind, MAX_ID, Name, Policy, Test};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// Events that the history lists, and those of each pool that it is made of.
-const MAX_EVENTS: usize = 50;
+pub const MAX_EVENTS: usize = 50;
 
-async fn framed(visit: &Visit, world: &World, name: &Name, tab: &'static str) -> (Frame, Head) {
+pub async fn framed(visit: &Visit, world: &World, name: &Name, tab: &'static str) -> (Frame, Head) {
     let head = head(visit, world, name, tab, false);
     let frame = visit.frame(Place::Names, plain(&head.name)).await.under(text("Names"), "/names");
     (frame, head)
@@ -297,62 +295,6 @@ pub async fn passing(visit: &Visit, world: &World, name: &Name) -> (usize, usize
 }
 
 #[derive(Template)]
-#[template(path = "ui/name_traffic.html")]
-struct Traffic {
-    frame: Frame,
-    head: Head,
-    chart: Option<Chart>,
-    spans: Vec<(&'static str, &'static str, bool)>,
-}
-
-pub async fn traffic(visit: &Visit, world: &World, name: &Name) -> Result<Response, Problem> {
-    let (frame, head) = framed(visit, world, name, "traffic").await;
-    let query = visit.here.split_once('?').map_or("", |(_, query)| query);
-    let query = Form::parse(query.as_bytes())?;
-    let (span, slug) = span(&query);
-    let spans = [("hour", "Last hour"), ("day", "Last day"), ("week", "Last week")];
-    let found = super::policy_of(&world.live, name).map(|(id, policy)| (id.clone(), policy.clone()));
-    let chart = match &found {
-        Some((id, policy)) => Some(volume(visit, id, policy, span, &head.name).await?),
-        None => None,
-    };
-    let spans = spans.map(|(value, word)| (value, word, value == slug)).into();
-    Ok(visit.page(&Traffic { frame, head, chart, spans }))
-}
-
-/// The period that is asked for, and its word.
-pub fn span(query: &Form) -> (Span, &'static str) {
-    match query.text("span") {
-        "hour" => (Span::Hour, "hour"),
-        "week" => (Span::Week, "week"),
-        _ => (Span::Day, "day"),
-    }
-}
-
-async fn volume(visit: &Visit, id: &Id<Policy>, policy: &Policy, span: Span, name: &str) -> Result<Chart, Problem> {
-    let curve = visit.web.control.shared().traffic.lock().series.policy(id, span);
-    let began = |event: &&Arc<Event>| event.kind == EventKind::Pool && (event.to == "down" || event.to == "ok");
-    let marks = events(visit, policy).await?;
-    let marks = marks.iter().filter(began).filter_map(|event| {
-        let at_ms = u64::try_from(event.at.as_millisecond()).ok()?;
-        let pool = event.subject.strip_prefix("pools/")?;
-        let word = if event.to == "down" { "{pool} down" } else { "{pool} up" };
-        Some(Mark { at_ms, text: text(word).set("pool", pool) })
-    });
-    let marks = marks.filter(|mark| (curve.start_ms..curve.end_ms()).contains(&mark.at_ms)).collect();
-    Ok(Chart {
-        id: "volume",
-        title: text("Answers per second for {name}").set("name", name),
-        unit: text("per second"),
-        shape: Shape::Lines,
-        start_ms: curve.start_ms,
-        step_ms: curve.step_ms,
-        lines: vec![Line::new(text("Answers"), 1, curve.points)],
-        marks,
-    })
-}
-
-#[derive(Template)]
 #[template(path = "ui/name_history.html")]
 struct History {
     frame: Frame,
@@ -385,9 +327,13 @@ pub async fn history(visit: &Visit, world: &World, name: &Name) -> Result<Respon
 
 /// What happened to the pools of a policy, the newest first.
 pub async fn events(visit: &Visit, policy: &Policy) -> Result<Vec<Arc<Event>>, Problem> {
+    Ok(visit.web.control.history_of(&pools(policy), MAX_EVENTS).await?)
+}
+
+/// The pools of a policy as events name them.
+pub fn pools(policy: &Policy) -> BTreeSet<String> {
     let pools = policy.rules.iter().flat_map(|rule| &rule.steps).flat_map(|step| &step.pools);
-    let pools: BTreeSet<String> = pools.map(|one| format!("pools/{}", one.pool)).collect();
-    Ok(visit.web.control.history_of(&pools, MAX_EVENTS).await?)
+    pools.map(|one| format!("pools/{}", one.pool)).collect()
 }
 
 fn event_shown(event: &Event) -> EventShown {

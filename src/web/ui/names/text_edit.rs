@@ -1,7 +1,6 @@
 //! A policy as text (TOML): shown whole, checked whole, with the line of everything that is wrong. What was typed
 //! stays as it was.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
@@ -16,6 +15,7 @@ use super::steering::{Open, page};
 use super::{World, path, shown};
 use crate::model::{FieldError, Id, Kind, Model, Policy};
 use crate::web::Problem;
+use crate::web::extract::Path;
 
 /// The text with what is wrong in it.
 pub struct TextEdit {
@@ -83,8 +83,7 @@ fn line(typed: &str, path: &str) -> usize {
     let Ok(root) = toml::de::DeTable::parse(typed) else { return 0 };
     let mut line = 0;
     let mut table = root.get_ref();
-    let mut parts = path.split('.').peekable();
-    while let Some(part) = parts.next() {
+    for part in path.split('.') {
         let (name, mut indexes) = part.split_once('[').map_or((part, ""), |(name, rest)| (name, rest));
         let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == name) else { return line };
         line = line_of(typed, key.span().start);

@@ -18,7 +18,7 @@ use super::Page;
 use super::beat::{self, Beat};
 use super::chart::{Chart, Mark};
 use super::export::{Format, both};
-use super::filters;
+use super::filters::{self, percent_text};
 use super::frame::{Frame, Place};
 use super::live::{Fragment, moving};
 use super::map::{Borders, Mix, WorldMap};
@@ -51,6 +51,7 @@ const MAX_MARKS: usize = 40;
 pub(super) fn pages() -> Vec<Page> {
     let mut pages = vec![Page::new("/", Role::Viewer, get(show))];
     pages.extend(both!("/overview/countries", countries));
+    pages.extend(both!("/overview/queries", queries));
     pages
 }
 
@@ -105,8 +106,10 @@ struct Row {
     /// Its name, where it has one beside its id.
     name: String,
     beat: Option<Beat>,
-    /// Of the answers of the last minute; `None` without any.
+    /// Of the clients of its names; `None` where no name uses it.
     share: Option<f64>,
+    /// What it would be if nothing were down, where that is another.
+    planned: Option<f64>,
 }
 
 /// A name that the map can show.
@@ -187,6 +190,11 @@ async fn countries(visit: Visit, Query(asked): Query<Asked>, format: Format) -> 
     let rows =
         lands.each().iter().map(|land| json!([land.country, pools(&land.planned), pools(&land.now), land.share]));
     format.table(&format!("countries-{policy}"), &["country", "planned", "now", "share_of_known_addresses"], rows)
+}
+
+/// What the chart shows, whole.
+async fn queries(visit: Visit, Query(asked): Query<Asked>, format: Format) -> Result<Response, Problem> {
+    volume::table(&visit, asked.span(), if asked.is_by_region() { "region" } else { "pool" }, format)
 }
 
 /// For the live stream; `query` is that of the page.
@@ -293,11 +301,14 @@ fn pools(visit: &Visit, model: &Model, states: &PoolStates) -> Vec<Row> {
     let now_ms = visit.now.as_millisecond().unsigned_abs();
     let known = all.iter().filter_map(|(id, _)| Some((*id, &**model.pools.get(id)?)));
     let beats = beat::of_pools(&control.shared().outcomes, model, known, now_ms);
-    let traffic = control.shared().traffic.lock();
-    let total: f64 = states.iter().map(|(id, _)| traffic.pool_rate(id)).sum();
+    let answers = control.shared().traffic.lock().policies.clone();
+    let planned = control.shared().planned.of(&control.snapshot());
+    let shares = planned.shares(&answers);
+    let differs = |(now, planned): &(f64, f64)| percent_text(*now) != percent_text(*planned);
     let row = |((id, shown), beat): ((&Id<Pool>, &PoolShown), Option<Beat>)| Row {
         name: model.pools.get(id).map(|pool| pool.meta.name.clone()).unwrap_or_default(),
-        share: (total > 0.0).then(|| traffic.pool_rate(id) / total),
+        share: shares.get(id).map(|(now, _)| *now),
+        planned: shares.get(id).filter(|share| differs(share)).map(|(_, planned)| *planned),
         id: id.clone(),
         shown: shown.clone(),
         beat,

@@ -26,6 +26,8 @@ pub struct Chart {
     pub from: String,
     pub half: String,
     pub to: String,
+    /// Minutes of the axis: two hours, or since the first check.
+    pub span: u64,
     /// Every ten minutes: the time and a mean for each line.
     pub table: Vec<(String, Vec<String>)>,
     /// Lines that are not drawn.
@@ -71,8 +73,12 @@ pub fn series(visit: &Visit, scene: &Scene) -> Vec<(String, BTreeMap<u64, f64>)>
 }
 
 fn draw(series: &[(String, BTreeMap<u64, f64>)], now_minute: u64) -> Chart {
-    let first = now_minute.saturating_sub(MINUTES);
+    let whole = now_minute.saturating_sub(MINUTES);
     let drawn = &series[..series.len().min(LINES)];
+    // The axis begins with the first check, where that is later: by whole tens, as the table goes.
+    let known = drawn.iter().filter_map(|(_, minutes)| minutes.range(whole..).next().map(|(minute, _)| *minute)).min();
+    let span = known.map_or(MINUTES, |known| (now_minute - known).div_ceil(10).max(1) * 10).min(MINUTES);
+    let first = now_minute.saturating_sub(span);
     let largest = drawn.iter().flat_map(|(_, minutes)| minutes.range(first..).map(|(_, ms)| *ms)).fold(0.0, f64::max);
     let top = round_up(largest);
     let clock = |minute: u64| {
@@ -91,7 +97,7 @@ fn draw(series: &[(String, BTreeMap<u64, f64>)], now_minute: u64) -> Chart {
             mean: if recent.is_empty() { "–".into() } else { figure_text(mean) },
         }
     });
-    let tens = (0..MINUTES / 10).map(|ten| {
+    let tens = (0..span / 10).map(|ten| {
         let from = first + ten * 10;
         let cell = |minutes: &BTreeMap<u64, f64>| {
             let times: Vec<f64> = minutes.range(from..from + 10).map(|(_, ms)| *ms).collect();
@@ -104,8 +110,9 @@ fn draw(series: &[(String, BTreeMap<u64, f64>)], now_minute: u64) -> Chart {
         top: figure_text(top),
         middle: figure_text(top / 2.0),
         from: clock(first),
-        half: clock(first + MINUTES / 2),
+        half: clock(first + span / 2),
         to: clock(now_minute),
+        span,
         table: tens.collect(),
         more: series.len() - drawn.len(),
     }
@@ -146,13 +153,15 @@ mod tests {
 
     #[test]
     fn a_gap_ends_a_line_and_the_axis_is_round() {
-        let series = [("a".to_owned(), BTreeMap::from([(1000, 10.0), (1001, 20.0), (1005, 40.0)]))];
+        let series = [("a".to_owned(), BTreeMap::from([(900, 1.0), (1000, 10.0), (1001, 20.0), (1005, 40.0)]))];
         let chart = draw(&series, 1010);
-        assert_eq!(chart.lines[0].points.len(), 2);
-        assert_eq!(chart.lines[0].points[0], "110,80.0 110.6,80.0 111,60.0");
+        assert_eq!(chart.lines[0].points.len(), 3);
+        assert_eq!(chart.lines[0].points[1], "100,80.0 100.6,80.0 101,60.0");
         assert_eq!((chart.top.as_str(), chart.middle.as_str()), ("50", "25"));
-        assert_eq!(chart.table[11].1, ["23"]);
+        assert_eq!(chart.table[10].1, ["23"]);
         assert!(!chart.is_empty());
+        let young = draw(&[("a".to_owned(), BTreeMap::from([(997, 10.0), (1001, 20.0)]))], 1010);
+        assert_eq!((young.span, young.table.len(), young.lines[0].points[0].as_str()), (20, 2, "7,50.0 7.6,50.0"));
         assert_eq!([0.4, 3.0, 12.0, 21.0, 180.0].map(round_up), [1.0, 5.0, 20.0, 50.0, 200.0]);
     }
 }

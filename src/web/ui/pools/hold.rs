@@ -1,7 +1,6 @@
 //! Holding one endpoint up or down by hand: first a sheet that says what would happen, then the act. Also what is
 //! said of an endpoint that is held: who did it, when and why, and how long caches keep what was answered before.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -15,11 +14,11 @@ use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
 use super::super::{cause, filters};
 use super::sheet::{self, Asking, Moved, moved};
-use super::{Scene, endpoint, reason};
+use super::{Scene, endpoint};
 use crate::answer::shares;
-use crate::control::effect::{Effect, effect_of, held};
+use crate::control::effect::{Effect, NOTHING, effect_of, held};
 use crate::health::{EndpointState, HealthTable, Switch};
-use crate::model::{Endpoint, FieldError, Id, Pool, Role};
+use crate::model::{Endpoint, FieldError, Id};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -86,9 +85,9 @@ struct Sheet {
     question: Text,
     explained: &'static str,
     button: &'static str,
-    /// The endpoints of the pool, and the pools of the names.
+    /// The endpoints of the pool, and the pools of the names where they move.
     endpoints: Vec<Moved>,
-    pools: Vec<Moved>,
+    moved: Vec<Moved>,
     effect: Effect,
     asking: Asking,
     back: String,
@@ -107,7 +106,7 @@ pub async fn act(visit: Visit, Path((id, endpoint)): Path<(String, String)>, for
     let (scene, endpoint) = endpoint::of(&visit, &id, &endpoint).await?;
     let to = asked(&form)?;
     let outcome = work_out(&visit, &scene, &endpoint, to).await?;
-    let reason = reason(form.text("reason"));
+    let reason = form.reason();
     let faults = sheet::faults(&outcome.1.stranded, &form, &reason);
     if !faults.is_empty() {
         return page(&visit, &scene, &endpoint, to, outcome, &form, faults).await;
@@ -133,32 +132,20 @@ fn asked(form: &Form) -> Result<To, Problem> {
 
 /// Health as it would be, and what that does to the answers.
 async fn work_out(visit: &Visit, scene: &Scene, id: &Id<Endpoint>, to: To) -> Result<(HealthTable, Effect), Problem> {
-    let state = match to.state() {
-        Some(state) => state,
-        None => found(visit, id).await?,
-    };
-    let (snapshot, health) = (visit.web.control.snapshot(), visit.web.control.health());
-    let answers = visit.web.control.shared().traffic.lock().policies.clone();
+    let control = &visit.web.control;
+    let mut states = control.unheld(id.clone()).await?;
+    states.values_mut().for_each(|state| *state = to.state().unwrap_or(*state));
+    let (snapshot, health) = (control.snapshot(), control.health());
+    let answers = control.shared().traffic.lock().policies.clone();
     let (live, id) = (scene.live.clone(), id.clone());
     let work = move || {
-        let after = held(&live, &health, &id, state);
-        let holds = |pool: &Pool| pool.members.iter().any(|member| member.endpoint == id);
-        let pools: BTreeSet<&Id<Pool>> =
-            live.pools.iter().filter(|(_, pool)| holds(pool)).map(|(pool, _)| pool).collect();
+        let (after, pools) = held(&live, &health, &id, &states);
         let effect = effect_of(&snapshot, &after, &pools, &answers);
         (after, effect)
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours: the effect could not be worked out.")
     })
-}
-
-/// What the checks of an endpoint say of it.
-async fn found(visit: &Visit, id: &Id<Endpoint>) -> Result<EndpointState, Problem> {
-    let checks = visit.web.control.checks(id.clone()).await?;
-    let mut deciding = checks.iter().filter(|check| check.role != Role::Watch);
-    let is_down = deciding.any(|check| check.state == EndpointState::Down);
-    Ok(if is_down { EndpointState::Down } else { EndpointState::Up })
 }
 
 async fn page(
@@ -187,9 +174,11 @@ async fn page(
         now: super::show::share_of(&now, &member.endpoint),
         after: super::show::share_of(&then, &member.endpoint),
     };
-    let pools = effect.pools.iter().any(|(_, now, after)| (now - after).abs() > 0.0005);
-    let mut asking = Asking::new(&effect, &[scene.id.clone()], form, faults);
-    asking.nothing_left = asking.nothing_left.filter(|_| pools);
+    let endpoints: Vec<Moved> = members.iter().enumerate().map(row).collect();
+    let pools = effect.pools.iter().any(|(_, now, after)| (now - after).abs() > NOTHING);
+    let mut asking = Asking::new(&effect, std::slice::from_ref(&scene.id), form, faults);
+    let is_emptied = to == To::Down && !endpoints.iter().any(|one| one.after > NOTHING);
+    asking.nothing_left = asking.nothing_left.filter(|_| is_emptied);
     let page = Sheet {
         frame,
         action: format!("{back}/force"),
@@ -197,8 +186,8 @@ async fn page(
         question,
         explained: to.explained(),
         button: to.button(),
-        endpoints: members.iter().enumerate().map(row).collect(),
-        pools: if pools { moved(&effect, &states) } else { Vec::new() },
+        endpoints,
+        moved: if pools { moved(&effect, &states) } else { Vec::new() },
         effect,
         asking,
         back,

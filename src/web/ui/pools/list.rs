@@ -59,8 +59,8 @@ struct Row {
     shown: PoolShown,
     beat: Beat,
     names: usize,
-    /// Of the answers that pools gave in the last minute.
-    share: Option<f64>,
+    /// Of the clients of its names, now and if nothing were down; `None` where no name uses it.
+    share: Option<(f64, f64)>,
     median_ms: Option<f64>,
     changed: bool,
 }
@@ -165,22 +165,20 @@ fn rows(visit: &Visit, live: &Model, drafted: &Model, found: &[Found]) -> Vec<Ro
     let now_ms = visit.now.as_millisecond().unsigned_abs();
     let beats = beat::of_pools(&shared.outcomes, live, found.iter().map(|found| (found.id, found.pool)), now_ms);
     let uses = uses(live);
-    let shares: Vec<Option<f64>> = {
-        let traffic = shared.traffic.lock();
-        let total: f64 = live.pools.keys().map(|id| traffic.pool_rate(id)).sum();
-        found.iter().map(|found| (total > 0.0).then(|| traffic.pool_rate(found.id) / total)).collect()
-    };
-    let row = |((found, beat), share): ((&Found, Beat), Option<f64>)| Row {
+    let answers = shared.traffic.lock().policies.clone();
+    let planned = shared.planned.of(&visit.web.control.snapshot());
+    let shares = planned.shares(&answers);
+    let row = |(found, beat): (&Found, Beat)| Row {
         id: found.id.to_string(),
         place: place(found.pool, visit.language),
         shown: found.shown.clone(),
         beat,
         names: uses.get(found.id).map_or(0, |uses| names(&policies(live, uses))),
-        share,
+        share: shares.get(found.id).copied(),
         median_ms: median_ms(&shared.outcomes, found.pool),
         changed: drafted.pools.get(found.id).is_none_or(|pool| **pool != *found.pool),
     };
-    found.iter().zip(beats).zip(shares).map(row).collect()
+    found.iter().zip(beats).map(row).collect()
 }
 
 /// The middle time of the last checks that passed.
@@ -203,7 +201,11 @@ struct Exported {
     up: usize,
     of: usize,
     names: usize,
+    /// Of the answers that pools gave in the last minute.
     share: Option<f64>,
+    /// Of the clients of its names.
+    share_now: Option<f64>,
+    share_planned: Option<f64>,
     probe_ms: Option<f64>,
     reason: String,
 }
@@ -213,21 +215,28 @@ fn exported(visit: &Visit, asked: &Asked) -> Vec<Exported> {
     let states = PoolStates::of(&live, &visit.web.control.health());
     let found = search(&live, &states, asked);
     let rows = rows(visit, &live, &live, &found);
+    let answered: Vec<Option<f64>> = {
+        let traffic = visit.web.control.shared().traffic.lock();
+        let total: f64 = live.pools.keys().map(|id| traffic.pool_rate(id)).sum();
+        found.iter().map(|found| (total > 0.0).then(|| traffic.pool_rate(found.id) / total)).collect()
+    };
     // What programs read is the same in every language.
     let place =
         |id: &str| found.iter().find(|found| found.id.as_str() == id).map(|found| place(found.pool, Language::English));
-    let export = |row: Row| Exported {
+    let export = |(row, share): (Row, Option<f64>)| Exported {
         place: place(&row.id).unwrap_or_default(),
         pool: row.id,
         state: row.shown.state.word(),
         up: row.shown.up,
         of: row.shown.of,
         names: row.names,
-        share: row.share,
+        share,
+        share_now: row.share.map(|(now, _)| now),
+        share_planned: row.share.map(|(_, planned)| planned),
         probe_ms: row.median_ms,
         reason: row.shown.reason,
     };
-    rows.into_iter().map(export).collect()
+    rows.into_iter().zip(answered).map(export).collect()
 }
 
 pub async fn json(visit: Visit, Query(asked): Query<Asked>) -> Response {
@@ -235,7 +244,8 @@ pub async fn json(visit: Visit, Query(asked): Query<Asked>) -> Response {
 }
 
 pub async fn csv(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
-    let columns = ["pool", "place", "state", "up", "of", "names", "share", "probe_ms", "reason"];
+    let columns =
+        ["pool", "place", "state", "up", "of", "names", "share", "share_now", "share_planned", "probe_ms", "reason"];
     let number = |number: Option<f64>| number.map_or(String::new(), |number| format!("{number:.4}"));
     let rows = exported(&visit, &asked).into_iter().map(|row| {
         vec![
@@ -246,6 +256,8 @@ pub async fn csv(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, P
             row.of.to_string(),
             row.names.to_string(),
             number(row.share),
+            number(row.share_now),
+            number(row.share_planned),
             number(row.probe_ms),
             row.reason,
         ]

@@ -168,7 +168,7 @@ async fn last(visit: &Visit, scene: &Scene) -> Result<BTreeMap<String, Arc<Event
 /// own page says why.
 pub async fn models(visit: &Visit) -> (Arc<Model>, Arc<Model>) {
     let live = visit.model();
-    let drafted = visit.web.control.drafted(&visit.user().id).await;
+    let drafted = visit.web.control.drafted(&visit.user().id);
     let drafted = drafted.unwrap_or_else(|_| live.clone());
     (live, drafted)
 }
@@ -233,11 +233,4 @@ pub fn place(pool: &Pool, language: Language) -> String {
         (name, Some(country)) => format!("{name}, {country}"),
         (name, None) => name.clone(),
     }
-}
-
-/// The longest reason of a switch, in characters.
-pub const MAX_REASON: usize = 500;
-
-pub fn reason(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
 }

@@ -3,10 +3,9 @@
 
 use axum::http::StatusCode;
 
-use super::super::form::{Faults, Form, WHY};
+use super::super::form::{Faults, Form, MAX_REASON, WHY};
 use super::super::state::PoolStates;
 use super::super::text::{Text, count, text};
-use super::MAX_REASON;
 use crate::control::effect::{Effect, Stranded};
 use crate::model::{FieldError, Id, Pool};
 

@@ -23,7 +23,6 @@ use super::head::{Caches, Head, Tab};
 use super::tabs::{self, Said};
 use super::weights;
 use crate::answer::{Share, shares};
-use crate::control::effect::planned;
 use crate::control::outcomes::Seen;
 use crate::health::Address;
 use crate::model::{Endpoint, Id, Member, Model, Pool, Serve};
@@ -156,9 +155,9 @@ pub async fn page(
 fn share_words(visit: &Visit, scene: &Scene) -> Text {
     let control = &visit.web.control;
     let answers = control.shared().traffic.lock().policies.clone();
-    match planned(&control.snapshot(), &scene.id, &answers) {
+    match control.shared().planned.of(&control.snapshot()).shares(&answers).get(&scene.id) {
         None => text(""),
-        Some((now, planned)) => text("Share of the clients of its names: {now} now, {planned} planned.")
+        Some(&(now, planned)) => text("Share of the clients of its names: {now} now, {planned} planned.")
             .set("now", percent_text(now))
             .set("planned", percent_text(planned)),
     }

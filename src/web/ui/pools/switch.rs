@@ -11,8 +11,8 @@ use super::super::frame::{Frame, Place};
 use super::super::state::PoolStates;
 use super::super::text::{Text, count, plain, text};
 use super::super::visit::{Visit, see};
+use super::Scene;
 use super::sheet::{self, Asking, Moved, moved};
-use super::{Scene, reason};
 use crate::control::effect::{Effect, effect};
 use crate::health::{PoolState, Switch};
 use crate::model::{Admin, Id, Pool};
@@ -109,7 +109,6 @@ struct Sheet {
     explained: &'static str,
     pools: Vec<String>,
     moved: Vec<Moved>,
-    unanswered: (f64, f64),
     effect: Effect,
     asking: Asking,
     back: String,
@@ -163,7 +162,7 @@ pub async fn act(visit: Visit, form: Form) -> Result<Response, Problem> {
     let [first, ..] = &pools[..] else { return Ok(see("/pools")) };
     let is_undo = form.has("undo");
     let effect = work_out(&visit, to, &pools).await?;
-    let reason = if is_undo { TAKEN_BACK.to_owned() } else { reason(form.text("reason")) };
+    let reason = if is_undo { TAKEN_BACK.to_owned() } else { form.reason() };
     let stranded = if is_undo { &[][..] } else { &effect.stranded };
     let faults = sheet::faults(stranded, &form, &reason);
     if !faults.is_empty() {
@@ -248,7 +247,6 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
         explained: to.explained(),
         pools: pools.iter().map(ToString::to_string).collect(),
         moved,
-        unanswered: effect.unanswered,
         effect,
         asking,
         back,

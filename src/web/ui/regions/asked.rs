@@ -67,17 +67,10 @@ pub fn chart(visit: &Visit, model: &Model, id: &Id<Region>, span: Span) -> Optio
     let line = |((regions, curve), colour): ((Regions, crate::control::series::Curve), usize)| {
         Line::new(regions_word(model, &regions), colour, curve.points)
     };
-    Some(Chart {
-        id: "asked",
-        title: text("Queries of steered names per second from {region}")
-            .say("region", regions_word(model, std::slice::from_ref(id))),
-        unit: text("per second"),
-        shape: Shape::Stacked,
-        start_ms: any.start_ms,
-        step_ms: any.step_ms,
-        lines: lines.map(line).collect(),
-        marks: Vec::new(),
-    })
+    let title = text("Queries of steered names per second from {region}")
+        .say("region", regions_word(model, std::slice::from_ref(id)));
+    let chart = Chart::over(&any, "asked", title, text("per second"), Shape::Stacked);
+    Some(Chart { lines: lines.map(line).collect(), ..chart })
 }
 
 #[cfg(test)]

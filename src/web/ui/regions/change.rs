@@ -11,7 +11,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::lines::{self, Kind as Lines, LineFault, MAX_FAULTS};
-use super::nested::{nested_of, sentences as sentences_of};
+use super::nested::{Namers, nested_of};
 use super::{KIND, MOST_NESTED, Sight, known};
 use crate::control::token::Role;
 use crate::model::{Change, Edit, FieldError, Model, Region, Token, builtin, sentences};
@@ -407,7 +407,8 @@ async fn overlaps(visit: &Visit, edit: &Edit) -> Vec<Text> {
     };
     let known = nested_of(&sight.model, &id);
     let new = nested_of(&checked.model, &id).into_iter().filter(|nested| !known.contains(nested)).take(MOST_NESTED);
-    new.flat_map(|nested| sentences_of(&checked.model, &nested)).collect()
+    let namers = Namers::of(&checked.model);
+    new.flat_map(|nested| namers.sentences(&nested)).collect()
 }
 
 #[derive(Template)]

@@ -18,7 +18,7 @@ use serde_json::json;
 use self::asked::Rates;
 use self::drawing::{Land, RegionMap};
 use self::facts::{Cover, Left, Shared, left, shared, summary, uses};
-use self::nested::{decided, nested, sentences};
+use self::nested::{Namers, nested};
 use super::Page;
 use super::dock::Dock;
 use super::filters;
@@ -117,7 +117,7 @@ struct Sight {
 impl Sight {
     async fn of(visit: &Visit) -> Sight {
         let live = visit.model();
-        let model = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| live.clone());
+        let model = visit.web.control.drafted(&visit.user().id).unwrap_or_else(|_| live.clone());
         let cover = Cover::of(visit.web.control.snapshot(), &model);
         Sight { live, model, cover, language: visit.language }
     }
@@ -176,15 +176,15 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
     let mut all_left = left(&sight.model, sight.coverage());
     let left_more = all_left.len().saturating_sub(MOST_LEFT);
     all_left.truncate(MOST_LEFT);
-    let all_nested = nested(&sight.model);
+    let (all_nested, namers) = (nested(&sight.model), Namers::of(&sight.model));
     let page = List {
-        nested: all_nested.iter().take(MOST_NESTED).map(|one| sentences(&sight.model, one)).collect(),
+        nested: all_nested.iter().take(MOST_NESTED).map(|one| namers.sentences(one)).collect(),
         nested_more: all_nested.len().saturating_sub(MOST_NESTED),
         map: map(&sight),
         dock: Dock::of(&visit, &visit.draft().await),
         frame: visit.frame(Place::Regions, text("Regions")).await,
-        own: own.iter().skip((number - 1) * PAGE).take(PAGE).map(|id| row(id)).collect(),
-        built_in: built_in.iter().map(|id| row(id)).collect(),
+        own: own.iter().skip((number - 1) * PAGE).take(PAGE).map(&row).collect(),
+        built_in: built_in.iter().map(row).collect(),
         all: sight.model.regions.keys().filter(|id| !builtin::is_built_in(id)).count(),
         found: rows,
         pages: Pages {
@@ -214,9 +214,10 @@ async fn uncovered(visit: Visit, format: Format) -> Result<Response, Problem> {
 /// Networks of one region in those of another, with the rule that decides for each name that uses both.
 async fn networks(visit: Visit, format: Format) -> Result<Response, Problem> {
     let model = Sight::of(&visit).await.model;
+    let namers = Namers::of(&model);
     let rows = nested(&model).into_iter().map(|one| {
         let decided: Vec<String> =
-            decided(&model, &one).into_iter().map(|decided| format!("{}: {}", decided.name, decided.rule)).collect();
+            namers.decided(&one).into_iter().map(|decided| format!("{}: {}", decided.name, decided.rule)).collect();
         json!([one.network, one.region, one.around, one.other, decided])
     });
     format.table("networks-in-regions", &["network", "region", "lies_in", "of_region", "rule_that_decides"], rows)

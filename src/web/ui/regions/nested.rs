@@ -1,7 +1,7 @@
 //! Networks of one region that lie in a network of another, and which rule decides about their clients: the first
 //! from above that holds them, however long the prefixes are. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
@@ -10,7 +10,7 @@ use crate::web::ui::sentence::region_name;
 use crate::web::ui::text::{Text, plain, text};
 
 /// Overlaps that are found; who has more sees it in the first ones.
-pub const MAX_FOUND: usize = 1_000;
+const MAX_FOUND: usize = 500;
 /// Policies that one overlap tells of; the rest is counted.
 const MAX_POLICIES: usize = 3;
 
@@ -92,14 +92,61 @@ fn has_places(model: &Model, id: &Id<Region>, depth: usize) -> bool {
     })
 }
 
-/// The policies that use both regions, themselves or by a region that names them.
-pub fn decided(model: &Model, nested: &Nested) -> Vec<Decided> {
-    let (region, other) = (with_holders(model, &nested.region), with_holders(model, &nested.other));
-    let policies = model.policies.values().filter(|policy| policy.enabled);
-    policies
-        .filter(|policy| names_any(policy, &region) && names_any(policy, &other))
-        .filter_map(|policy| decision(model, policy, &nested.network))
-        .collect()
+/// The policies that name each region of the operator's, made once for all overlaps of a page.
+pub struct Namers<'m> {
+    model: &'m Model,
+    policies: BTreeMap<&'m Id<Region>, BTreeSet<&'m Id<Policy>>>,
+}
+
+impl<'m> Namers<'m> {
+    pub fn of(model: &'m Model) -> Namers<'m> {
+        let mut policies: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (id, policy) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
+            let rules = policy.rules.iter().filter(|rule| rule.enabled);
+            let named = rules.flat_map(|rule| rule.regions.iter().chain(&rule.except_regions));
+            for region in named.filter(|region| !builtin::is_built_in(region)) {
+                policies.entry(region).or_default().insert(id);
+            }
+        }
+        Namers { model, policies }
+    }
+
+    /// How the policies decide that use both regions, themselves or by a region that names them.
+    pub fn decided(&self, nested: &Nested) -> Vec<Decided> {
+        let other = self.naming(&nested.other);
+        let both = self.naming(&nested.region).into_iter().filter(|policy| other.contains(policy));
+        let policies = both.filter_map(|id| self.model.policies.get(id));
+        policies.filter_map(|policy| decision(self.model, policy, &nested.network)).collect()
+    }
+
+    fn naming(&self, id: &Id<Region>) -> BTreeSet<&'m Id<Policy>> {
+        let regions = with_holders(self.model, id);
+        regions.iter().filter_map(|region| self.policies.get(region)).flatten().copied().collect()
+    }
+
+    /// What overlaps, and then whose rule decides.
+    pub fn sentences(&self, nested: &Nested) -> Vec<Text> {
+        let what = match nested.network == nested.around {
+            true => text("{network} is in {region} and in {other}."),
+            false => text("{network} of {region} lies in {around} of {other}."),
+        };
+        let what = what
+            .set("network", nested.network)
+            .set("around", nested.around)
+            .say("region", region_name(self.model, &nested.region))
+            .say("other", region_name(self.model, &nested.other));
+        let decided = self.decided(nested);
+        let mut said = vec![what];
+        if decided.is_empty() {
+            said.push(text("No name uses both. Where one does, the upper rule decides, not the longer prefix."));
+        }
+        said.extend(decided.iter().take(MAX_POLICIES).map(Decided::said));
+        let left = decided.len().saturating_sub(MAX_POLICIES);
+        if left > 0 {
+            said.push(text("{n} more policies use both.").set("n", left));
+        }
+        said
+    }
 }
 
 /// A region, and those that name it.
@@ -108,19 +155,13 @@ fn with_holders(model: &Model, id: &Id<Region>) -> BTreeSet<Id<Region>> {
     for _ in 0..MAX_NESTING {
         let is_known = |token: &Token| matches!(token, Token::Region(inner) if all.contains(inner));
         let more = model.regions.iter().filter(|(_, region)| region.include.iter().any(is_known));
-        let more: Vec<Id<Region>> = more.map(|(id, _)| id.clone()).collect();
+        let more: Vec<Id<Region>> = more.map(|(id, _)| id.clone()).filter(|id| !all.contains(id)).collect();
+        if more.is_empty() {
+            break;
+        }
         all.extend(more);
     }
     all
-}
-
-fn names_any(policy: &Policy, ids: &BTreeSet<Id<Region>>) -> bool {
-    let mut named = policy
-        .rules
-        .iter()
-        .filter(|rule| rule.enabled)
-        .flat_map(|rule| rule.regions.iter().chain(&rule.except_regions));
-    named.any(|id| ids.contains(id))
 }
 
 fn decision(model: &Model, policy: &Policy, network: &IpNet) -> Option<Decided> {
@@ -137,30 +178,6 @@ fn decision(model: &Model, policy: &Policy, network: &IpNet) -> Option<Decided> 
     })
 }
 
-/// What overlaps, and then whose rule decides.
-pub fn sentences(model: &Model, nested: &Nested) -> Vec<Text> {
-    let what = match nested.network == nested.around {
-        true => text("{network} is in {region} and in {other}."),
-        false => text("{network} of {region} lies in {around} of {other}."),
-    };
-    let what = what
-        .set("network", nested.network)
-        .set("around", nested.around)
-        .say("region", region_name(model, &nested.region))
-        .say("other", region_name(model, &nested.other));
-    let decided = decided(model, nested);
-    let mut said = vec![what];
-    if decided.is_empty() {
-        said.push(text("No name uses both. Where one does, the upper rule decides, not the longer prefix."));
-    }
-    said.extend(decided.iter().take(MAX_POLICIES).map(Decided::said));
-    let left = decided.len().saturating_sub(MAX_POLICIES);
-    if left > 0 {
-        said.push(text("{n} more policies use both.").set("n", left));
-    }
-    said
-}
-
 impl Decided {
     fn said(&self) -> Text {
         let name = match self.more {
@@ -168,9 +185,9 @@ impl Decided {
             more => text("{name} and {n} more").set("name", &self.name).set("n", more),
         };
         let said = match self.is_below_places {
-            true => text(
-                "For {name} the rule “{rule}” decides, as the upper one of theirs; rules above it may take some of these clients by their place.",
-            ),
+            true => {
+                text("For {name} the rule “{rule}” decides, where no rule above it takes these clients by their place.")
+            }
             false => text("For {name} the rule “{rule}” decides: from above it is the first that holds these clients."),
         };
         said.say("name", name).set("rule", &self.rule)
@@ -191,7 +208,9 @@ mod tests {
             .map(|(id, include, except)| ((*id).to_owned(), json!({ "include": include, "except": except })))
             .collect();
         let answer = json!([{ "pools": [{ "pool": "a" }] }]);
-        let rule = |(name, regions, except): &(&str, &[&str], &[&str])| json!({ "name": name, "regions": regions, "except_regions": except, "steps": answer });
+        let rule = |(name, regions, except): &(&str, &[&str], &[&str])| -> Value {
+            json!({ "name": name, "regions": regions, "except_regions": except, "steps": answer })
+        };
         let mut rules: Vec<Value> = rules.iter().map(rule).collect();
         rules.push(json!({ "name": "rest", "steps": answer }));
         let document = json!({
@@ -199,7 +218,7 @@ mod tests {
             "endpoints": { "e": { "ipv4": "192.0.2.1" } },
             "pools": { "a": { "members": [{ "endpoint": "e" }] } },
             "regions": regions,
-            "policies": { "p": { "attach": [{ "zone": "z", "name": "www", "types": ["A"] }], "rules": rules } },
+            "policies": { "p": { "attach": [{ "zone": "z", "name": "www.example.com.", "types": ["A"] }], "rules": rules } },
         });
         let empty = Model::empty();
         empty.check(&empty.edits_to(&document).unwrap()).unwrap().model
@@ -209,12 +228,13 @@ mod tests {
         let english = |text: &Text| text.to_html(Language::English);
         nested(model)
             .iter()
-            .map(|nested| sentences(model, nested).iter().map(english).collect::<Vec<_>>().join(" "))
+            .map(|nested| Namers::of(model).sentences(nested).iter().map(english).collect::<Vec<_>>().join(" "))
             .collect()
     }
 
     const WIDE: (&str, &[&str], &[&str]) = ("wide", &["cidr:10.0.0.0/8"], &[]);
     const OFFICE: (&str, &[&str], &[&str]) = ("office", &["cidr:10.1.0.0/16"], &[]);
+    const FAR: (&str, &[&str], &[&str]) = ("far", &["cidr:192.168.0.0/16"], &[]);
     const LIES: &str = "10.1.0.0/16 of office lies in 10.0.0.0/8 of wide.";
 
     #[test]
@@ -224,24 +244,22 @@ mod tests {
                 "{LIES} For www.example.com the rule “{rule}” decides: from above it is the first that holds these clients."
             )
         };
+        let below = format!(
+            "{LIES} For www.example.com the rule “O” decides, where no rule above it takes these clients by their place."
+        );
         let nobody =
             format!("{LIES} No name uses both. Where one does, the upper rule decides, not the longer prefix.");
         for (rules, said) in [
-            (&[("W", &["wide"][..], &[][..]), ("O", &["office"], &[])][..], first("W")),
+            (&[("W", &["wide"][..], &[][..]), ("O", &["office", "far"], &[])][..], first("W")),
             (&[("O", &["office"], &[]), ("W", &["wide"], &[])], first("O")),
             (&[("W", &["wide"], &["office"]), ("O", &["office"], &[])], first("O")),
             (&[("both", &["office", "wide"], &[])], first("both")),
             (&[("W", &["wide"], &["office"])], first("rest")),
             (&[("W", &["wide"], &[])], nobody.clone()),
             (&[], nobody),
-            (
-                &[("EU", &["europe"], &[]), ("O", &["office"], &[]), ("W", &["wide"], &[])],
-                format!(
-                    "{LIES} For www.example.com the rule “O” decides, as the upper one of theirs; rules above it may take some of these clients by their place."
-                ),
-            ),
+            (&[("EU", &["europe"], &[]), ("O", &["office"], &[]), ("W", &["wide"], &[])], below),
         ] {
-            assert_eq!(told(&model(&[WIDE, OFFICE], rules)), [said], "{rules:?}");
+            assert_eq!(told(&model(&[WIDE, OFFICE, FAR], rules)), [said], "{rules:?}");
         }
     }
 
@@ -265,9 +283,9 @@ mod tests {
 
     #[test]
     fn a_rule_names_a_region_by_another_one_too() {
-        let all = ("all", &["region:office"][..], &[][..]);
+        let all = ("all", &["region:office", "region:far"][..], &[][..]);
         let rules: &[(&str, &[&str], &[&str])] = &[("W", &["wide"], &[]), ("A", &["all"], &[])];
-        let told = told(&model(&[WIDE, OFFICE, all], rules));
+        let told = told(&model(&[WIDE, OFFICE, FAR, all], rules));
         assert!(told[0].contains("the rule “W” decides"), "{told:?}");
     }
 }

@@ -9,7 +9,7 @@ use axum::routing::get;
 use super::asked::{Rates, chart};
 use super::drawing::RegionMap;
 use super::facts::{Shared, Use, shared, token_word, uses};
-use super::nested::{nested_of, sentences};
+use super::nested::{Namers, nested_of};
 use super::{MOST_NESTED, Sight, known, land};
 use crate::control::series::Span;
 use crate::control::token::Role;
@@ -99,6 +99,7 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
     };
     let spans = [("hour", "Last hour"), ("day", "Last day"), ("week", "Last week")];
     let rates = Rates::of(&visit);
+    let namers = Namers::of(&sight.model);
     let page = One {
         rate: rates.rate(&id),
         rate_with: rates.with(&sight.model, &id),
@@ -119,7 +120,7 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
         regions: uses.regions.iter().map(|other| (other.to_string(), region_name(&sight.model, other))).collect(),
         names: uses.names,
         shared: shared(coverage, &sight.model, &id, sight.model.regions.keys()),
-        nested: nested_of(&sight.model, &id).iter().take(MOST_NESTED).map(|one| sentences(&sight.model, one)).collect(),
+        nested: nested_of(&sight.model, &id).iter().take(MOST_NESTED).map(|one| namers.sentences(one)).collect(),
         map: RegionMap::new(vec![land(&sight, &id, region)]),
         dock: Dock::of(&visit, &visit.draft().await),
         id: id.to_string(),

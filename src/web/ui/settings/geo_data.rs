@@ -2,7 +2,7 @@
 //! is put in their place: uploaded, looked at, applied.
 
 use askama::Template;
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
@@ -16,6 +16,7 @@ use crate::control::token::Role;
 use crate::geo::DatabaseInfo;
 use crate::model::Country;
 use crate::web::Problem;
+use crate::web::extract::Path;
 use crate::web::ui::Page;
 use crate::web::ui::country;
 use crate::web::ui::filters;

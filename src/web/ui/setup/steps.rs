@@ -27,7 +27,7 @@ pub fn way(now: usize) -> Vec<Step> {
 }
 
 pub async fn plan(visit: &Visit) -> Result<Plan, Problem> {
-    let model = visit.web.control.drafted(&visit.user().id).await.map_err(Problem::fields)?;
+    let model = visit.web.control.drafted(&visit.user().id).map_err(Problem::fields)?;
     Ok(Plan::read(&*visit.draft().await, &model))
 }
 

@@ -55,7 +55,11 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let shown = Shown::find(&visit, &zone).await?;
     let verdict = match asked.contains_key("check") {
-        true => Some(parent::check(&shown.zone.fqdn, &shown.zone.ns).await),
+        true => {
+            let verdict = parent::check(&shown.zone.fqdn, &shown.zone.ns).await;
+            visit.web.delegations.keep(&shown.model, &shown.id, &shown.zone.ns, verdict.state, visit.now);
+            Some(verdict)
+        }
         false => None,
     };
     let servers: Vec<Server> = shown.zone.ns.iter().map(|server| look(&shown, server)).collect();

@@ -87,7 +87,8 @@ pub fn read(model: &Model, id: &Id<Zone>, apex: &Name, text: &str) -> Result<Cha
     let wrong = model.check(&changes.edits).err().unwrap_or_default();
     if !wrong.is_empty() {
         let imported = zonefile::import_sound(text, id, Some(apex)).0;
-        let line = |at: &str| imported.as_ref()?.line_of(at.strip_prefix("records/")?.split(' ').next()?);
+        let lines = imported.as_ref().map(|imported| imported.lines()).unwrap_or_default();
+        let line = |at: &str| lines.get(at.strip_prefix("records/")?.split(' ').next()?).copied();
         errors.extend(wrong.into_iter().map(|error| match line(&error.at) {
             Some(line) => FieldError { at: format!("line {line}"), ..error },
             None => error,

@@ -10,32 +10,42 @@ mod settings;
 mod text_tab;
 mod typed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
+use jiff::Timestamp;
 use parking_lot::Mutex;
+use serde::Deserialize;
 use serde_json::json;
 
+use super::Page;
 use super::clash::{Kept, keep};
-use super::export;
+use super::export::{Format, both};
 use super::filters;
 use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::text::text;
 use super::visit::{Visit, see};
-use super::{MAX_BODY, Page};
 use crate::control::draft::Draft;
 use crate::control::token::Role;
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
 use crate::web::api::zones::new_id;
+use crate::web::extract::Query;
 use crate::web::{MAX_DOCUMENT, Problem};
+
+use parent::Delegation;
+pub use parent::Delegations;
 
 /// RFC 2606 section 2.
 const STAND_IN: &str = "stand-in.invalid.";
+/// Rows of one page.
+const ROWS: usize = 50;
+/// What stands beside a zone file in its form, in bytes.
+const MAX_BESIDE: usize = 64 << 10;
 /// Steered names of a zone that a page lists.
 const MAX_STEERED: usize = 50;
 
@@ -43,10 +53,9 @@ pub(super) fn pages() -> Vec<Page> {
     use Role::{Editor, Viewer};
     let mut pages = vec![
         Page::new("/zones", Viewer, get(list)),
-        Page::new("/zones.csv", Viewer, get(list_csv)),
-        Page::new("/zones.json", Viewer, get(list_json)),
         Page::new("/zones/new", Editor, get(new).post(add)),
-        Page::new("/zones/import", Editor, get(import::show).post(import::preview)).body_limit(MAX_DOCUMENT + MAX_BODY),
+        Page::new("/zones/import", Editor, get(import::show).post(import::preview))
+            .body_limit(MAX_DOCUMENT + MAX_BESIDE),
         Page::new("/zones/import/keep", Editor, post(import::keep)),
         Page::new("/zones/{zone}", Viewer, get(records::show)),
         Page::new("/zones/{zone}/records.csv", Viewer, get(records::csv)),
@@ -60,7 +69,8 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/zones/{zone}/delegation", Viewer, get(delegation::show)),
         Page::new("/zones/{zone}/export", Viewer, get(delegation::export)),
     ];
-    pages.extend(export::both!("/zones/{zone}/name-servers", delegation::servers));
+    pages.extend(both!("/zones", list_table));
+    pages.extend(both!("/zones/{zone}/name-servers", delegation::servers));
     pages
 }
 
@@ -150,7 +160,7 @@ fn serial(live: &Model, id: &Id<Zone>) -> Option<u32> {
 /// The drafted model; where the draft no longer fits what is live, the live one.
 pub async fn drafted(visit: &Visit) -> Result<(Arc<Model>, Arc<Draft>), Problem> {
     let draft = visit.draft().await;
-    let model = visit.web.control.drafted(&visit.user().id).await.unwrap_or_else(|_| visit.model());
+    let model = visit.web.control.drafted(&visit.user().id).unwrap_or_else(|_| visit.model());
     Ok((model, draft))
 }
 
@@ -197,8 +207,26 @@ pub fn count(live: &Arc<Model>, draft: &Draft, id: &Id<Zone>) -> usize {
 #[template(path = "ui/zones.html")]
 struct List {
     frame: Frame,
+    q: String,
     rows: Vec<Row>,
+    /// Zones in all, and those that pass the filter.
+    total: usize,
+    found: usize,
+    /// From 0.
+    page: usize,
+    pages: usize,
+    /// The filter as a query.
+    query: String,
     changed: usize,
+}
+
+/// The filter, as the address has it.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    page: usize,
 }
 
 struct Row {
@@ -208,62 +236,96 @@ struct Row {
     records: usize,
     steered: usize,
     servers: String,
+    delegation: Delegation,
+    /// When it was found out.
+    asked: Option<Timestamp>,
     is_changed: bool,
 }
 
-async fn rows(visit: &Visit) -> Result<Vec<Row>, Problem> {
-    let (model, draft) = drafted(visit).await?;
+/// The zones that pass the filter, and what was found out of their delegations; problems first.
+fn search<'m>(visit: &Visit, model: &'m Model, asked: &Asked) -> Vec<Found<'m>> {
+    let wanted = asked.q.trim().trim_end_matches('.').to_lowercase();
+    let passes = |(id, zone): &(&Id<Zone>, &Arc<Zone>)| {
+        wanted.is_empty() || id.as_str().contains(&wanted) || zone.fqdn.without_dot().to_lowercase().contains(&wanted)
+    };
+    let mut found: Vec<Found> = model
+        .zones
+        .iter()
+        .filter(passes)
+        .map(|(id, zone)| {
+            let (delegation, asked) = visit.web.delegations.of(id, &zone.ns);
+            Found { id, zone, delegation, asked }
+        })
+        .collect();
+    found.sort_by_key(|found| found.delegation);
+    found
+}
+
+/// A zone that passes the filter.
+struct Found<'m> {
+    id: &'m Id<Zone>,
+    zone: &'m Arc<Zone>,
+    delegation: Delegation,
+    asked: Option<Timestamp>,
+}
+
+/// Zones with something in the draft.
+fn changed(draft: &Draft) -> BTreeSet<&str> {
+    let edits = draft.edits.iter().filter(|edit| matches!(edit.kind, Kind::Zones | Kind::Records));
+    edits.filter_map(|edit| edit.id.split('/').next()).collect()
+}
+
+fn rows(visit: &Visit, model: &Model, draft: &Draft, found: &[Found]) -> Vec<Row> {
     let live = visit.model();
     let mut steered: BTreeMap<&Id<Zone>, usize> = BTreeMap::new();
     for attach in model.policies.values().flat_map(|policy| &policy.attach) {
         *steered.entry(&attach.zone).or_default() += 1;
     }
-    let changed: std::collections::BTreeSet<&str> = draft
-        .edits
-        .iter()
-        .filter(|edit| matches!(edit.kind, Kind::Zones | Kind::Records))
-        .filter_map(|edit| edit.id.split('/').next())
-        .collect();
-    let row = |(id, zone): (&Id<Zone>, &Arc<Zone>)| Row {
-        id: id.to_string(),
-        apex: zone.fqdn.without_dot(),
-        serial: serial(&live, id),
-        records: count(&live, &draft, id),
-        steered: steered.get(id).copied().unwrap_or(0),
-        servers: zone.ns.iter().map(Name::without_dot).collect::<Vec<_>>().join(", "),
-        is_changed: changed.contains(id.as_str()),
+    let changed = changed(draft);
+    let row = |found: &Found| Row {
+        id: found.id.to_string(),
+        apex: found.zone.fqdn.without_dot(),
+        serial: serial(&live, found.id),
+        records: count(&live, draft, found.id),
+        steered: steered.get(found.id).copied().unwrap_or(0),
+        servers: found.zone.ns.iter().map(Name::without_dot).collect::<Vec<_>>().join(", "),
+        delegation: found.delegation,
+        asked: found.asked,
+        is_changed: changed.contains(found.id.as_str()),
     };
-    Ok(model.zones.iter().map(row).collect())
+    found.iter().map(row).collect()
 }
 
-async fn list(visit: Visit) -> Result<Response, Problem> {
-    let rows = rows(&visit).await?;
-    let changed = rows.iter().filter(|row| row.is_changed).count();
-    let frame = visit.frame(Place::Zones, text("Zones")).await;
-    Ok(visit.page(&List { frame, rows, changed }))
+async fn list(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
+    let (model, draft) = drafted(&visit).await?;
+    let found = search(&visit, &model, &asked);
+    let pages = found.len().div_ceil(ROWS).max(1);
+    let page = asked.page.min(pages - 1);
+    let on_page = &found[page * ROWS..found.len().min((page + 1) * ROWS)];
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", asked.q.trim()).finish();
+    Ok(visit.page(&List {
+        frame: visit.frame(Place::Zones, text("Zones")).await,
+        rows: rows(&visit, &model, &draft, on_page),
+        total: model.zones.len(),
+        found: found.len(),
+        page,
+        pages,
+        query: if asked.q.trim().is_empty() { String::new() } else { query },
+        q: asked.q,
+        changed: changed(&draft).iter().filter(|id| id.parse().is_ok_and(|id| model.zones.contains_key(&id))).count(),
+    }))
 }
 
-async fn list_csv(visit: Visit) -> Result<Response, Problem> {
-    let rows = rows(&visit).await?.into_iter().map(|row| {
-        vec![
-            row.id,
-            row.apex,
-            row.serial.map(|serial| serial.to_string()).unwrap_or_default(),
-            row.records.to_string(),
-            row.steered.to_string(),
-            row.servers,
-        ]
+/// The list, whole, under its filter.
+async fn list_table(visit: Visit, Query(asked): Query<Asked>, format: Format) -> Result<Response, Problem> {
+    let (model, draft) = drafted(&visit).await?;
+    let rows = rows(&visit, &model, &draft, &search(&visit, &model, &asked)).into_iter().map(|row| {
+        let word = row.delegation.word();
+        json!([row.id, row.apex, row.serial, row.records, row.steered, row.servers, word, row.asked])
     });
-    export::csv("zones", &["id", "zone", "serial", "record_sets", "steered_names", "name_servers"], rows)
-}
-
-async fn list_json(visit: Visit) -> Result<Response, Problem> {
-    let one = |row: Row| {
-        json!({ "id": row.id, "zone": row.apex, "serial": row.serial, "record_sets": row.records,
-                "steered_names": row.steered, "name_servers": row.servers })
-    };
-    let rows: Vec<_> = rows(&visit).await?.into_iter().map(one).collect();
-    Ok(export::json("zones", rows))
+    let columns =
+        ["id", "zone", "serial", "record_sets", "steered_names", "name_servers", "delegation", "delegation_asked"];
+    format.table("zones", &columns, rows)
 }
 
 #[derive(Template)]

@@ -1,16 +1,18 @@
-//! What the parent zone says of a zone today, asked of one of the parent's own servers when somebody wants to know.
-//! Keeps nothing.
+//! What the parent zone says of a zone today, asked of one of the parent's own servers when somebody wants to know; and
+//! what it said last. No page asks by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{Name as WireName, RecordType};
+use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::super::dns_question::{self, MAX_DATAGRAM, PATIENCE};
 use super::super::text::{Text, text};
-use crate::model::Name;
+use crate::model::{Id, Model, Name, Zone};
 
 /// Servers of the parent that are tried.
 const MAX_TRIED: usize = 3;
@@ -23,17 +25,84 @@ const MAX_CONF: usize = 64 << 10;
 
 /// What was found out, as the page shows it.
 pub struct Verdict {
-    pub icon: &'static str,
-    pub colour: &'static str,
+    pub state: Delegation,
     pub said: Text,
     pub below: Vec<Text>,
+}
+
+/// Whether the parent leads to the servers of a zone. The order is that of lists: what needs somebody first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delegation {
+    Missing,
+    Other,
+    Unknown,
+    NotAsked,
+    Right,
+}
+
+impl Delegation {
+    pub fn word(self) -> &'static str {
+        match self {
+            Delegation::Missing => "Not delegated",
+            Delegation::Other => "Other servers",
+            Delegation::Unknown => "Not known",
+            Delegation::NotAsked => "Not asked yet",
+            Delegation::Right => "Delegated",
+        }
+    }
+
+    pub fn icon(self) -> &'static str {
+        match self {
+            Delegation::Missing => "octagon-x",
+            Delegation::Other | Delegation::Unknown => "triangle-alert",
+            Delegation::NotAsked => "circle-dashed",
+            Delegation::Right => "circle-check",
+        }
+    }
+
+    /// Of the class `st` in app.css.
+    pub fn class(self) -> &'static str {
+        match self {
+            Delegation::Missing => "bad",
+            Delegation::Other | Delegation::Unknown => "warn",
+            Delegation::NotAsked => "idle",
+            Delegation::Right => "ok",
+        }
+    }
+}
+
+/// What was found out last, since the start, by zone.
+#[derive(Default)]
+pub struct Delegations(Mutex<BTreeMap<Id<Zone>, Newest>>);
+
+struct Newest {
+    at: Timestamp,
+    state: Delegation,
+    /// What it was compared with.
+    own: Vec<Name>,
+}
+
+impl Delegations {
+    /// Zones that are gone from `model` are forgotten.
+    pub fn keep(&self, model: &Model, id: &Id<Zone>, own: &[Name], state: Delegation, at: Timestamp) {
+        let mut kept = self.0.lock();
+        kept.retain(|id, _| model.zones.contains_key(id));
+        kept.insert(id.clone(), Newest { at, state, own: own.to_vec() });
+    }
+
+    /// The newest finding and its time; none of a zone whose servers are others since.
+    pub fn of(&self, id: &Id<Zone>, own: &[Name]) -> (Delegation, Option<Timestamp>) {
+        match self.0.lock().get(id).filter(|newest| newest.own == own) {
+            Some(newest) => (newest.state, Some(newest.at)),
+            None => (Delegation::NotAsked, None),
+        }
+    }
 }
 
 /// Asks, and compares with the zone's own servers.
 pub async fn check(zone: &Name, own: &[Name]) -> Verdict {
     let unknown = |why: Text| Verdict {
-        icon: "triangle-alert",
-        colour: "warnc",
+        state: Delegation::Unknown,
         said: text("It is not known what the parent zone says."),
         below: vec![why],
     };
@@ -129,16 +198,16 @@ fn judge(zone: &Name, parent: &Name, own: &[Name], named: &[Name], asked: &str) 
     if !foreign.is_empty() {
         below.push(text("Only there: {names}").set("names", list(&foreign)));
     }
-    let (icon, colour, said) = if named.is_empty() {
+    let (state, said) = if named.is_empty() {
         below.clear();
-        ("octagon-x", "badc", text("The zone {parent} does not know {zone}. Nobody asks this server for it."))
+        (Delegation::Missing, text("The zone {parent} does not know {zone}. Nobody asks this server for it."))
     } else if below.is_empty() {
-        ("check", "okc", text("The zone {parent} names the same servers for {zone} as stand here."))
+        (Delegation::Right, text("The zone {parent} names the same servers for {zone} as stand here."))
     } else {
-        ("triangle-alert", "warnc", text("The zone {parent} names other servers for {zone} than stand here."))
+        (Delegation::Other, text("The zone {parent} names other servers for {zone} than stand here."))
     };
     below.push(text("Asked just now: {server}").set("server", asked));
-    Verdict { icon, colour, said: said.set("parent", parent.without_dot()).set("zone", zone.without_dot()), below }
+    Verdict { state, said: said.set("parent", parent.without_dot()).set("zone", zone.without_dot()), below }
 }
 
 #[cfg(test)]
@@ -162,21 +231,37 @@ mod tests {
     #[test]
     fn what_the_parent_names_is_compared_with_what_stands_here() {
         let own = [name("ns1.z.test."), name("ns2.z.test.")];
-        for (named, icon, below) in [
-            (vec!["ns2.z.test.", "ns1.z.test."], "check", vec!["Asked just now: a.test"]),
-            (vec!["ns1.z.test."], "triangle-alert", vec!["Only here: ns2.z.test", "Asked just now: a.test"]),
+        for (named, state, below) in [
+            (vec!["ns2.z.test.", "ns1.z.test."], Delegation::Right, vec!["Asked just now: a.test"]),
+            (vec!["ns1.z.test."], Delegation::Other, vec!["Only here: ns2.z.test", "Asked just now: a.test"]),
             (
                 vec!["ns1.z.test.", "ns2.z.test.", "old.test."],
-                "triangle-alert",
+                Delegation::Other,
                 vec!["Only there: old.test", "Asked just now: a.test"],
             ),
-            (vec![], "octagon-x", vec!["Asked just now: a.test"]),
+            (vec![], Delegation::Missing, vec!["Asked just now: a.test"]),
         ] {
             let named: Vec<Name> = named.into_iter().map(name).collect();
             let verdict = judge(&name("z.test."), &name("test."), &own, &named, "a.test");
             let said: Vec<String> = verdict.below.iter().map(|text| text.to_html(Language::English)).collect();
-            assert_eq!((verdict.icon, said), (icon, below.into_iter().map(str::to_owned).collect()));
+            assert_eq!((verdict.state, said), (state, below.into_iter().map(str::to_owned).collect()));
         }
+    }
+
+    #[test]
+    fn a_finding_is_shown_until_the_servers_change() {
+        use crate::model::{Edit, Kind};
+        let value = serde_json::json!({ "fqdn": "z.test.", "ns": ["a.test.", "b.test."] });
+        let edit = Edit { kind: Kind::Zones, id: "z".into(), value: Some(value) };
+        let model = Model::empty().check(&[edit]).unwrap().model;
+        let (id, gone) = ("z".parse().unwrap(), "gone".parse().unwrap());
+        let (own, others) = ([name("a.test."), name("b.test.")], [name("a.test.")]);
+        let (kept, at) = (Delegations::default(), Timestamp::UNIX_EPOCH);
+        kept.keep(&Model::empty(), &gone, &own, Delegation::Right, at);
+        kept.keep(&model, &id, &own, Delegation::Missing, at);
+        assert_eq!(kept.of(&id, &own), (Delegation::Missing, Some(at)));
+        assert_eq!(kept.of(&id, &others), (Delegation::NotAsked, None));
+        assert_eq!(kept.of(&gone, &own), (Delegation::NotAsked, None));
     }
 
     #[test]

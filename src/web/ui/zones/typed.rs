@@ -200,8 +200,10 @@ fn private_address(shown: &Shown, typed: &Typed, rtype: RecordType) -> Option<Ip
     let old = shown.model.record_key(&format!("{}/{}", shown.id, typed.old));
     let known = old.and_then(|key| shown.model.records.get(&key)).map(|set| &set.values);
     let known: Vec<String> = known.into_iter().flatten().map(|value| value.present(rtype)).collect();
-    let addresses = [RecordType::A, RecordType::AAAA].contains(&rtype).then(|| typed.values()).unwrap_or_default();
-    let mut parsed = addresses.into_iter().filter_map(|value| value.parse::<IpAddr>().ok());
+    if !matches!(rtype, RecordType::A | RecordType::AAAA) {
+        return None;
+    }
+    let mut parsed = typed.values().into_iter().filter_map(|value| value.parse::<IpAddr>().ok());
     parsed.find(|address| is_private(*address) && !known.contains(&address.to_string()))
 }
 
