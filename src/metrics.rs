@@ -223,6 +223,7 @@ fn word(family: Family) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Audience;
     use crate::control::traffic::Slice;
 
     #[derive(Debug)]
@@ -236,11 +237,14 @@ mod tests {
 
     #[test]
     fn queries_are_counted_by_the_regions_of_the_rule_that_admitted_the_client() {
-        let set = |ids: &[&str]| ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<Id<Region>>>();
+        let of = |ids: &[&str]| {
+            let regions = ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<Id<Region>>>();
+            Arc::new(Audience { policy: "app".parse().unwrap(), regions, pool: None })
+        };
         let mut counted = Traffic::default();
         for at_ms in [0, 5_000] {
-            let regions = [(set(&["eu"]), 2), (set(&["eu", "uk"]), 20), (set(&[]), 60)];
-            counted.add(Slice { at_ms, regions: regions.into(), ..Slice::default() });
+            let audiences = [(of(&["eu"]), 2), (of(&["eu", "uk"]), 20), (of(&[]), 60)];
+            counted.add(Slice { at_ms, audiences: audiences.into(), ..Slice::default() });
         }
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Only(counted)));
