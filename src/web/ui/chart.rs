@@ -25,7 +25,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 pub struct Line {
     /// As in the legend.
     pub name: Text,
-    /// 1 to 5, as beside the name elsewhere.
+    /// 1 to 6, as beside the name elsewhere; 0 for what has none of its own.
     pub colour: usize,
     /// `None` where nothing is known.
     pub points: Vec<Option<f64>>,
@@ -261,16 +261,6 @@ impl Chart {
     }
 }
 
-/// Each one's own colour of the five, or where one before it has that, one that is free.
-pub fn distinct(own: impl IntoIterator<Item = usize>) -> Vec<usize> {
-    let mut used = Vec::new();
-    for own in own {
-        let free = std::iter::once(own).chain(1..=COLOURS).find(|colour| !used.contains(colour));
-        used.push(free.unwrap_or(own));
-    }
-    used
-}
-
 /// The top of the axis and the step between its lines: 1, 2 or 5 of a power of ten, two to five lines.
 fn scale(highest: f64) -> (f64, f64) {
     let highest = if highest.is_finite() && highest > 0.0 { highest } else { 1.0 };
@@ -336,12 +326,6 @@ mod tests {
         assert!(html.contains("d=\"M0 100.0 1 33.3 1 66.7 0 100.0z\""), "{html}");
         assert!(html.contains("line l1 dash"), "a colour that is used twice is dashed");
         assert!(!html.contains("<eu>") && html.contains("&lt;eu&gt;"));
-    }
-
-    #[test]
-    fn colours_differ_while_there_are_any() {
-        assert_eq!(distinct([3, 1, 3, 3]), [3, 1, 2, 4]);
-        assert_eq!(distinct([1, 1, 1, 1, 1, 1, 2]), [1, 2, 3, 4, 5, 6, 2]);
     }
 
     #[test]

@@ -10,10 +10,18 @@ use crate::model::{Choose, Id, LastResort, Model, Policy, Pool, Region, Rule, St
 /// Regions that one sentence names; of more it says how many.
 const MAX_REGIONS: usize = 4;
 
+/// Where a pool stands in a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    /// The step, and the pool of it; both from 0.
+    Step(usize, usize),
+    LastResort,
+}
+
 /// How the parts of a sentence that can differ are shown.
 pub trait Slots {
     fn region(&self, region: &Id<Region>) -> Text;
-    fn pool(&self, pool: &Id<Pool>) -> Text;
+    fn pool(&self, pool: &Id<Pool>, spot: Spot) -> Text;
     /// What the rule does in words of ours, such as "never leave Europe".
     fn manner(&self, words: Text) -> Text;
 }
@@ -26,7 +34,7 @@ impl Slots for Bold<'_> {
         text("<b>{word}</b>").say("word", region_name(self.0, region))
     }
 
-    fn pool(&self, pool: &Id<Pool>) -> Text {
+    fn pool(&self, pool: &Id<Pool>, _: Spot) -> Text {
         text("<b>{word}</b>").set("word", pool)
     }
 
@@ -43,7 +51,7 @@ impl Slots for Plain<'_> {
         region_name(self.0, region)
     }
 
-    fn pool(&self, pool: &Id<Pool>) -> Text {
+    fn pool(&self, pool: &Id<Pool>, _: Spot) -> Text {
         plain(pool)
     }
 
@@ -91,9 +99,9 @@ pub fn rule(policy: &Policy, at: usize, slots: &impl Slots) -> Text {
 fn ending(rule: &Rule, said: Text, slots: &impl Slots) -> Text {
     let said = match &rule.last_resort {
         LastResort::ServeAnyway => said,
-        LastResort::Pool(pool) => {
-            text("{sentence}, and in the worst case {pool}").say("sentence", said).say("pool", slots.pool(pool))
-        }
+        LastResort::Pool(pool) => text("{sentence}, and in the worst case {pool}")
+            .say("sentence", said)
+            .say("pool", slots.pool(pool, Spot::LastResort)),
         LastResort::NoAnswer => {
             text("{sentence}, else {manner}").say("sentence", said).say("manner", slots.manner(text("no answer")))
         }
@@ -112,18 +120,18 @@ fn ending(rule: &Rule, said: Text, slots: &impl Slots) -> Text {
 
 /// All steps, in the order in which they are tried.
 pub fn pools(rule: &Rule, slots: &impl Slots) -> Text {
-    let steps = rule.steps.iter().map(|one| step(one, slots));
+    let steps = rule.steps.iter().enumerate().map(|(at, one)| step(at, one, slots));
     steps
         .reduce(|before, next| text("{before}, then {next}").say("before", before).say("next", next))
         .unwrap_or_else(|| text("no pool"))
 }
 
 /// The pools of one step with their shares.
-pub fn step(step: &Step, slots: &impl Slots) -> Text {
+fn step(at: usize, step: &Step, slots: &impl Slots) -> Text {
     let total: u32 = step.pools.iter().map(|one| u32::from(one.weight)).sum();
     let shared = step.choose == Choose::Weighted && step.pools.len() > 1;
-    let one = |one: &crate::model::StepPool| {
-        let pool = slots.pool(&one.pool);
+    let one = |(number, one): (usize, &crate::model::StepPool)| {
+        let pool = slots.pool(&one.pool, Spot::Step(at, number));
         let share = if total == 0 { 0.0 } else { f64::from(one.weight) / f64::from(total) };
         match (shared, one.canary) {
             (false, false) => pool,
@@ -132,7 +140,7 @@ pub fn step(step: &Step, slots: &impl Slots) -> Text {
             (true, true) => text("{pool} {share} (canary)").say("pool", pool).set("share", percent_text(share)),
         }
     };
-    let pools = list(step.pools.iter().map(one));
+    let pools = list(step.pools.iter().enumerate().map(one));
     match step.choose {
         Choose::Nearest if step.pools.len() > 1 => {
             text("{manner} of {pools}").say("manner", slots.manner(text("the nearest"))).say("pools", pools)

@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::chart::distinct;
 use super::filters::{Draw, percent_text};
 use super::state::{PoolShown, PoolStates, StateWord};
 use super::text::{Language, Text, escaped, plain, text};
@@ -174,7 +173,8 @@ pub struct WorldMap {
     borders: Borders,
     groups: Vec<Group>,
     pins: Vec<Pin>,
-    colours: BTreeMap<Id<Pool>, usize>,
+    /// Of the planned pools: the colour that each has on every page, and the shade that tells those of one colour apart.
+    colours: BTreeMap<Id<Pool>, (usize, &'static str)>,
 }
 
 struct Pin {
@@ -210,14 +210,18 @@ impl WorldMap {
         let mut planned: Vec<&Id<Pool>> = groups.iter().filter_map(|group| Some(&group.planned.first()?.0)).collect();
         planned.sort();
         planned.dedup();
-        let own = planned.iter().map(|pool| states.get(pool).map_or(1, |shown| shown.colour));
-        let colours = planned.iter().map(|pool| (*pool).clone()).zip(distinct(own)).collect();
+        let mut colours: BTreeMap<Id<Pool>, (usize, &str)> = BTreeMap::new();
+        for pool in planned {
+            let colour = states.get(pool).map_or(1, |shown| shown.colour);
+            let shade = if colours.values().any(|(used, _)| *used == colour) { " dash" } else { "" };
+            colours.insert(pool.clone(), (colour, shade));
+        }
         WorldMap { name, borders, groups, pins, colours }
     }
 
     /// Of the pool with the largest share.
-    fn colour(&self, mix: &Mix) -> usize {
-        mix.first().and_then(|(pool, _)| self.colours.get(pool)).copied().unwrap_or(0)
+    fn colour(&self, mix: &Mix) -> (usize, &'static str) {
+        mix.first().and_then(|(pool, _)| self.colours.get(pool)).copied().unwrap_or((0, ""))
     }
 
     fn drawing(&self, language: Language) -> String {
@@ -266,8 +270,8 @@ impl WorldMap {
         }
         for (at, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
             let group = self.groups.get(at);
-            let colour = group.map_or(0, |group| self.colour(&group.planned));
-            let _ = write!(out, "<path id=\"land{at}\" class=\"m{colour}\" d=\"{path}\"/>");
+            let (colour, shade) = group.map_or((0, ""), |group| self.colour(&group.planned));
+            let _ = write!(out, "<path id=\"land{at}\" class=\"m{colour}{shade}\" d=\"{path}\"/>");
             if group.is_some_and(|group| !group.is_planned()) {
                 let _ = write!(out, "<use href=\"#land{at}\" class=\"over\" fill=\"url(#fo{colour})\"/>");
             }
@@ -346,10 +350,10 @@ impl WorldMap {
     fn legend(&self, out: &mut String, language: Language) {
         out.push_str("<ul class=\"legend\">");
         for group in &self.groups {
-            let colour = self.colour(&group.planned);
+            let (colour, shade) = self.colour(&group.planned);
             let over = if group.is_planned() { "" } else { " over" };
             let said = self.group_text(group, language);
-            let _ = write!(out, "<li><span class=\"key k{colour}{over}\"></span><span>{said}</span></li>");
+            let _ = write!(out, "<li><span class=\"key k{colour}{shade}{over}\"></span><span>{said}</span></li>");
         }
         out.push_str("</ul>");
     }
@@ -482,5 +486,26 @@ mod tests {
         assert!(html.contains("eu, now us: ") && html.contains("fill=\"url(#fo1)\""));
         assert!(html.contains(">0%, down</text>") && html.contains("class=\"route\""));
         assert_eq!(html.matches("class=\"pin pin-").count(), 2);
+    }
+
+    #[test]
+    fn a_pool_has_the_colour_of_every_other_page_and_a_shade_where_another_has_it_too() {
+        let mut document = fixture::document();
+        for id in ["a", "b", "c", "d", "e", "f", "g"] {
+            document["pools"][id] = document["pools"]["us"].clone();
+        }
+        let snapshot = fixture::snapshot(&document, &HealthTable::default());
+        let states = PoolStates::of(snapshot.model(), &HealthTable::default());
+        let land = |country: &str, pool: &str| {
+            let mix: Mix = vec![(pool.parse().unwrap(), 1000)];
+            Land { country: country.parse().ok(), planned: mix.clone(), now: mix, share: 0.5 }
+        };
+        // Places 1 and 7 of the model, and 2.
+        let pools = states.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
+        let lands = Lands(vec![land("FR", &pools[0]), land("JP", &pools[6]), land("BR", &pools[1])]);
+        let map = WorldMap::new(snapshot.model(), &states, "app.z.test".into(), &lands, Borders::Shown);
+        let shown = |pool: &str| map.colours[&pool.parse::<Id<Pool>>().unwrap()];
+        assert_eq!([&pools[0], &pools[1], &pools[6]].map(|pool| shown(pool)), [(1, ""), (2, ""), (1, " dash")]);
+        assert!(map.html(Language::English).contains("class=\"m1 dash\""));
     }
 }

@@ -212,7 +212,7 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
     let policies = on_page.iter().map(|row| row.policy.map_or("", |(id, _)| id.as_str()));
     let frame = frame.live(format!("names:{}", policies.collect::<Vec<_>>().join("+")));
     let rates = rates(visit, on_page.iter().filter_map(|row| row.policy).map(|(id, _)| id));
-    let states = PoolStates::of(&world.drafted, &visit.web.control.health());
+    let states = PoolStates::with_draft(&world.live, &world.drafted, &visit.web.control.health());
     let mut tests: BTreeMap<&Name, usize> = BTreeMap::new();
     world.drafted.tests.values().for_each(|test| *tests.entry(&test.qname).or_default() += 1);
     let shown = on_page.iter().enumerate().map(|(at, row)| shown_row(at, row, &world, &states, &rates, &tests));
@@ -260,7 +260,7 @@ pub async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
     });
     let known: Vec<(usize, Row)> = known.collect();
     let rates = rates(visit, known.iter().filter_map(|(_, row)| row.policy).map(|(id, _)| id));
-    let states = PoolStates::of(&world.drafted, &visit.web.control.health());
+    let states = PoolStates::with_draft(&world.live, &world.drafted, &visit.web.control.health());
     for (at, row) in &known {
         all.extend(fragments(visit, &shown_row(*at, row, &world, &states, &rates, &BTreeMap::new()), &at.to_string()));
     }

@@ -134,6 +134,36 @@ impl RuleForm {
         }
     }
 
+    /// Puts `pool` where `from` stands: at a step and a pool of it, such as `1.0`, in the `last` resort, or as one more
+    /// step, `then`. None takes it out. False where something else stands there by now.
+    pub fn put(&mut self, spot: &str, from: &str, pool: &str) -> bool {
+        match spot {
+            "then" if pool.is_empty() => {}
+            "then" => {
+                let pools = vec![PoolForm { pool: pool.into(), ..PoolForm::default() }];
+                self.steps.push(StepForm { pools, ..StepForm::default() });
+            }
+            "last" if self.last_pool != from => return false,
+            "last" if pool.is_empty() => {
+                (self.last_resort, self.last_pool) = ("serve_anyway".into(), String::new());
+            }
+            "last" => self.last_pool = pool.into(),
+            _ => {
+                let number = |text: &str| text.parse::<usize>().ok();
+                let at = spot.split_once('.').and_then(|(step, at)| Some((number(step)?, number(at)?)));
+                let step = at.and_then(|(step, at)| Some((self.steps.get_mut(step)?, at)));
+                let Some((step, at)) = step.filter(|_| !from.is_empty()) else { return false };
+                match step.pools.get_mut(at) {
+                    Some(one) if one.pool == from => one.pool = pool.into(),
+                    _ => return false,
+                }
+                step.pools.retain(|one| !one.pool.is_empty());
+                self.steps.retain(|step| !step.pools.is_empty());
+            }
+        }
+        true
+    }
+
     /// The fields that the page shows, so that errors of anything else stand above the form.
     pub fn shown(&self) -> Vec<String> {
         let mut shown: Vec<String> =
@@ -343,6 +373,39 @@ mod tests {
         };
         assert!(!step(&[], "weighted") && !step(&["100"], "weighted"));
         assert!(step(&["100", "100"], "weighted") && step(&["100"], "nearest") && step(&["0"], "weighted"));
+    }
+
+    #[test]
+    fn a_chip_changes_one_pool_and_only_the_one_that_was_seen() {
+        let pool =
+            |pool: &str, weight: &str| PoolForm { pool: pool.into(), weight: weight.into(), ..PoolForm::default() };
+        let step = |pools: &[PoolForm]| StepForm { pools: pools.to_vec(), ..StepForm::default() };
+        let steps = vec![step(&[pool("a", "90"), pool("b", "10")]), step(&[pool("c", "100")])];
+        let rule = RuleForm { steps, last_resort: "pool".into(), last_pool: "z".into(), ..RuleForm::default() };
+        let put = |spot: &str, from: &str, to: &str| {
+            let mut rule = rule.clone();
+            let done = rule.put(spot, from, to);
+            let one = |one: &PoolForm| format!("{}{}", one.pool, one.weight);
+            let steps = rule.steps.iter().map(|step| step.pools.iter().map(one).collect::<Vec<_>>().join("+"));
+            let said = format!("{} {}:{}", steps.collect::<Vec<_>>().join(" "), rule.last_resort, rule.last_pool);
+            done.then_some(said)
+        };
+        for (spot, from, to, expected) in [
+            ("0.1", "b", "x", Some("a90+x10 c100 pool:z")),
+            ("0.0", "a", "", Some("b10 c100 pool:z")),
+            ("1.0", "c", "", Some("a90+b10 pool:z")),
+            ("then", "", "x", Some("a90+b10 c100 x100 pool:z")),
+            ("then", "", "", Some("a90+b10 c100 pool:z")),
+            ("last", "z", "x", Some("a90+b10 c100 pool:x")),
+            ("last", "z", "", Some("a90+b10 c100 serve_anyway:")),
+            ("0.1", "a", "x", None),
+            ("last", "a", "x", None),
+            ("7.0", "a", "x", None),
+            ("1.9", "", "x", None),
+            ("x", "a", "x", None),
+        ] {
+            assert_eq!(put(spot, from, to).as_deref(), expected, "{spot} {from} {to}");
+        }
     }
 
     #[test]

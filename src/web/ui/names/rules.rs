@@ -19,13 +19,20 @@ use crate::control::draft::Drafted;
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Policy};
 use crate::web::Problem;
 
-/// Keeps the rule that a form holds, or rearranges the form.
+/// Keeps the rule that a form holds, or that a chip changes; or rearranges the form.
 pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Result<Response, Problem> {
     let world = World::of(&visit).await;
     let name = world.name(&name)?;
     let (id, policy) = edited(&world, &name)?;
     let (at, button) = (form.text("at").to_owned(), form.text("do"));
-    let mut typed = RuleForm::of_form(&form);
+    let typed = match form.has("spot") {
+        true => chip(policy, &at, &form),
+        false => Some(RuleForm::of_form(&form)),
+    };
+    let Some(mut typed) = typed else {
+        visit.say(text("Rule {n} is no longer as you saw it. Nothing was changed.").set("n", &at));
+        return Ok(see(&path(&name)));
+    };
     let last = at == policy.rules.len().to_string();
     let again = |typed: RuleForm, faults: Faults| Open {
         edit: Some(RuleEdit::new(at.clone(), last, typed, faults, &world.drafted)),
@@ -76,6 +83,12 @@ pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Re
             page(&visit, &world, &name, again(typed, faults), false, StatusCode::UNPROCESSABLE_ENTITY).await
         }
     }
+}
+
+/// The rule with the one pool that a chip of its sentence changes.
+fn chip(policy: &Policy, at: &str, form: &Form) -> Option<RuleForm> {
+    let mut rule = RuleForm::of_rule(policy.rules.get(at.parse::<usize>().ok()?.checked_sub(1)?)?);
+    rule.put(form.text("spot"), form.text("from"), form.text("pool")).then_some(rule)
 }
 
 /// A list without items, as people say it who see a form.

@@ -1,19 +1,55 @@
-//! The sentence of a rule with its regions and pools as they are shown: each a link that opens the rule, or plain.
+//! The sentence of a rule with its regions and pools as they are shown: a region links to the rule as a form, a pool
+//! is chosen in its place; or both are plain.
 
-use super::super::filters::icon_html;
-use super::super::sentence::{Slots, region_name};
+use askama::Template;
+
+use super::super::filters::{self, Markup, icon_html};
+use super::super::frame::Frame;
+use super::super::sentence::{Slots, Spot, region_name};
 use super::super::state::PoolStates;
-use super::super::text::{Text, escaped, plain, text};
+use super::super::text::{Text, escaped, text};
+use super::super::visit::Visit;
+use super::steering::Choices;
 use crate::model::{Id, Model, Pool, Region, Rule};
 
-/// Slots that open the rule as a form.
+/// Slots that change the rule.
 pub struct Links<'p> {
     pub model: &'p Model,
     pub states: &'p PoolStates,
+    /// Opens the rule as a form.
     pub href: String,
     /// The rule as it was, where the draft changes it.
     pub was: Option<&'p Rule>,
     pub rule: &'p Rule,
+    /// From 1.
+    pub number: usize,
+    pub chips: &'p Chips<'p>,
+}
+
+/// What the chips of a page share.
+pub struct Chips<'p> {
+    pub visit: &'p Visit,
+    pub frame: &'p Frame,
+    /// Of the name's page.
+    pub path: &'p str,
+    pub pools: &'p Choices,
+}
+
+/// A pool of a sentence that can be changed where it stands.
+#[derive(Template)]
+#[template(path = "ui/_chip.html")]
+struct Chip<'p> {
+    frame: &'p Frame,
+    pools: &'p Choices,
+    path: &'p str,
+    /// Of the rule, from 1.
+    number: usize,
+    /// As `RuleForm::put` reads it.
+    spot: &'p str,
+    /// What stands there; none in the chip that adds one.
+    pool: String,
+    colour: usize,
+    is_new: bool,
 }
 
 impl Links<'_> {
@@ -23,6 +59,17 @@ impl Links<'_> {
         let close = format!("{}</a>", icon_html("chevron-down"));
         text("{open}{inner}{close}").html("open", open).say("inner", inner).html("close", close)
     }
+
+    fn chip(&self, spot: &str, pool: String, colour: usize, is_new: bool) -> String {
+        let Chips { visit, frame, path, pools } = *self.chips;
+        let chip = Chip { frame, pools, path, number: self.number, spot, pool, colour, is_new };
+        visit.render(&chip).unwrap_or_default()
+    }
+
+    /// Adds a pool that takes over, after the sentence.
+    pub fn more(&self) -> Markup {
+        Markup(self.chip("then", String::new(), 0, false))
+    }
 }
 
 impl Slots for Links<'_> {
@@ -31,10 +78,14 @@ impl Slots for Links<'_> {
         self.slot(is_new, &icon_html("map"), region_name(self.model, region))
     }
 
-    fn pool(&self, pool: &Id<Pool>) -> Text {
+    fn pool(&self, pool: &Id<Pool>, spot: Spot) -> Text {
         let colour = self.states.get(pool).map_or(1, |shown| shown.colour);
         let is_new = self.was.is_some_and(|was| moved(was, self.rule, pool));
-        self.slot(is_new, &format!("<span class=\"key k{colour}\"></span>"), plain(pool))
+        let spot = match spot {
+            Spot::Step(step, at) => format!("{step}.{at}"),
+            Spot::LastResort => "last".to_owned(),
+        };
+        text("{chip}").html("chip", self.chip(&spot, pool.to_string(), colour, is_new))
     }
 
     fn manner(&self, words: Text) -> Text {
@@ -65,7 +116,7 @@ impl Slots for Keys<'_> {
         text("<b>{word}</b>").say("word", region_name(self.model, region))
     }
 
-    fn pool(&self, pool: &Id<Pool>) -> Text {
+    fn pool(&self, pool: &Id<Pool>, _: Spot) -> Text {
         let colour = self.states.get(pool).map_or(1, |shown| shown.colour);
         text("<span class=\"nb\">{key} <b>{word}</b></span>")
             .html("key", format!("<span class=\"key k{colour}\"></span>"))

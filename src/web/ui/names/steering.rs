@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::super::dock::Dock;
 use super::super::explain::{self, Panel};
-use super::super::filters;
+use super::super::filters::{self, Markup};
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::sentence::{self, Bold, Fate, Plain, region_name};
@@ -18,7 +18,7 @@ use super::effect::{Effect, effect};
 use super::options::{AttachForm, FIELDS, OptionsForm};
 use super::page::{Head, head};
 use super::rule_form::{PoolForm, RuleForm, StepForm};
-use super::slots::{Keys, Links};
+use super::slots::{Chips, Keys, Links};
 use super::state::NameState;
 use super::text_edit::TextEdit;
 use super::{World, policy_of};
@@ -47,6 +47,8 @@ pub struct Steering {
     pub attach: AttachForm,
     pub faults: Faults,
     pub editable: bool,
+    /// What the chips of the sentences offer.
+    pub pools: Choices,
     pub effect: Option<Effect>,
     pub low_ttl: bool,
     /// What is wrong with the whole, above it.
@@ -61,6 +63,8 @@ pub struct RuleShown {
     pub number: usize,
     pub last: bool,
     pub sentence: Text,
+    /// Adds a pool to the end of the sentence.
+    pub more: Option<Markup>,
     pub name: String,
     pub enabled: bool,
     pub share: Option<f64>,
@@ -216,6 +220,7 @@ pub async fn page(
         attach: open.attach,
         faults: open.faults,
         editable,
+        pools: Choices::pools(model),
         effect: None,
         low_ttl: false,
         said,
@@ -236,29 +241,32 @@ pub async fn page(
 
 impl Steering {
     fn fill(&mut self, visit: &Visit, world: &World, model: &Model, policy: &Policy, live: Option<&Policy>) {
-        let states = PoolStates::of(model, &visit.web.control.health());
+        let states = PoolStates::with_draft(&world.live, model, &visit.web.control.health());
         let now = policy_state(&world.snapshot, policy);
         let shares = shares(world, model, policy);
         let (fates, removed) = live.map(|live| sentence::fates(live, policy)).unwrap_or_default();
         let last = policy.rules.len().saturating_sub(1);
+        let chips = Chips { visit, frame: &self.frame, path: &self.head.path, pools: &self.pools };
         for (at, rule) in policy.rules.iter().enumerate() {
             let number = at + 1;
             let open = self.edit.as_ref().is_some_and(|edit| edit.at == number.to_string());
-            let sentence = if self.editable && !open {
+            let (sentence, more) = if self.editable && !open {
                 let href = format!("?edit={number}#r{number}");
                 let was = match (fates.get(at), live) {
                     (Some(Fate::Changed(old)), Some(live)) => live.rules.get(*old),
                     _ => None,
                 };
-                sentence::rule(policy, at, &Links { model, states: &states, href, was, rule })
+                let links = Links { model, states: &states, href, was, rule, number, chips: &chips };
+                (sentence::rule(policy, at, &links), Some(links.more()))
             } else {
-                sentence::rule(policy, at, &Keys { model, states: &states })
+                (sentence::rule(policy, at, &Keys { model, states: &states }), None)
             };
             let state = now.rules.iter().find(|state| state.rule == at);
             self.rules.push(RuleShown {
                 number,
                 last: at == last,
                 sentence,
+                more,
                 name: rule.name.clone(),
                 enabled: rule.enabled,
                 share: shares.get(at).copied().flatten(),

@@ -1,9 +1,9 @@
 //! Queries over time by who answers them, or by where the clients are. Draws what was counted.
 
-use super::super::chart::{Chart, Line, Mark, Shape, distinct};
+use super::super::chart::{Chart, Line, Mark, Shape};
 use super::super::filters::figure_text;
 use super::super::regions::regions_word;
-use super::super::state::PoolStates;
+use super::super::state::{COLOURS, PoolStates};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use crate::control::series::{Curve, Span};
@@ -34,7 +34,8 @@ pub fn by_region(visit: &Visit, model: &Model, span: Span, marks: Vec<Mark>) -> 
         let traffic = visit.web.control.shared().traffic.lock();
         (traffic.series.regions(span), traffic.region_rates().values().sum::<f64>())
     };
-    let own = |(at, (regions, curve)): (usize, (Vec<_>, Curve))| (regions_word(model, &regions), at + 1, curve);
+    let own =
+        |(at, (regions, curve)): (usize, (Vec<_>, Curve))| (regions_word(model, &regions), at % COLOURS + 1, curve);
     let title = match span {
         Span::Hour => text("Queries of steered names per second by region of the client, last hour. Now {n} in all."),
         Span::Day => {
@@ -50,9 +51,8 @@ pub fn by_region(visit: &Visit, model: &Model, span: Span, marks: Vec<Mark>) -> 
 fn lines(mut curves: Vec<(Text, usize, Curve)>, others: Text) -> Option<(Vec<Line>, Curve)> {
     let first = curves.first()?.2.clone();
     let rest = curves.split_off(curves.len().min(MAX_LINES));
-    let colours = distinct(curves.iter().map(|(_, colour, _)| *colour));
-    let own = curves.into_iter().zip(colours);
-    let mut lines: Vec<Line> = own.map(|((name, _, curve), colour)| Line::new(name, colour, curve.points)).collect();
+    let own = curves.into_iter();
+    let mut lines: Vec<Line> = own.map(|(name, colour, curve)| Line::new(name, colour, curve.points)).collect();
     if !rest.is_empty() {
         let mut points = vec![0.0; first.points.len()];
         for (_, _, curve) in &rest {
