@@ -26,8 +26,8 @@ impl Fault {
         let is_forbidden = ["ermission denied", "not permitted"].iter().any(|words| problem.contains(words));
         let remedy = match of_another(place).filter(|_| is_forbidden) {
             Some((path, owner, own)) => format!(
-                "{} belongs to user {owner} and northing runs as user {own}: run it as {owner}, or give the whole \
-                 directory to {own} with chown -R",
+                "{} belongs to user {owner} and northing runs as user {own}; run it as user {owner}, or give the whole \
+                 directory to user {own} with chown -R",
                 path.display()
             ),
             None => "check that the disk has room, is writable and belongs to this user, then try again".into(),

@@ -62,7 +62,7 @@ async fn show(visit: Visit) -> Response {
 }
 
 async fn values(visit: Visit, format: Format) -> Result<Response, Problem> {
-    let rows = boot(&visit.web.boot).into_iter().map(|(key, value)| json!([key, value]));
+    let rows = boot(&visit.web.boot).into_iter().map(|(key, value)| json!([key, (value != "-").then_some(value)]));
     format.table("boot", &["key", "value"], rows)
 }
 

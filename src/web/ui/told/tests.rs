@@ -41,9 +41,9 @@ fn what_the_store_could_not_do_is_said_with_its_place() {
         (
             "write the database",
             Error::from_raw_os_error(28),
-            "데이터베이스를 쓰지 못했습니다: 장치에 남은 공간이 없음.",
+            "데이터베이스를 쓰지 못했습니다: 장치에 남은 공간이 없음(os 오류 28).",
         ),
-        ("read the database", Error::from_raw_os_error(13), "데이터베이스를 읽지 못했습니다: 권한 없음."),
+        ("read the database", Error::from_raw_os_error(13), "데이터베이스를 읽지 못했습니다: 권한 없음(os 오류 13)."),
         ("write this file", Error::new(ErrorKind::Other, "odd"), "이 파일을 쓰지 못했습니다: odd."),
     ] {
         let fault = Fault::disk(place, doing, error).to_string();
