@@ -128,14 +128,13 @@ fn touched(before: &Model, after: &Model, changes: &[Change]) -> BTreeSet<Id<Pol
     }
     let endpoints = changes.iter().any(|change| change.kind == Kind::Endpoints);
     // Chains of them end: a model has no circles.
-    while endpoints {
+    let mut goes_on = endpoints;
+    while goes_on {
         let depends = |(id, endpoint): &(&Id<Endpoint>, &Arc<Endpoint>)| {
             !changed.contains(id.as_str()) && endpoint.depends_on.iter().any(|id| changed.contains(id.as_str()))
         };
         let more: Vec<&str> = after.endpoints.iter().filter(depends).map(|(id, _)| id.as_str()).collect();
-        if more.is_empty() {
-            break;
-        }
+        goes_on = !more.is_empty();
         changed.extend(more);
     }
     let pools = after
