@@ -13,7 +13,7 @@ use northing::store::Store;
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
-use server::Server;
+use server::{Server, setup_code};
 
 const POOLS: usize = 1_000;
 const ENDPOINTS_EACH: usize = 5;
@@ -78,7 +78,7 @@ fn world() -> Value {
     json!({ "zones": zones, "endpoints": endpoints, "pools": pools, "policies": policies })
 }
 
-/// Thirty days in which endpoints went down and came back, every tenth time with their pool.
+/// Thirty days in which endpoints went down and came back, every tenth time a pool instead.
 fn remember(dir: &std::path::Path) {
     let mut store = Store::open(dir).expect("the store opens").store;
     let now = jiff::Timestamp::now();
@@ -137,8 +137,7 @@ async fn measure(server: &Server, client: &reqwest::Client, cookie: &str, page: 
 
 /// Makes the first admin with the code that the server printed; returns the session's cookie.
 async fn sign_in(server: &Server, client: &reqwest::Client) -> String {
-    let (_, code) = server.greeting.split_once("/setup and enter the code ").expect("a code for the first admin");
-    let code = code.split_whitespace().next().expect("a code");
+    let code = setup_code(&server.greeting);
     let body = format!("code={code}&id=bench&name=Bench&password=sail+past+the+reef");
     let request = client.post(format!("http://{}/setup", server.http)).body(body);
     let request = request.header("content-type", "application/x-www-form-urlencoded");

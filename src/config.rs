@@ -40,8 +40,19 @@ pub struct Config {
 }
 
 /// The names of a boot file's fields.
-pub const FIELDS: [&str; 10] =
-    ["data_dir", "dns", "http", "https", "tls_certificate", "tls_key", "node", "geo_location", "geo_asn", "log"];
+pub const FIELDS: [&str; 11] = [
+    "data_dir",
+    "dns",
+    "http",
+    "https",
+    "tls_certificate",
+    "tls_key",
+    "node",
+    "rate_limit",
+    "geo_location",
+    "geo_asn",
+    "log",
+];
 
 impl Default for Config {
     fn default() -> Self {
@@ -126,6 +137,8 @@ impl FromStr for Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -140,6 +153,13 @@ mod tests {
         assert_eq!(texts.len(), 3, "{texts:#?}");
         assert!(texts[0].starts_with("dns[0]: \"53\" is not an address with a port"));
         assert!(texts.iter().any(|text| text.contains("did you mean http?")));
+    }
+
+    #[test]
+    fn the_list_of_fields_is_whole() {
+        let errors = Config::read("no_field_is_near_to_this = 1").unwrap_err();
+        let known = errors[0].remedy.strip_prefix("known are: ").unwrap();
+        assert_eq!(known.split(", ").collect::<BTreeSet<_>>(), BTreeSet::from(FIELDS));
     }
 
     #[test]

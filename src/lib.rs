@@ -24,13 +24,13 @@
 //! | [`probe`] | checks on time, one file per kind |
 //! | [`store`] | the only place that says sled: transactions, journal, exports, start ladder, backup |
 //! | [`control`] | commands in, snapshots and events out; drafts and their review; accounts and tokens; what is measured for people: outcomes of checks, query rates; which geo files are used |
-//! | [`web`] | the API with its OpenAPI document; in `ui/` the pages, one file each, with their words in every language |
+//! | [`web`] | the API with its OpenAPI document; in `ui/` the pages, one file or folder each; their words are English there and in `templates/`, Korean in `templates/ko/` |
 //! | [`app`] | wiring, the sockets of HTTP, the demo |
 //! | [`cli`] | commands: clients of the API, over HTTP or in this process |
 //! | [`config`], [`metrics`] | the boot file; Prometheus |
 //!
 //! Pure modules take `now_ms` and [`answer::Entropy`] as arguments, so that every decision replays in a test and
-//! Explain, previews and exports use the very code that answers. `tests/tidy.rs` keeps the layers.
+//! Explain, previews and exports use the very code that answers. `tests/tidy/` keeps the layers.
 //!
 //! # Four journeys
 //!

@@ -17,7 +17,7 @@ use crate::answer::Snapshot;
 use crate::control::{Control, now};
 use crate::dns::{Counters, Edge};
 use crate::health::{EndpointState, Family, PoolState};
-use crate::model::Kind;
+use crate::model::{Id, Kind, Region};
 
 /// The most pools, endpoints and policies that get lines of their own.
 const MAX_ENTITIES: usize = 10_000;
@@ -151,7 +151,22 @@ fn traffic(page: &mut Page, control: &Control) -> fmt::Result {
         traffic.policies.iter().take(MAX_ENTITIES).map(|(id, count)| (vec![("policy", id.as_str())], *count));
     page.counters("northing_policy_answers", "Answers that each policy gave.", policies)?;
     let pools = traffic.pools.iter().take(MAX_ENTITIES).map(|(id, count)| (vec![("pool", id.as_str())], *count));
-    page.counters("northing_pool_answers", "Answers that came from each pool.", pools)
+    page.counters("northing_pool_answers", "Answers that came from each pool.", pools)?;
+    let regions: Vec<(String, u64)> =
+        traffic.regions.iter().take(MAX_ENTITIES).map(|(regions, count)| (regions_label(regions), *count)).collect();
+    let regions = regions.iter().map(|(label, count)| (vec![("regions", label.as_str())], *count));
+    page.counters("northing_region_queries", REGION_QUERIES, regions)
+}
+
+/// A rule that names several regions counts for them together, so that the sum is that of the queries.
+const REGION_QUERIES: &str = "Queries of steered names by the regions that the rule names which admitted the client, with + between several; everyone_else where it names none. One line for each such set of the rules, at most 10,000.";
+
+/// An underscore is in no region's id.
+fn regions_label(regions: &[Id<Region>]) -> String {
+    if regions.is_empty() {
+        return "everyone_else".into();
+    }
+    regions.iter().map(Id::as_str).collect::<Vec<_>>().join("+")
 }
 
 fn world(page: &mut Page, control: &Control) -> fmt::Result {

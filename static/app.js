@@ -64,7 +64,7 @@ if (chip && window.EventSource) {
     const silent = Date.now() - heard, lost = !paused && silent > LOST_MS;
     chip.classList.toggle('lost', lost);
     chip.classList.toggle('paused', paused);
-    const since = new Date(heard).toLocaleTimeString([], { hour12: false });
+    const since = clock(new Date(heard));
     word.textContent = paused ? chip.dataset.paused
       : lost ? chip.dataset.lost.replace('{time}', since)
       : chip.dataset.live.replace('{s}', Math.round(silent / 1000));
@@ -253,18 +253,30 @@ addEventListener('click', async event => {
   setTimeout(() => button.classList.remove('done'), 2000);
 });
 
-// Times: local for those who want it, and what is left until one.
-const two = number => String(number).padStart(2, '0');
+// Times: local for those who want it, on pages that say so, and what is left until one.
+const two = number => String(number).padStart(2, '0'), zone = $('#zone');
+const isLocal = () => zone?.dataset.local && localStorage.getItem('local') !== null;
+const clock = at => isLocal() ? two(at.getHours()) + ':' + two(at.getMinutes()) + ':' + two(at.getSeconds()) : at.toISOString().slice(11, 19);
 function decorate() {
-  const local = localStorage.getItem('local') !== null;
+  const local = isLocal();
+  if (zone) {
+    zone.dataset.utc ??= zone.textContent;
+    zone.textContent = local ? zone.dataset.local.replace('{zone}', Intl.DateTimeFormat().resolvedOptions().timeZone) : zone.dataset.utc;
+  }
   for (const time of $$('time[datetime]')) {
     time.dataset.utc ??= time.textContent;
-    const at = new Date(time.dateTime), utc = time.dataset.utc;
-    if (!local || isNaN(at)) { time.textContent = utc; continue; }
-    const clock = two(at.getHours()) + ':' + two(at.getMinutes());
-    const day = /^\d+ \S+ |^[\d-]{5,10} /.test(utc) ? at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short' }) + ' ' : '';
-    time.textContent = day + clock + (/:\d\d:/.test(utc) ? ':' + two(at.getSeconds()) : '');
+    const at = new Date(time.dateTime), utc = time.dataset.utc, [, written, shown] = /^(.*?)(\d\d:.*)$/.exec(utc) ?? [];
+    if (!local || !shown || isNaN(at)) { time.textContent = utc; continue; }
+    time.textContent = day(at, written) + clock(at).slice(0, shown.length);
   }
+}
+// The day as it is written in UTC: 2026-11-21, 11-21, 21 Nov, a word for today, or not at all.
+function day(at, written) {
+  if (!written) return '';
+  if (!/\d/.test(written) && at.toDateString() === new Date().toDateString()) return written;
+  const iso = at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate());
+  return (/^[\d-]+ $/.test(written) ? iso.slice(1 - written.length)
+    : at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short' })) + ' ';
 }
 for (const [name, boxes] of [['keys', '[data-keys]'], ['local', '[data-local]']])
   for (const box of $$(boxes)) {

@@ -152,7 +152,7 @@ impl Entropy {
         Entropy(seed)
     }
 
-    #[allow(clippy::should_implement_trait, reason = "an iterator would wrap in Some what never ends")]
+    #[expect(clippy::should_implement_trait, reason = "an iterator would wrap in Some what never ends")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0xa076_1d64_78bd_642f);
         let wide = u128::from(self.0) * u128::from(self.0 ^ 0xe703_7ed1_a0b4_28db);

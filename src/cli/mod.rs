@@ -233,7 +233,7 @@ struct Explain {
 struct Backup {
     /// The file to write; an older backup there is replaced; - is standard output
     file: PathBuf,
-    /// Take the hashes of API tokens along
+    /// Take accounts and API tokens along, with hashes of passwords and second factors: keep the file as a password
     #[arg(long)]
     secrets: bool,
     #[command(flatten)]

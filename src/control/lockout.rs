@@ -23,7 +23,8 @@ const FORGET: SignedDuration = SignedDuration::from_hours(12);
 const ADDRESS_TRIES: u32 = 20;
 /// An address wins one try back in this time.
 const ADDRESS_REFILL: SignedDuration = SignedDuration::from_secs(30);
-/// Names, and addresses, that are remembered; the one not heard of for longest goes.
+/// Names, and addresses, that are remembered. Past this, the one not heard of for longest goes, of those that do not
+/// wait while there are any: a flood of names frees nobody.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// What is tried, and from where.
@@ -73,18 +74,21 @@ impl Gate {
     /// moment from which one may try again.
     pub fn begin(&mut self, attempt: &Attempt, now: Timestamp) -> Result<(), Timestamp> {
         let network = attempt.address.and_then(network);
-        let waits = [self.locked_until(attempt, now), network.and_then(|network| self.address_waits(network, now))];
+        let address_waits = network.and_then(|network| self.addresses.get(&network)?.address_waits(now));
+        let waits = [self.locked_until(attempt, now), address_waits];
         if let Some(until) = waits.into_iter().flatten().max() {
             return Err(until);
         }
         if let Some(guessed) = &attempt.guessed {
             let tries = self.guessed.get(guessed).filter(|tally| now.duration_since(tally.last) < FORGET);
             let tries = tries.map_or(0, |tally| tally.tries);
-            remember(&mut self.guessed, guessed.clone(), Tally { tries: tries.saturating_add(1), last: now });
+            let tally = Tally { tries: tries.saturating_add(1), last: now };
+            remember(&mut self.guessed, guessed.clone(), tally, |tally| tally.locked_until(now).is_some());
         }
         if let Some(network) = network {
-            let tries = self.address_tries(network, now) + 1;
-            remember(&mut self.addresses, network, Tally { tries, last: now });
+            let tries = self.addresses.get(&network).map_or(0, |tally| tally.left_of_address(now));
+            let tally = Tally { tries: tries + 1, last: now };
+            remember(&mut self.addresses, network, tally, |tally| tally.address_waits(now).is_some());
         }
         Ok(())
     }
@@ -101,21 +105,27 @@ impl Gate {
 
     /// Until when nobody gets in who comes from where this attempt came from.
     pub fn locked_until(&self, attempt: &Attempt, now: Timestamp) -> Option<Timestamp> {
-        let tally = self.guessed.get(attempt.guessed.as_ref()?)?;
-        let doubled = tally.tries.checked_sub(FREE_TRIES)?.min(16);
+        self.guessed.get(attempt.guessed.as_ref()?)?.locked_until(now)
+    }
+}
+
+impl Tally {
+    /// Of an account.
+    fn locked_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let doubled = self.tries.checked_sub(FREE_TRIES)?.min(16);
         let wait = FIRST_WAIT.checked_mul(1 << doubled).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        Some(tally.last + wait).filter(|until| now < *until)
+        Some(self.last + wait).filter(|until| now < *until)
     }
 
-    fn address_waits(&self, network: IpAddr, now: Timestamp) -> Option<Timestamp> {
-        let full = self.address_tries(network, now) >= ADDRESS_TRIES;
-        full.then(|| self.addresses.get(&network).map_or(now, |tally| tally.last) + ADDRESS_REFILL)
+    /// Of an address.
+    fn address_waits(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.left_of_address(now) >= ADDRESS_TRIES).then(|| self.last + ADDRESS_REFILL)
     }
 
-    fn address_tries(&self, network: IpAddr, now: Timestamp) -> u32 {
-        let Some(tally) = self.addresses.get(&network) else { return 0 };
-        let won = now.duration_since(tally.last).as_secs().max(0) / ADDRESS_REFILL.as_secs();
-        tally.tries.saturating_sub(u32::try_from(won).unwrap_or(u32::MAX))
+    /// The tries that an address has not won back.
+    fn left_of_address(&self, now: Timestamp) -> u32 {
+        let won = now.duration_since(self.last).as_secs().max(0) / ADDRESS_REFILL.as_secs();
+        self.tries.saturating_sub(u32::try_from(won).unwrap_or(u32::MAX))
     }
 }
 
@@ -129,11 +139,10 @@ fn network(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-fn remember<K: Hash + Eq + Clone>(table: &mut HashMap<K, Tally>, key: K, tally: Tally) {
+fn remember<K: Hash + Eq + Clone>(table: &mut HashMap<K, Tally>, key: K, tally: Tally, waits: impl Fn(&Tally) -> bool) {
     if table.len() >= MAX_REMEMBERED && !table.contains_key(&key) {
-        // Who waits is forgotten last, so that a flood of names frees nobody.
-        let oldest = table.iter().min_by_key(|(_, tally)| (tally.tries, tally.last)).map(|(key, _)| key.clone());
-        oldest.map(|key| table.remove(&key));
+        let gone = table.iter().min_by_key(|(_, tally)| (waits(tally), tally.last)).map(|(key, _)| key.clone());
+        gone.map(|key| table.remove(&key));
     }
     table.insert(key, tally);
 }
@@ -245,6 +254,27 @@ mod tests {
         for name in 0..100 {
             gate.begin(&Attempt::at(name.to_string(), from("::ffff:127.0.0.1")), at(0)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_flood_of_names_neither_frees_who_waits_nor_hides_who_is_guessed() {
+        let mut gate = Gate::default();
+        let mut flood = 0..;
+        let mut fill = |gate: &mut Gate, names: usize, tries: usize, now: Timestamp| {
+            for name in flood.by_ref().take(names) {
+                (0..tries).for_each(|_| gate.begin(&Attempt::at(format!("n{name}"), None), now).unwrap());
+            }
+        };
+        let (ann, bob) = (Attempt::at("ann", None), Attempt::at("bob", None));
+        (0..5).for_each(|_| gate.begin(&ann, at(0)).unwrap());
+        fill(&mut gate, MAX_REMEMBERED, 2, at(1));
+        for second in 2..7 {
+            gate.begin(&bob, at(second)).unwrap();
+            fill(&mut gate, 3, 1, at(second));
+        }
+        assert!(gate.locked_until(&bob, at(7)).is_some(), "names of two tries each do not push it out");
+        assert!(gate.locked_until(&ann, at(7)).is_some(), "the oldest of all, and it waits");
+        assert_eq!(gate.guessed.len(), MAX_REMEMBERED);
     }
 
     #[test]

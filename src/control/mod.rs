@@ -309,8 +309,11 @@ impl Control {
         }
         match self.revision(number).await?.map(|revision| revision.at) {
             Some(at) if now().duration_since(at) <= UNDO => {
-                let message = format!("Undo version {number}");
-                let published = self.restore(number - 1, message, author, Tests::MayFail).await?;
+                // From what was looked at: a publication since then is a conflict, and stays.
+                let edits = self.edits_back_to(number - 1, number).await?;
+                let (message, expect) = (format!("Undo version {number}"), vec![Expect::Revision(number)]);
+                let tests = Tests::MayFail;
+                let published = self.publish(Publication { edits, message, author, expect, tests }).await?;
                 // What took something back offers itself to nobody.
                 self.shared.newest.lock().take_if(|newest| newest.number == published.revision);
                 Ok(published)
@@ -464,26 +467,40 @@ mod tests {
 
     use super::*;
 
+    async fn publish(control: &Control, author: &str, address: &str) -> u64 {
+        let value = Some(json!({ "ipv4": address }));
+        let edits = vec![Edit { kind: Kind::Endpoints, id: "one".into(), value }];
+        let (author, expect) = (Author::new(author), Vec::new());
+        let publication = Publication { edits, message: "Why".into(), author, expect, tests: Tests::MustPass };
+        control.publish(publication).await.unwrap().revision
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_publication_is_undone_by_its_author_while_it_is_the_newest_and_young() {
         let dir = tempfile::TempDir::new().unwrap();
         let control = running::start(dir.path());
-        let publish = async |author: &str, address: &str| {
-            let value = Some(json!({ "ipv4": address }));
-            let edits = vec![Edit { kind: Kind::Endpoints, id: "one".into(), value }];
-            let (author, expect) = (Author::new(author), Vec::new());
-            let publication = Publication { edits, message: "Why".into(), author, expect, tests: Tests::MustPass };
-            control.publish(publication).await.unwrap().revision
-        };
         let undoable = |author: &str| control.undoable(author, now()).map(|(number, _)| number);
-        assert_eq!(publish("ann", "192.0.2.1").await, 1);
+        assert_eq!(publish(&control, "ann", "192.0.2.1").await, 1);
         assert_eq!((undoable("ann"), undoable("ben")), (Some(1), None), "it is its author's");
         let later = now() + UNDO;
         assert_eq!(control.undoable("ann", later), None, "later, somebody looks at the difference first");
-        assert_eq!(publish("ben", "192.0.2.2").await, 2);
+        assert_eq!(publish(&control, "ben", "192.0.2.2").await, 2);
         assert_eq!((undoable("ann"), undoable("ben")), (None, Some(2)), "somebody else published since");
         assert!(matches!(control.undo(1, Author::new("ann")).await, Err(Refusal::Conflict(_))));
         control.undo(2, Author::new("ben")).await.unwrap();
         assert_eq!(undoable("ben"), None, "what took something back is not offered to be taken back");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_undo_takes_nothing_back_that_is_published_meanwhile() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let control = running::start(dir.path());
+        publish(&control, "ann", "192.0.2.1").await;
+        let mut undo = std::pin::pin!(control.undo(1, Author::new("ann")));
+        // It has seen that version 1 is the newest, and waits for the store.
+        tokio::select! { biased; _ = &mut undo => unreachable!("it asks the store"), () = std::future::ready(()) => {} }
+        publish(&control, "ben", "192.0.2.2").await;
+        assert!(matches!(undo.await, Err(Refusal::Conflict(_))));
+        assert_eq!(control.model().endpoints.values().next().unwrap().ipv4, Some("192.0.2.2".parse().unwrap()));
     }
 }

@@ -23,6 +23,8 @@ const MIN_TIMED: u64 = 200;
 pub struct Traffic {
     pub policies: BTreeMap<Id<Policy>, u64>,
     pub pools: BTreeMap<Id<Pool>, u64>,
+    /// Of steered names, by the regions of the rule that admitted the client.
+    pub regions: BTreeMap<Regions, u64>,
     /// The last day and week.
     pub series: Series,
     recent: VecDeque<Recent>,
@@ -62,6 +64,9 @@ impl Traffic {
         }
         for (pool, count) in &recent.pools {
             *self.pools.entry(pool.clone()).or_default() += count;
+        }
+        for (regions, count) in &recent.regions {
+            *self.regions.entry(regions.clone()).or_default() += count;
         }
         let at_ms = recent.slice.at_ms;
         let counted = Counted {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::story::subject_id;
 use super::{EndpointState, Event, EventKind, HealthTable, PoolState};
@@ -50,16 +50,22 @@ pub struct Gap {
     pub to: Timestamp,
 }
 
-/// Of the time from `from` to `to`: what was before `known_from`, and while northing did not run. `after` are events
-/// that followed.
-pub fn gaps(
-    events: &[Arc<Event>],
-    after: &[Arc<Event>],
+impl Gap {
+    /// How much of it lies from `from` until `to`.
+    pub fn inside(&self, from: Timestamp, to: Timestamp) -> SignedDuration {
+        self.to.min(to).duration_since(self.from.max(from)).max(SignedDuration::ZERO)
+    }
+}
+
+/// Of the time from `from` to `to`: what was before `known_from`, and while northing did not run. `events` may go on
+/// after it, the oldest come first.
+pub fn gaps<'e>(
+    events: impl IntoIterator<Item = &'e Arc<Event>>,
     known_from: Timestamp,
     from: Timestamp,
     to: Timestamp,
 ) -> Vec<Gap> {
-    let starts = events.iter().chain(after).filter_map(|event| Some((event.ran_until?, event.at)));
+    let starts = events.into_iter().filter_map(|event| Some((event.ran_until?, event.at)));
     let mut gaps: Vec<Gap> = Vec::new();
     for (begins, ends) in std::iter::once((from, known_from)).chain(starts) {
         let known = gaps.last().map_or(from, |gap| gap.to);
@@ -330,7 +336,7 @@ mod tests {
             (vec![], vec![start(90, None)], 90, vec![gap(0, 60)]),
         ] {
             let arcs = |events: Vec<Event>| events.into_iter().map(Arc::new).collect::<Vec<_>>();
-            let found = gaps(&arcs(events), &arcs(after), at(known_from), at(0), at(60));
+            let found = gaps(arcs(events).iter().chain(&arcs(after)), at(known_from), at(0), at(60));
             assert_eq!(found, expected);
         }
         let events = [event(EventKind::Pool, 20, "pools/eu", "ok", "down")].map(Arc::new);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::moment;
+use super::lanes::{self, Gap};
 use super::{Event, EventKind, HealthTable, Moved, PoolState};
 use crate::model::{Endpoint, Id, Model, Pool};
 
@@ -131,10 +132,12 @@ pub struct Story {
     pub reaction_ms: Option<u64>,
     /// When the last cached answer from before was gone.
     pub caches_end: Option<Timestamp>,
-    /// How long the pool itself was down, without the time for which it was held afterwards.
-    down: SignedDuration,
+    /// When the pool itself was down, without the time for which it was held afterwards.
+    down: Vec<(Timestamp, Timestamp)>,
     /// Since when it is down now.
     down_since: Option<Timestamp>,
+    /// When northing did not run while it went on.
+    stops: Arc<[Gap]>,
     pub steps: Vec<Arc<Event>>,
     pub steps_left_out: usize,
 }
@@ -163,8 +166,9 @@ impl Story {
             ttl: None,
             reaction_ms: None,
             caches_end: None,
-            down: SignedDuration::ZERO,
+            down: Vec::new(),
             down_since: None,
+            stops: Arc::default(),
             steps: Vec::new(),
             steps_left_out: 0,
         }
@@ -207,18 +211,33 @@ impl Story {
         match (self.down_since, state == "down") {
             (None, true) => self.down_since = Some(at),
             (Some(since), false) => {
-                self.down += at.duration_since(since);
+                self.down.push((since, at));
                 self.down_since = None;
             }
             _ => {}
         }
     }
 
-    /// Whole seconds for which the pool itself was down: an outage lasts until it answers again.
+    /// Whole seconds for which the pool itself was known to be down: an outage lasts until it answers again, and
+    /// nothing is known of the time in which northing did not run.
     pub fn down_seconds(&self, now: Timestamp) -> u64 {
-        let until = if self.is_open { Some(now) } else { self.ends };
-        let going_on = self.down_since.zip(until).map(|(since, until)| until.duration_since(since));
-        (self.down + going_on.unwrap_or_default()).as_secs().max(0).unsigned_abs()
+        let going_on = self.down_since.zip(self.until(now));
+        let spans = self.down.iter().copied().chain(going_on);
+        let known = spans.map(|(from, to)| to.duration_since(from) - self.stopped(from, to));
+        whole_seconds(known.sum())
+    }
+
+    /// Whole seconds of it in which northing did not run; `None` where the end is not known.
+    pub fn stopped_seconds(&self, now: Timestamp) -> Option<u64> {
+        self.until(now).map(|until| whole_seconds(self.stopped(self.starts, until)))
+    }
+
+    fn stopped(&self, from: Timestamp, to: Timestamp) -> SignedDuration {
+        self.stops.iter().map(|gap| gap.inside(from, to)).sum()
+    }
+
+    fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_open { Some(now) } else { self.ends }
     }
 
     /// The names whose answers it touched, each once.
@@ -230,9 +249,31 @@ impl Story {
 
     /// Whole seconds, up to `now` while it is open; `None` where the end is not known.
     pub fn seconds(&self, now: Timestamp) -> Option<u64> {
-        let ends = if self.is_open { Some(now) } else { self.ends };
-        ends.map(|ends| ends.duration_since(self.starts).as_secs().max(0).unsigned_abs())
+        self.until(now).map(|until| whole_seconds(until.duration_since(self.starts)))
     }
+}
+
+fn whole_seconds(time: SignedDuration) -> u64 {
+    time.as_secs().max(0).unsigned_abs()
+}
+
+/// When the first outage began, and when the last one was over, if none goes on.
+pub fn outages_last(stories: &[Story]) -> Option<(Timestamp, Option<Timestamp>)> {
+    let outages = || stories.iter().filter(|story| story.plot == Plot::Outage);
+    let ends: Option<Vec<Timestamp>> = outages().map(|story| story.ends).collect();
+    Some((outages().map(|story| story.starts).min()?, ends.and_then(|ends| ends.into_iter().max())))
+}
+
+/// Lets stories leave out the times in which northing did not run. `events` are those from `from` on, the oldest
+/// first.
+pub fn leave_out_stops<'e>(
+    stories: &mut [Story],
+    events: impl IntoIterator<Item = &'e Arc<Event>>,
+    from: Timestamp,
+    now: Timestamp,
+) {
+    let stops: Arc<[Gap]> = lanes::gaps(events, from, from, now).into();
+    stories.iter_mut().for_each(|story| story.stops = stops.clone());
 }
 
 /// The part of a subject after its kind: `eu-west` of `pools/eu-west`, `web-1` of `endpoints/web-1 ipv4`.

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::backend::Backend;
 use crate::browser::{Browser, Scripts};
-use crate::server::{Server, until};
+use crate::server::{Server, setup_code, until};
 
 /// What the journey may take.
 const MOST_CLICKS: usize = 12;
@@ -20,7 +20,7 @@ async fn an_empty_install_becomes_a_steered_name_in_a_few_clicks() {
     let mut browser = Browser::open(&server, Scripts::On).await;
     browser.goto("/").await;
     browser.wait_for_path("/setup").await;
-    browser.fill("Setup code", code(&server)).await;
+    browser.fill("Setup code", setup_code(&server.greeting)).await;
     browser.fill("Login name", "admin").await;
     browser.fill("Password", "a few words in a row").await;
     browser.click("Create the admin account").await;
@@ -49,6 +49,9 @@ async fn an_empty_install_becomes_a_steered_name_in_a_few_clicks() {
     // Whoever leaves and comes back finds everything as it was.
     browser.goto("/setup/servers").await;
     assert!(browser.value("Addresses").await.contains("us 127.0.62.1"));
+    browser.goto("/").await;
+    browser.wait_for("app.example.com is not set up yet").await;
+    assert!(browser.offers("Go on").await);
     browser.goto("/setup/check").await;
     browser.click("Go live").await;
     browser.wait_for("app.example.com is answered from now on.").await;
@@ -78,7 +81,7 @@ async fn mistakes_in_the_wizard_are_said_beside_what_was_typed() {
     browser.click("Create the admin account").await;
     browser.wait_for("is not the code").await;
     assert_eq!(browser.value("Login name").await, "admin");
-    browser.fill("Setup code", code(&server)).await;
+    browser.fill("Setup code", setup_code(&server.greeting)).await;
     browser.fill("Password", "a few words in a row").await;
     browser.click("Create the admin account").await;
     browser.fill("Name", "com").await;
@@ -93,10 +96,4 @@ async fn mistakes_in_the_wizard_are_said_beside_what_was_typed() {
     browser.wait_for("Line 3: 192.0.2.1 is already in us").await;
     assert!(browser.value("Addresses").await.starts_with("eu 192.0.2.300"));
     browser.finish().await;
-}
-
-/// The one-time code that the terminal shows.
-fn code(server: &Server) -> &str {
-    let line = server.greeting.lines().find_map(|line| line.split_once("enter the code "));
-    line.expect("a code in the greeting").1.trim()
 }

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::server::{Server, stdout, until};
+use crate::server::{DEADLINE, Server, setup_code, stdout, until};
 
 /// A browser without script: it keeps cookies and knows the last form's token.
 pub struct Browser {
@@ -20,6 +20,14 @@ pub struct Page {
     /// Where a redirect leads.
     pub location: String,
     pub text: String,
+}
+
+impl Page {
+    /// The value of a hidden field.
+    pub fn hidden(&self, name: &str) -> Option<&str> {
+        let (_, rest) = self.text.split_once(&format!("name=\"{name}\" value=\""))?;
+        rest.split('"').next()
+    }
 }
 
 impl Browser {
@@ -74,7 +82,12 @@ impl Browser {
         let mut response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         let (mut waiting, mut told) = (Vec::new(), Vec::new());
-        while let Some(bytes) = response.chunk().await.unwrap() {
+        let end = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            let Ok(bytes) = tokio::time::timeout_at(end, response.chunk()).await else {
+                panic!("{part} was never told of, but {told:?}");
+            };
+            let Some(bytes) = bytes.unwrap() else { break };
             waiting.extend(bytes);
             while let Some(end) = waiting.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = waiting.drain(..end + 2).collect();
@@ -118,10 +131,11 @@ impl Browser {
             }
         }
         let text = response.text().await.unwrap();
-        if let Some((_, rest)) = text.split_once("name=\"form_token\" value=\"") {
-            self.token = rest.split('"').next().unwrap().to_owned();
+        let page = Page { status, location, text };
+        if let Some(token) = page.hidden("form_token") {
+            self.token = token.to_owned();
         }
-        Page { status, location, text }
+        page
     }
 }
 
@@ -130,18 +144,13 @@ const PASSWORD: &str = "sail past the reef";
 /// A server with the admin ann.
 pub async fn set_up(dir: &TempDir) -> (Server, Browser) {
     let server = Server::start(dir.path(), &[]);
-    let code = code_in(&server.greeting);
+    let code = setup_code(&server.greeting);
     let mut browser = Browser::new(&server);
-    let fields = [("code", &*code), ("id", "ann"), ("name", "Ann"), ("password", PASSWORD)];
+    let fields = [("code", code), ("id", "ann"), ("name", "Ann"), ("password", PASSWORD)];
     let page = browser.send(Method::POST, "/setup", &fields, &[]).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     browser.get("/account").await;
     (server, browser)
-}
-
-fn code_in(text: &str) -> String {
-    let (_, code) = text.split_once("/setup and enter the code ").expect("a setup code");
-    code.split_whitespace().next().unwrap().to_owned()
 }
 
 /// A user with a password that need not be changed.
@@ -164,31 +173,32 @@ async fn user(server: &Server, role: &str) -> Browser {
 async fn the_setup_code_makes_the_first_admin_once() {
     let dir = TempDir::new().unwrap();
     let server = Server::start(dir.path(), &[]);
-    let first = code_in(&server.greeting);
+    let first = setup_code(&server.greeting);
     let mut browser = Browser::new(&server);
     for path in ["/", "/pools?x=1", "/login", "/settings/users"] {
         assert_eq!(browser.get(path).await.location, "/setup", "{path}");
     }
-    let second = code_in(&stdout(&server.command(&["setup-code"])));
+    let said = stdout(&server.command(&["setup-code"]));
+    let second = setup_code(&said);
     for _ in 0..30 {
         let page = browser.send(Method::POST, "/setup", &[("code", "BCDF-GHJK")], &[]).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "guessing keeps nobody out: {}", page.text);
     }
     let with =
         |code: &str, password: &str| [("code", code.to_owned()), ("id", "ann".into()), ("password", password.into())];
-    for (code, password, said) in [(&first, PASSWORD, "not the code"), (&second, "short", "too short")] {
+    for (code, password, said) in [(first, PASSWORD, "not the code"), (second, "short", "too short")] {
         let fields = with(code, password);
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
         let page = browser.send(Method::POST, "/setup", &fields, &[]).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(page.text.contains(said), "{}", page.text);
     }
-    let fields = [("code", &*second), ("id", "ann"), ("password", PASSWORD)];
+    let fields = [("code", second), ("id", "ann"), ("password", PASSWORD)];
     let foreign = [("sec-fetch-site", "cross-site")];
     assert_eq!(browser.send(Method::POST, "/setup", &fields, &foreign).await.status, StatusCode::FORBIDDEN);
     assert_eq!(browser.send(Method::POST, "/setup", &fields, &[]).await.status, StatusCode::SEE_OTHER);
     assert!(browser.get("/account").await.text.contains("ann"));
-    let fields = [("code", &*second), ("id", "eve"), ("password", PASSWORD)];
+    let fields = [("code", second), ("id", "eve"), ("password", PASSWORD)];
     let again = browser.send(Method::POST, "/setup", &fields, &[]);
     assert_eq!(again.await.status, StatusCode::SEE_OTHER);
     assert_eq!(server.get("/api/v1/users").await["items"].as_array().unwrap().len(), 1);
@@ -386,7 +396,7 @@ async fn a_second_factor_goes_only_with_its_own_code() {
     let dir = TempDir::new().unwrap();
     let (server, mut ann) = set_up(&dir).await;
     let page = ann.get("/account/totp").await;
-    let secret = page.text.split("name=\"secret\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let secret = page.hidden("secret").unwrap().to_owned();
     let key = totp_rs::Secret::try_from_base32(&secret).unwrap();
     let code = totp_rs::Builder::new().with_secret(key).with_account_name("ann").build().unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

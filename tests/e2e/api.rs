@@ -28,8 +28,6 @@ async fn entities_are_created_read_changed_with_an_etag_and_deleted() {
     let (status, _) = server.api("PUT", path, Some(changed.clone())).await;
     assert_eq!(status, 428, "a change needs If-Match");
     let tag = format!("\"{}\"", read["rev"]);
-    let put = |tag: String, body: Value| async move { (tag, body) };
-    let (tag, changed) = put(tag, changed).await;
     let (status, body) = server.api_as(&server.token, "PUT", path, Some(changed.clone()), &[("if-match", &tag)]).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(server.dig(&["www.example.test"]), ["192.0.2.2"]);

@@ -21,11 +21,6 @@ fn another() -> Vec<u8> {
     bytes
 }
 
-fn hidden(text: &str, name: &str) -> String {
-    let (_, rest) = text.split_once(&format!("name=\"{name}\" value=\"")).expect("a hidden field");
-    rest.split('"').next().unwrap().to_owned()
-}
-
 fn files(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir.join("geo")).into_iter().flatten();
     let mut names: Vec<String> =
@@ -62,7 +57,7 @@ async fn an_uploaded_geo_database_is_looked_at_used_and_given_back() {
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert!(page.text.contains("Use this database?") && page.text.contains("20 of 20") && page.text.contains("0 %"));
     assert!(browser.get(PAGE).await.text.contains("in the program itself"), "it is not in use yet");
-    let sha256 = hidden(&page.text, "sha256");
+    let sha256 = page.hidden("sha256").expect("what was looked at").to_owned();
     let stale = browser.post("/settings/geo-data/location/apply", &[("sha256", &sha256.replace('a', "b"))]).await;
     assert_eq!(stale.status, StatusCode::NOT_FOUND);
     let page = browser.post("/settings/geo-data/location/apply", &[("sha256", &sha256)]).await;

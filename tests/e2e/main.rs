@@ -1,5 +1,6 @@
 //! End to end: the real binary on real sockets with a real store, asked with real tools.
-//! Nothing waits by the clock: every wait is for something to become true, with a deadline.
+//! Nothing waits by the clock, but for a kill at a chance moment: every wait is for something to become true, with a
+//! deadline.
 
 mod accounts;
 mod api;

@@ -1,7 +1,7 @@
 //! A running Northing in a directory of its own, on ports that the kernel chose.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +12,23 @@ use serde_json::Value;
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_northing");
+
+/// The one-time code for the first admin, of the line that names it.
+pub fn setup_code(text: &str) -> &str {
+    let (_, code) = text.split_once("/setup and enter the code ").expect("a setup code");
+    code.split_whitespace().next().expect("a code")
+}
+
+/// An address that was free for UDP and TCP a moment ago.
+pub fn free_address() -> SocketAddr {
+    loop {
+        let stream = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = stream.local_addr().expect("an address");
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
 
 pub struct Server {
     child: Child,

@@ -1,22 +1,15 @@
 //! Browsers elsewhere: the pages over TLS, with a certificate that lasts.
 
-use std::net::{SocketAddr, TcpListener};
-
 use reqwest::{Client, Version};
 
-use crate::server::{DEADLINE, Server};
-
-/// A port that is free now.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
-}
+use crate::server::{DEADLINE, Server, free_address};
 
 #[tokio::test]
 async fn pages_come_over_tls_with_a_certificate_that_lasts_over_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let mut certificates = Vec::new();
     for _ in 0..2 {
-        let https = free();
+        let https = free_address();
         let server = Server::start(dir.path(), &["--https", &https.to_string()]);
         let pem = std::fs::read(dir.path().join("tls.crt")).expect("the certificate is kept");
         let trusted = reqwest::Certificate::from_pem(&pem).unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::{files, root, rust_files, source};
+use crate::{files, root, rust_files, source, without_tests};
 
 /// Calls whose words are not for a page in this form: they are put together, go to a log, or are errors of the
 /// model's kind, which `templates/ko/errors.toml` has by pattern.
@@ -55,7 +55,7 @@ const FACTS: &str = "facts.toml";
 const MACHINE: [&str; 6] = ["model", "health", "probe", "answer", "control", "geo/who.rs"];
 
 /// Of those, what pages never show: command lines, logs, formats of files, and Rust's own.
-const NEVER_SHOWN: [&str; 15] = [
+const NEVER_SHOWN: [&str; 14] = [
     "model/zonefile/export.rs",
     "model/zonefile/changes.rs",
     "model/builtin.rs",
@@ -69,7 +69,6 @@ const NEVER_SHOWN: [&str; 15] = [
     "control/series.rs",
     "control/geo_upload.rs",
     "control/token.rs",
-    "probe/tests.rs",
     "tests.rs",
 ];
 
@@ -502,10 +501,6 @@ fn has_words(text: &str) -> bool {
         }
         depth == 0 && c.is_alphabetic()
     })
-}
-
-fn without_tests(code: &str) -> &str {
-    code.split_once("#[cfg(test)]\nmod ").map_or(code, |(code, _)| code)
 }
 
 fn read(path: &Path) -> (String, String) {

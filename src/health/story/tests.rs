@@ -222,3 +222,28 @@ fn a_pool_is_down_until_it_is_held_and_the_outage_lasts_until_it_answers() {
     let open = stories(&events(&rows[..3]), &[], &Model::default(), &health).remove(0);
     assert_eq!((open.is_open, open.down_seconds(at(100)), open.seconds(at(100))), (true, 70, Some(100)));
 }
+
+#[test]
+fn no_time_in_which_northing_did_not_run_counts_as_down() {
+    let rows: &[Row] = &[
+        (0, P, "pools/eu", "ok", "down", Some(7)),
+        (60, EventKind::System, "northing", "stopped", "started", None),
+        (100, P, "pools/eu", "down", "held", Some(7)),
+        (200, EventKind::System, "northing", "stopped", "started", None),
+        (210, P, "pools/eu", "held", "ok", Some(7)),
+    ];
+    let mut events = events(rows);
+    for (row, ran_until) in [(1, 20), (3, 150)] {
+        Arc::make_mut(&mut events[row]).ran_until = Some(at(ran_until));
+    }
+    let counted = |events: &[Arc<Event>], health: &HealthTable, now: i64| {
+        let mut stories = stories(events, &[], &Model::default(), health);
+        leave_out_stops(&mut stories, events, at(0), at(now));
+        let story = stories.into_iter().find(|story| story.plot == Plot::Outage).unwrap();
+        (story.seconds(at(now)), story.down_seconds(at(now)), story.stopped_seconds(at(now)))
+    };
+    assert_eq!(counted(&events, &HealthTable::default(), 300), (Some(210), 60, Some(90)));
+    let open = in_outage("eu", 7);
+    assert_eq!(counted(&events[..2], &open, 90), (Some(90), 50, Some(40)), "while it goes on");
+    assert_eq!(counted(&events[..1], &open, 90), (Some(90), 90, Some(0)));
+}

@@ -13,13 +13,14 @@ use serde_json::{Map, Value};
 
 use crate::web::Problem;
 
-/// The pages of a table, ending in `.csv` and `.json`; those who may read its page may have it.
+/// The pages of a table, ending in `.csv` and `.json`; those who may read its page may have it: everybody, or who has
+/// the role.
 macro_rules! both {
-    ($path:literal, $handler:expr) => {{
-        use crate::control::token::Role::Viewer;
+    ($path:literal, $handler:expr $(, $role:expr)?) => {{
         use crate::web::ui::Page;
-        let csv = Page::new(concat!($path, ".csv"), Viewer, axum::routing::get($handler));
-        [csv, Page::new(concat!($path, ".json"), Viewer, axum::routing::get($handler))]
+        let role = [$($role,)? crate::control::token::Role::Viewer][0];
+        let csv = Page::new(concat!($path, ".csv"), role, axum::routing::get($handler));
+        [csv, Page::new(concat!($path, ".json"), role, axum::routing::get($handler))]
     }};
 }
 pub(super) use both;

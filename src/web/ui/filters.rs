@@ -156,7 +156,9 @@ pub fn minute_html(at: Timestamp) -> String {
     time_html(at, "%Y-%m-%d %H:%M")
 }
 
-fn time_html(at: Timestamp, form: &str) -> String {
+/// A moment of a form for `strftime`. Pages say in one place which zone their times are in, and the script puts all
+/// of them into another.
+pub fn time_html(at: Timestamp, form: &str) -> String {
     format!("<time datetime=\"{at:.0}\" title=\"{at:.0}\">{}</time>", at.strftime(form))
 }
 

@@ -1,4 +1,4 @@
-//! The pages of the admin UI, rendered here and working without script. One file for each page: its struct is
+//! The pages of the admin UI, rendered here and working without script. One file or folder for each page: its struct is
 //! its template's context, its handler extracts, asks `control`, and returns the page. Every form posts and
 //! is answered with a redirect; what is wrong comes back in the form, with what was typed.
 

@@ -37,6 +37,8 @@ use crate::control::{Author, Refusal, now};
 use crate::model::FieldError;
 use crate::web::{Problem, Web};
 
+pub(super) use steps::{Left, left};
+
 /// Where the browser goes on once the first admin has signed in.
 const NEXT: &str = "/setup/name";
 /// How long a code is good.

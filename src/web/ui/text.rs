@@ -65,7 +65,7 @@ enum Slot {
     Html(String),
     /// English of a section of `told`, escaped where it is shown.
     Fact(&'static str, String),
-    /// In the order of the languages, escaped where it is shown.
+    /// Markup in the order of the languages.
     Each([String; Language::ALL.len()]),
 }
 
@@ -108,8 +108,13 @@ impl Text {
     }
 
     /// Fills a slot with names that differ by language, such as those of countries.
-    pub fn each(mut self, slot: &'static str, named: impl Fn(Language) -> String) -> Text {
-        self.slots.push((slot, Slot::Each(Language::ALL.map(named))));
+    pub fn each(self, slot: &'static str, named: impl Fn(Language) -> String) -> Text {
+        self.each_html(slot, |language| escaped(&named(language)).into_owned())
+    }
+
+    /// Fills a slot with markup of ours that differs by language, such as that of moments.
+    pub fn each_html(mut self, slot: &'static str, markup: impl Fn(Language) -> String) -> Text {
+        self.slots.push((slot, Slot::Each(Language::ALL.map(markup))));
         self
     }
 
@@ -134,7 +139,7 @@ impl Text {
                 Some((_, Slot::Plain(value))) => out.push_str(&escaped(value)),
                 Some((_, Slot::Text(text))) => out.push_str(&text.to_html(language)),
                 Some((_, Slot::Html(markup))) => out.push_str(markup),
-                Some((_, Slot::Each(words))) => out.push_str(&escaped(&words[language as usize])),
+                Some((_, Slot::Each(words))) => out.push_str(&words[language as usize]),
                 Some((_, Slot::Fact(section, english))) => {
                     out.push_str(&escaped(&super::told::fact(section, english, language)));
                 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::audit::too_many;
 use super::draft::review::Thing;
-use super::draft::{MAX_REASON, Review, review};
+use super::draft::{MAX_REASON, Review, files, review};
 use super::export::{Format, both};
 use super::filters;
 use super::form::{Form, WHY};
@@ -42,6 +42,9 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/versions/{number}/restore", Role::Editor, get(ask).post(restore)),
     ];
     pages.extend(both!("/versions/{number}/changes", changes));
+    pages.extend(both!("/versions/{number}/restore/moves", files::restoring_moves, Role::Editor));
+    pages.extend(both!("/versions/{number}/restore/shares", files::restoring_shares, Role::Editor));
+    pages.extend(both!("/versions/{number}/restore/outages", files::restoring_outages, Role::Editor));
     pages
 }
 

@@ -1,51 +1,85 @@
-//! The tables of a draft's review, whole, as files.
+//! The tables of a review, whole, as files: of a draft, and of a version to restore.
 
 use axum::response::Response;
 use serde_json::json;
 
 use crate::control::Refusal;
 use crate::control::preview::{Effect, Preview};
+use crate::model::Edit;
 use crate::web::Problem;
+use crate::web::extract::Path;
 use crate::web::ui::export::Format;
 use crate::web::ui::visit::Visit;
 
-async fn preview(visit: &Visit) -> Result<Option<Preview>, Problem> {
-    let draft = visit.draft().await;
-    if draft.is_empty() {
-        return Ok(None);
+/// Nothing to review has empty tables.
+async fn preview(visit: &Visit, edits: Vec<Edit>) -> Result<Preview, Problem> {
+    if edits.is_empty() {
+        return Ok(Preview::default());
     }
-    match visit.web.control.review(draft.edits()).await {
-        Ok(reviewed) => Ok(Some(reviewed.preview)),
+    match visit.web.control.review(edits).await {
+        Ok(reviewed) => Ok(reviewed.preview),
         Err(Refusal::Invalid(errors)) => Err(Problem::fields(errors)),
         Err(other) => Err(other.into()),
     }
 }
 
+async fn of_draft(visit: &Visit) -> Result<Preview, Problem> {
+    preview(visit, visit.draft().await.edits()).await
+}
+
+async fn of_restoring(visit: &Visit, number: u64) -> Result<Preview, Problem> {
+    let edits = visit.web.control.edits_back_to(number, visit.model().revision).await?;
+    preview(visit, edits).await
+}
+
 pub async fn moves(visit: Visit, format: Format) -> Result<Response, Problem> {
-    let moves = preview(&visit).await?.map(|preview| preview.moves).unwrap_or_default();
-    let rows =
-        moves.iter().map(|row| json!([row.name, row.policy, row.from, row.to, row.countries, row.share, row.moved]));
-    format.table("draft-moves", &["name", "policy", "from", "to", "countries", "share", "moved"], rows)
+    all_moves(format, "draft-moves", &of_draft(&visit).await?)
 }
 
 pub async fn shares(visit: Visit, format: Format) -> Result<Response, Problem> {
-    let shares = preview(&visit).await?.map(|preview| preview.shares).unwrap_or_default();
-    let rows = shares.iter().flat_map(|row| {
+    all_shares(format, "draft-shares", &of_draft(&visit).await?)
+}
+
+pub async fn outages(visit: Visit, format: Format) -> Result<Response, Problem> {
+    all_outages(format, "draft-outages", &of_draft(&visit).await?)
+}
+
+pub async fn restoring_moves(visit: Visit, Path(number): Path<u64>, format: Format) -> Result<Response, Problem> {
+    all_moves(format, &format!("restore-{number}-moves"), &of_restoring(&visit, number).await?)
+}
+
+pub async fn restoring_shares(visit: Visit, Path(number): Path<u64>, format: Format) -> Result<Response, Problem> {
+    all_shares(format, &format!("restore-{number}-shares"), &of_restoring(&visit, number).await?)
+}
+
+pub async fn restoring_outages(visit: Visit, Path(number): Path<u64>, format: Format) -> Result<Response, Problem> {
+    all_outages(format, &format!("restore-{number}-outages"), &of_restoring(&visit, number).await?)
+}
+
+fn all_moves(format: Format, file: &str, preview: &Preview) -> Result<Response, Problem> {
+    let rows = preview
+        .moves
+        .iter()
+        .map(|row| json!([row.name, row.policy, row.from, row.to, row.countries, row.share, row.moved]));
+    format.table(file, &["name", "policy", "from", "to", "countries", "share", "moved"], rows)
+}
+
+fn all_shares(format: Format, file: &str, preview: &Preview) -> Result<Response, Problem> {
+    let rows = preview.shares.iter().flat_map(|row| {
         let of =
             |endpoint: &str, now: f64, after: f64| json!([row.name, row.more_names, row.pool, endpoint, now, after]);
         let endpoints = row.endpoints.iter().map(|one| of(&one.endpoint, one.now, one.after));
         std::iter::once(of("", row.now, row.after)).chain(endpoints).collect::<Vec<_>>()
     });
     // A row without an endpoint is of the whole pool.
-    format.table("draft-shares", &["name", "more_names_like_it", "pool", "endpoint", "now", "after"], rows)
+    format.table(file, &["name", "more_names_like_it", "pool", "endpoint", "now", "after"], rows)
 }
 
-pub async fn outages(visit: Visit, format: Format) -> Result<Response, Problem> {
-    let outages = preview(&visit).await?.map(|preview| preview.outages).unwrap_or_default();
+fn all_outages(format: Format, file: &str, preview: &Preview) -> Result<Response, Problem> {
     let takers = |effect: &Effect| -> Vec<String> {
         effect.to.iter().map(|(pool, share)| format!("{pool} {share:.4}")).collect()
     };
-    let rows = outages.iter().map(|row| {
+    let rows = preview.outages.iter().map(|row| {
         let (now, after) = (&row.now, &row.after);
         json!([
             row.name,
@@ -68,5 +102,5 @@ pub async fn outages(visit: Visit, format: Format) -> Result<Response, Problem> 
         "unanswered_after",
         "without_after",
     ];
-    format.table("draft-outages", &columns, rows)
+    format.table(file, &columns, rows)
 }

@@ -2,7 +2,7 @@
 //! while, and what to do when somebody was faster. The only page that publishes.
 
 pub(super) mod conflict;
-mod files;
+pub(super) mod files;
 pub(super) mod review;
 
 use std::collections::HashMap;

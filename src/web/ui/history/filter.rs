@@ -42,12 +42,14 @@ impl Period {
 }
 
 /// A choice of a filter: value, word, whether it is chosen.
+#[derive(Debug, Clone)]
 pub struct Choice {
     pub value: String,
     pub word: Text,
     pub chosen: bool,
 }
 
+#[derive(Debug, Clone)]
 pub struct Filters {
     pub period: Period,
     pub from: Timestamp,
@@ -155,6 +157,18 @@ impl Filters {
             pools: Vec::new(),
             names: Vec::new(),
         }
+    }
+
+    /// The same until the end of a day, where that is before the end of the period.
+    pub fn until_day_of(&self, at: Timestamp) -> Option<Filters> {
+        let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+        (day(at) < day(self.to)).then(|| Filters {
+            period: Period::Dates,
+            from_date: day(self.from),
+            to_date: day(at),
+            page: 1,
+            ..self.clone()
+        })
     }
 
     pub fn with_choices(mut self, model: &Model) -> Filters {

@@ -13,7 +13,7 @@ use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
 use super::filter::Filters;
 use super::row::{Members, Row};
-use super::{Drawing, drawn, moves, read, spans_of_pools, told};
+use super::{Drawing, drawn, leave_out_stops, moves, read, spans_of_pools, told};
 use crate::control::token::Role;
 use crate::health::story::{self, Key, Plot, Story};
 use crate::health::{Event, EventKind};
@@ -149,8 +149,10 @@ pub async fn find(visit: &Visit, key: &str) -> Result<Story, Problem> {
         }
         Key::Event(sequence) => since(visit, sequence).await?.ok_or_else(missing)?,
     };
-    let stories = story::stories(&events, &[], &visit.model(), &visit.web.control.health());
-    stories.into_iter().find(|story| story.key == key).ok_or_else(missing)
+    let mut stories = story::stories(&events, &[], &visit.model(), &visit.web.control.health());
+    stories.retain(|story| story.key == key);
+    leave_out_stops(visit, &mut stories, None).await?;
+    stories.pop().ok_or_else(missing)
 }
 
 /// An event, what happened to its subject since, and the notes on it.

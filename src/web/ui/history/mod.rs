@@ -97,12 +97,21 @@ struct List {
     counted: Text,
     may_operate: bool,
     /// Only part of the period was read.
-    cut: bool,
+    cut: Option<Cut>,
     /// Each can be opened.
     is_page: bool,
     newer: Option<String>,
     older: Option<String>,
     empty: Empty,
+}
+
+/// More happened than one page is made from.
+struct Cut {
+    /// When the oldest event happened that was read.
+    since: Text,
+    read: usize,
+    /// The same until the end of that day, where that is less.
+    earlier: Option<String>,
 }
 
 /// Why nothing is listed.
@@ -179,8 +188,29 @@ async fn told(visit: &Visit, filters: &Filters) -> Result<Told, Refusal> {
     if filters.is_now {
         story::add_standing(&mut stories, &health);
     }
-    let gaps = lanes::gaps(&period.events, &period.after, period.known_from, filters.from, filters.to);
+    let gaps = lanes::gaps(period.events.iter().chain(&period.after), period.known_from, filters.from, filters.to);
+    leave_out_stops(visit, &mut stories, Some((filters.from, &period))).await?;
     Ok(Told { period, gaps, stories })
+}
+
+/// Northing may have been stopped while an outage went on. `read` is a period that was read from its beginning until
+/// now; older outages need more.
+async fn leave_out_stops(
+    visit: &Visit,
+    stories: &mut [Story],
+    read: Option<(jiff::Timestamp, &Period)>,
+) -> Result<(), Refusal> {
+    let Some((first, last)) = story::outages_last(stories) else { return Ok(()) };
+    let longer;
+    let period = match read.filter(|(from, _)| *from <= first) {
+        Some((_, period)) => period,
+        None => {
+            longer = visit.web.control.period(first, last).await?;
+            &longer
+        }
+    };
+    story::leave_out_stops(stories, period.events.iter().chain(&period.after), first, visit.now);
+    Ok(())
 }
 
 /// The newest events that a filter admits, the oldest of them first. Page by page, so that what has to be written
@@ -267,6 +297,15 @@ fn drawn(visit: &Visit, mut pools: Vec<(Id<Pool>, Vec<Span>)>, filters: &Filters
     }
 }
 
+fn cut(period: &Period, filters: &Filters) -> Option<Cut> {
+    let oldest = period.events.first().filter(|_| period.cut)?.at;
+    Some(Cut {
+        since: row::moment(oldest, filters.to),
+        read: period.events.len(),
+        earlier: filters.until_day_of(oldest).map(|filters| filters.path("/history", &[])),
+    })
+}
+
 fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
     let mut wanted = told.stories.iter().filter(|story| filters.admits(story)).peekable();
     let is_quiet = told.stories.iter().all(|story| story.plot == Plot::Notice);
@@ -285,7 +324,7 @@ fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
         rows: shown.map(|story| Row::of(story, visit, &members)).collect(),
         counted: text("{n} in {period}").set("n", wanted.len()).say("period", filters.period_length()),
         may_operate: visit.may(Role::Operator),
-        cut: told.period.cut,
+        cut: cut(&told.period, filters),
         is_page: false,
         newer: (filters.page > 1).then(|| page(filters.page - 1)),
         older: (wanted.len() > start + PAGE_ROWS).then(|| page(filters.page + 1)),

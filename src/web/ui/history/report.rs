@@ -97,10 +97,11 @@ fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
     let number = |n: usize| text("{n}").set("n", n);
     let of = |plot: Plot| stories.iter().filter(move |story| story.plot == plot);
     let down: u64 = of(Plot::Outage).map(|story| story.down_seconds(visit.now)).sum();
-    let out: u64 = of(Plot::Outage).filter_map(|story| story.seconds(visit.now)).sum();
+    let out: u64 = of(Plot::Outage).map(|story| known_seconds(story, visit)).sum();
+    let stopped: u64 = of(Plot::Outage).filter_map(|story| story.stopped_seconds(visit.now)).sum();
     let unserved: std::collections::BTreeSet<&String> = stories.iter().flat_map(|story| &story.unserved).collect();
     let median = story::median_reaction_ms(stories).map_or(text("no outage"), row::short);
-    vec![
+    let mut summary = vec![
         (text("Outages of pools"), number(of(Plot::Outage).count())),
         (text("Endpoints out"), number(of(Plot::Endpoint).count())),
         (text("Switches by people"), number(of(Plot::Switch).count())),
@@ -109,7 +110,17 @@ fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
         (text("Pools down or held back, in all"), row::length(out)),
         (text("First failed check to new answers (median)"), median),
         (text("Names whose clients were left without a working pool"), number(unserved.len())),
-    ]
+    ];
+    if stopped > 0 {
+        summary.insert(6, (text("No data in outages, Northing did not run"), row::length(stopped)));
+    }
+    summary
+}
+
+/// The length of a story without the time in which northing did not run.
+fn known_seconds(story: &Story, visit: &Visit) -> u64 {
+    let whole = story.seconds(visit.now).unwrap_or(0);
+    whole.saturating_sub(story.stopped_seconds(visit.now).unwrap_or(0))
 }
 
 /// For how many seconds the answers of each name were touched, the longest first.
@@ -117,7 +128,7 @@ pub fn names(stories: &[Story], visit: &Visit) -> Vec<(String, u64)> {
     let mut seconds: BTreeMap<&str, u64> = BTreeMap::new();
     for story in stories.iter().filter(|story| matches!(story.plot, Plot::Outage | Plot::Switch)) {
         for name in story.names() {
-            *seconds.entry(name).or_default() += story.seconds(visit.now).unwrap_or(0);
+            *seconds.entry(name).or_default() += known_seconds(story, visit);
         }
     }
     let mut names: Vec<(&str, u64)> = seconds.into_iter().collect();

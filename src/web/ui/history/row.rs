@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::cause;
 use super::super::filters;
-use super::super::text::{Text, count, fact, text};
+use super::super::text::{Language, Text, count, fact, text};
 use super::super::visit::Visit;
 use crate::health::story::{Plot, Story, subject_id};
 use crate::health::{Event, EventKind, PoolState};
@@ -209,55 +209,58 @@ fn state(word: &str) -> Text {
 }
 
 fn when(story: &Story, now: Timestamp) -> Text {
-    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
-    let clock = |at: Timestamp| at.strftime("%H:%M").to_string();
-    let dated = |at: Timestamp, language| {
-        let form = format!("{} %H:%M", filters::day_form(language));
-        at.strftime(&form).to_string()
-    };
-    let (starts, is_today) = (story.starts, day(story.starts) == day(now));
+    let starts = story.starts;
     let end = story.ends.filter(|_| story.plot != Plot::Notice);
-    let from = |language| if is_today { clock(starts) } else { dated(starts, language) };
-    let pattern = match (story.is_open, end, is_today) {
-        (true, _, true) if story.began_earlier => "Today since before {from}",
-        (true, _, false) if story.began_earlier => "Since before {from}",
-        (_, Some(_), true) if story.began_earlier => "Today, from before {from} to {to}",
-        (_, Some(_), false) if story.began_earlier => "From before {from} to {to}",
-        (_, None, true) if story.began_earlier => "Today, from before {from}",
-        (_, None, false) if story.began_earlier => "From before {from}",
-        (true, _, true) => "Today {from} to now",
+    let pattern = match (story.is_open, end.is_some(), story.began_earlier) {
+        (true, _, true) => "Since before {from}",
         (true, _, false) => "{from} to now",
-        (_, Some(_), true) => "Today {from} to {to}",
-        (_, Some(_), false) => "{from} to {to}",
-        (_, None, true) => "Today {from}",
-        (_, None, false) => "{from}",
+        (false, true, true) => "From before {from} to {to}",
+        (false, true, false) => "{from} to {to}",
+        (false, false, true) => "From before {from}",
+        (false, false, false) => "{from}",
     };
-    let to = |language| end.map(|end| if day(end) == day(starts) { clock(end) } else { dated(end, language) });
-    text(pattern).each("from", from).each("to", |language| to(language).unwrap_or_default())
+    let from = |language| match is_same_day(starts, now) {
+        true => filters::time_html(starts, &text("today {time}").set("time", "%H:%M").to_html(language)),
+        false => filters::time_html(starts, &dated(language)),
+    };
+    let to = |language| match end {
+        Some(end) if is_same_day(end, starts) => filters::time_html(end, "%H:%M"),
+        Some(end) => filters::time_html(end, &dated(language)),
+        None => String::new(),
+    };
+    text(pattern).each_html("from", from).each_html("to", to)
 }
 
 /// From when to when, each with its day, in a form that sorts.
 fn dates(story: &Story) -> Text {
-    let stamp = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M").to_string();
     let end = story.ends.filter(|_| story.plot != Plot::Notice);
     let pattern = match (story.is_open, end.is_some(), story.began_earlier) {
-        (true, _, false) => "{from} UTC, not over yet",
-        (true, _, true) => "Before {from} UTC, not over yet",
-        (false, true, false) => "{from} to {to} UTC",
-        (false, true, true) => "Before {from} to {to} UTC",
-        (false, false, false) => "{from} UTC",
-        (false, false, true) => "Before {from} UTC",
+        (true, _, false) => "{from}, not over yet",
+        (true, _, true) => "Before {from}, not over yet",
+        (false, true, false) => "{from} to {to}",
+        (false, true, true) => "Before {from} to {to}",
+        (false, false, false) => "{from}",
+        (false, false, true) => "Before {from}",
     };
-    text(pattern).set("from", stamp(story.starts)).set("to", end.map(stamp).unwrap_or_default())
+    let to = end.map(filters::minute_html).unwrap_or_default();
+    text(pattern).html("from", filters::minute_html(story.starts)).html("to", to)
 }
 
 /// A moment: the time of today, or with its day.
 pub fn moment(at: Timestamp, now: Timestamp) -> Text {
-    let is_today = at.strftime("%Y-%m-%d").to_string() == now.strftime("%Y-%m-%d").to_string();
-    text("{at}").each("at", |language| match is_today {
-        true => at.strftime("%H:%M").to_string(),
-        false => at.strftime(&format!("{} %H:%M", filters::day_form(language))).to_string(),
+    text("{at}").each_html("at", |language| match is_same_day(at, now) {
+        true => filters::time_html(at, "%H:%M"),
+        false => filters::time_html(at, &dated(language)),
     })
+}
+
+fn is_same_day(a: Timestamp, b: Timestamp) -> bool {
+    a.as_second().div_euclid(86_400) == b.as_second().div_euclid(86_400)
+}
+
+/// The form of a moment that is not of today.
+fn dated(language: Language) -> String {
+    format!("{} %H:%M", filters::day_form(language))
 }
 
 /// A length of time; seconds where it is short.
@@ -277,16 +280,18 @@ pub fn short(ms: u64) -> Text {
 fn facts(story: &Story, visit: &Visit) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |word: &'static str, value: Text| facts.push(Fact { word: text(word), value });
-    if story.is_automatic && matches!(story.plot, Plot::Outage | Plot::Endpoint) {
-        add("Seen by", text("<b>{node}</b> (1 of 1)").set("node", visit.web.metrics.node()));
-    }
     if let Some(ms) = story.reaction_ms {
         add("First failed check to new answers", text("<b>{time}</b>").say("time", short(ms)));
     }
     let (down, whole) = (story.down_seconds(visit.now), story.seconds(visit.now).unwrap_or(0));
+    let stopped = story.stopped_seconds(visit.now).unwrap_or(0);
+    let held = whole.saturating_sub(down + stopped);
     if story.plot == Plot::Outage && !story.began_earlier && down + 1 < whole {
-        add("Down", text("<b>{time}</b>").say("time", length(down)));
-        add("Held after that", text("<b>{time}</b>").say("time", length(whole - down)));
+        let parts = [("Down", down), ("Held after that", held), ("No data, Northing did not run", stopped)];
+        // Parts of a second are no time of their own.
+        for (word, seconds) in parts.into_iter().filter(|(_, seconds)| *seconds > 1) {
+            add(word, text("<b>{time}</b>").say("time", length(seconds)));
+        }
     }
     if let Some(moved) = story.moved {
         let value = text("<b>{share}</b>, {rate} per second").set("share", filters::percent_text(moved.share));

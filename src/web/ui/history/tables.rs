@@ -15,7 +15,7 @@ use crate::health::story::{Plot, Story};
 use crate::web::Problem;
 use crate::web::extract::Query;
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "event",
     "plot",
     "kind",
@@ -25,6 +25,7 @@ const COLUMNS: [&str; 17] = [
     "ends",
     "seconds",
     "seconds_down",
+    "seconds_without_data",
     "cause",
     "reason",
     "started_by",
@@ -53,6 +54,7 @@ pub async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem>
             text(story.ends.map(|ends| ends.to_string())),
             text(story.seconds(visit.now).map(|seconds| seconds.to_string())),
             if story.plot == Plot::Outage { story.down_seconds(visit.now).to_string() } else { String::new() },
+            text(story.stopped_seconds(visit.now).map(|seconds| seconds.to_string())),
             story.cause.clone(),
             reason,
             story.actor.clone(),
@@ -74,8 +76,8 @@ pub async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
             "event": story.key.to_string(), "plot": story.plot, "subject": story.subject,
             "kind": if story.is_automatic { "automatic" } else { "manual" }, "open": story.is_open,
             "starts": story.starts, "ends": story.ends, "seconds": story.seconds(visit.now),
-            "seconds_down": (story.plot == Plot::Outage).then(|| story.down_seconds(visit.now)), "cause": story.cause,
-            "reason": story.reason, "started_by": story.actor, "names": story.names(),
+            "seconds_down": (story.plot == Plot::Outage).then(|| story.down_seconds(visit.now)),
+            "seconds_without_data": story.stopped_seconds(visit.now), "cause": story.cause, "reason": story.reason, "started_by": story.actor, "names": story.names(),
             "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
             "answered_instead_by": story.instead, "names_without_a_working_pool": story.unserved,
             "steps": story.steps.iter().map(|event| &**event).collect::<Vec<&Event>>(),

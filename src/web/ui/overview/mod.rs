@@ -23,6 +23,7 @@ use super::frame::{Frame, Place};
 use super::live::{Fragment, moving};
 use super::map::{Borders, Mix, WorldMap};
 use super::settings;
+use super::setup;
 use super::state::{PoolShown, PoolStates, StateWord};
 use super::text::{Text, text};
 use super::visit::Visit;
@@ -153,6 +154,8 @@ struct Overview {
 #[template(path = "ui/overview_empty.html")]
 struct Empty {
     frame: Frame,
+    /// A first run of the reader's that is not over.
+    left: Option<setup::Left>,
 }
 
 moving! {
@@ -168,7 +171,7 @@ moving! {
 async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let frame = visit.frame(Place::Overview, text("Overview")).await;
     if visit.model().policies.is_empty() {
-        return Ok(visit.page(&Empty { frame }));
+        return Ok(visit.page(&Empty { frame, left: setup::left(&visit).await }));
     }
     let frame = frame.live(format!("overview:{}", asked.query()));
     let (board, reminder) = (board(&visit, asked).await, settings::reminder(&visit).await);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::super::export::Format;
+use super::super::state::family_word;
 use super::super::visit::Visit;
 use super::{Scene, chart, endpoint, show, tabs, uses};
 use crate::web::Problem;
@@ -69,6 +70,23 @@ pub async fn history(visit: Visit, Path(id): Path<String>, format: Format) -> Re
         .map(|event| json!([event.at, event.subject, event.from, event.to, event.cause, event.actor, event.incident]));
     let columns = ["at", "subject", "from", "to", "cause", "actor", "incident"];
     format.table(&format!("history-{}", scene.id), &columns, rows)
+}
+
+/// What every check of an endpoint found last.
+pub async fn findings(
+    visit: Visit,
+    Path((pool, id)): Path<(String, String)>,
+    format: Format,
+) -> Result<Response, Problem> {
+    let (_, id) = endpoint::of(&visit, &pool, &id).await?;
+    let checks = visit.web.control.checks(id.clone()).await?;
+    let rows = checks.iter().map(|check| {
+        let role = tabs::role_word(check.role);
+        let (monitor, family, ends) = (&check.monitor, family_word(check.family), check.certificate_ends);
+        json!([monitor, family, role, check.state, check.finding, check.trouble, ends])
+    });
+    let columns = ["monitor", "family", "role", "state", "finding", "trouble", "certificate_ends"];
+    format.table(&format!("findings-{id}"), &columns, rows)
 }
 
 /// The last checks of an endpoint, as evidence for whoever runs it.

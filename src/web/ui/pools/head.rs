@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::filters::span;
+use super::super::filters::{self, span};
 use super::super::state::{PoolShown, PoolStates, StateWord, endpoint_state};
 use super::super::text::{Text, count, text};
 use super::super::visit::Visit;
@@ -231,6 +231,7 @@ fn caches(visit: &Visit, scene: &Scene, ttl: u32, undo: Option<&'static str>) ->
         }
         _ => text("Caches keep the old answer until {time} ({left} left)."),
     };
-    let sentence = sentence.set("pool", &scene.id).set("time", until.strftime("%H:%M:%S")).say("left", span(left));
+    let sentence =
+        sentence.set("pool", &scene.id).html("time", filters::time_html(until, "%H:%M:%S")).say("left", span(left));
     Some(Caches { sentence, undo })
 }

@@ -78,6 +78,7 @@ pub(super) fn pages() -> Vec<Page> {
     pages.extend(both!("/pools/{pool}/used-by", files::used_by));
     pages.extend(both!("/pools/{pool}/history", files::history));
     pages.extend(both!("/pools/{pool}/endpoints/{endpoint}/checks", files::checks));
+    pages.extend(both!("/pools/{pool}/endpoints/{endpoint}/findings", files::findings));
     pages
 }
 

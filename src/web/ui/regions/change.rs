@@ -11,8 +11,8 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::lines::{self, Kind as Lines, LineFault, MAX_FAULTS};
-use super::one::elsewhere;
-use super::{KIND, Sight, known};
+use super::nested::{nested_of, sentences as sentences_of};
+use super::{KIND, MOST_NESTED, Sight, known};
 use crate::control::token::Role;
 use crate::model::{Change, Edit, FieldError, Model, Region, Token, builtin, sentences};
 use crate::web::Problem;
@@ -402,15 +402,16 @@ async fn save(visit: &Visit, form: &Form, mut typed: Typed, is_new: bool) -> Res
     Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
 }
 
-/// Networks of the region as it would be that another region has too, where it has not been so before.
+/// Networks of the region as it would be that lie in one of another region, or around it, where it has not been so before.
 async fn overlaps(visit: &Visit, edit: &Edit) -> Vec<Text> {
     let sight = Sight::of(visit).await;
     let Ok(id) = edit.id.parse() else { return Vec::new() };
     let Ok(checked) = tokio::task::block_in_place(|| sight.model.check(std::slice::from_ref(edit))) else {
         return Vec::new();
     };
-    let known = elsewhere(&sight.model, &id);
-    elsewhere(&checked.model, &id).into_iter().filter(|said| !known.contains(said)).collect()
+    let known = nested_of(&sight.model, &id);
+    let new = nested_of(&checked.model, &id).into_iter().filter(|nested| !known.contains(nested)).take(MOST_NESTED);
+    new.flat_map(|nested| sentences_of(&checked.model, &nested)).collect()
 }
 
 #[derive(Template)]

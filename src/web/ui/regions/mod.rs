@@ -5,6 +5,7 @@ mod change;
 mod drawing;
 mod facts;
 mod lines;
+mod nested;
 mod one;
 
 use askama::Template;
@@ -17,6 +18,7 @@ use serde_json::json;
 use self::asked::Rates;
 use self::drawing::{Land, RegionMap};
 use self::facts::{Cover, Left, Shared, left, shared, summary, uses};
+use self::nested::{decided, nested, sentences};
 use super::Page;
 use super::dock::Dock;
 use super::filters;
@@ -35,6 +37,8 @@ use crate::web::ui::export::{self, Format, both};
 const PAGE: usize = 50;
 /// Overlaps that a row names.
 const MOST_SHARED: usize = 3;
+/// Networks in several regions that are listed.
+const MOST_NESTED: usize = 20;
 /// Policies that are listed with what they leave to everyone else.
 const MOST_LEFT: usize = 10;
 
@@ -47,6 +51,7 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/regions.json", Role::Viewer, get(json)),
     ];
     pages.extend(both!("/regions/uncovered", uncovered));
+    pages.extend(both!("/regions/networks", networks));
     pages.extend(one::pages());
     pages.extend(change::pages());
     pages
@@ -68,6 +73,9 @@ struct List {
     everyone_else: f64,
     left: Vec<Left>,
     left_more: usize,
+    /// Networks of one region in those of another, and whose rule decides.
+    nested: Vec<Vec<Text>>,
+    nested_more: usize,
     has_geo: bool,
     map: RegionMap,
     dock: Dock,
@@ -168,7 +176,10 @@ async fn show(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Probl
     let mut all_left = left(&sight.model, sight.coverage());
     let left_more = all_left.len().saturating_sub(MOST_LEFT);
     all_left.truncate(MOST_LEFT);
+    let all_nested = nested(&sight.model);
     let page = List {
+        nested: all_nested.iter().take(MOST_NESTED).map(|one| sentences(&sight.model, one)).collect(),
+        nested_more: all_nested.len().saturating_sub(MOST_NESTED),
         map: map(&sight),
         dock: Dock::of(&visit, &visit.draft().await),
         frame: visit.frame(Place::Regions, text("Regions")).await,
@@ -198,6 +209,17 @@ async fn uncovered(visit: Visit, format: Format) -> Result<Response, Problem> {
     let rows = left(&sight.model, sight.coverage());
     let rows = rows.iter().map(|left| json!([left.policy, left.name, left.names, left.share, left.pool]));
     format.table("uncovered", &["policy", "first_name", "names", "share_of_known_addresses", "first_pool"], rows)
+}
+
+/// Networks of one region in those of another, with the rule that decides for each name that uses both.
+async fn networks(visit: Visit, format: Format) -> Result<Response, Problem> {
+    let model = Sight::of(&visit).await.model;
+    let rows = nested(&model).into_iter().map(|one| {
+        let decided: Vec<String> =
+            decided(&model, &one).into_iter().map(|decided| format!("{}: {}", decided.name, decided.rule)).collect();
+        json!([one.network, one.region, one.around, one.other, decided])
+    });
+    format.table("networks-in-regions", &["network", "region", "lies_in", "of_region", "rule_that_decides"], rows)
 }
 
 /// The own regions, and built-in ones that rules name.

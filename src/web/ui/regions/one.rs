@@ -9,7 +9,8 @@ use axum::routing::get;
 use super::asked::{Rates, chart};
 use super::drawing::RegionMap;
 use super::facts::{Shared, Use, country_name, shared, token_word, uses};
-use super::{Sight, known, land};
+use super::nested::{nested_of, sentences};
+use super::{MOST_NESTED, Sight, known, land};
 use crate::control::series::Span;
 use crate::control::token::Role;
 use crate::model::{Model, Policy, Token, builtin};
@@ -56,7 +57,8 @@ struct One {
     spans: Vec<(&'static str, &'static str, bool)>,
     chart: Option<Chart>,
     shared: Vec<Shared>,
-    networks_elsewhere: Vec<Text>,
+    /// Networks that it shares with other regions, and whose rule decides.
+    nested: Vec<Vec<Text>>,
     map: RegionMap,
     dock: Dock,
 }
@@ -68,6 +70,8 @@ struct Tokens {
     more: usize,
     /// Networks and numbers.
     is_code: bool,
+    /// Parts of countries, whose names are not translated.
+    is_english: bool,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -114,7 +118,7 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
         regions: uses.regions.iter().map(|other| (other.to_string(), region_name(&sight.model, other))).collect(),
         names: uses.names,
         shared: shared(coverage, &sight.model, &id, sight.model.regions.keys()),
-        networks_elsewhere: elsewhere(&sight.model, &id),
+        nested: nested_of(&sight.model, &id).iter().take(MOST_NESTED).map(|one| sentences(&sight.model, one)).collect(),
         map: RegionMap::new(vec![land(&sight, &id, region)]),
         dock: Dock::of(&visit, &visit.draft().await),
         id: id.to_string(),
@@ -142,7 +146,13 @@ fn groups(tokens: &[Token], language: crate::web::ui::text::Language) -> Vec<Tok
             Token::Asn(_) => (5, "AS numbers", true),
             Token::Unknown => (6, "Clients of unknown place", false),
         };
-        let group = groups.entry(order).or_insert_with(|| Tokens { head, words: Vec::new(), more: 0, is_code });
+        let group = groups.entry(order).or_insert_with(|| Tokens {
+            head,
+            words: Vec::new(),
+            more: 0,
+            is_code,
+            is_english: matches!(token, Token::Subdivision(_)),
+        });
         if *token == Token::Unknown {
             continue;
         }
@@ -152,29 +162,4 @@ fn groups(tokens: &[Token], language: crate::web::ui::text::Language) -> Vec<Tok
         }
     }
     groups.into_values().collect()
-}
-
-/// Networks of this region that other regions of the operator name too, or that are inside of theirs.
-pub fn elsewhere(model: &Model, id: &crate::model::Id<crate::model::Region>) -> Vec<Text> {
-    let networks = |region: &crate::model::Region| {
-        let cidr = |token: &Token| if let Token::Cidr(network) = token { Some(*network) } else { None };
-        region.include.iter().filter_map(cidr).collect::<Vec<_>>()
-    };
-    let Some(region) = model.regions.get(id) else { return Vec::new() };
-    let own = networks(region);
-    let others = model.regions.iter().filter(|(other, _)| *other != id && !builtin::is_built_in(other));
-    let mut said = Vec::new();
-    for (other, theirs) in others {
-        let theirs: std::collections::BTreeSet<_> = networks(theirs).into_iter().collect();
-        let same = own.iter().filter(|network| theirs.contains(network));
-        said.extend(same.map(|network| {
-            text("{network} is also in {region}. In a policy that names both, the upper rule decides.")
-                .set("network", network)
-                .say("region", region_name(model, other))
-        }));
-        if said.len() > 20 {
-            break;
-        }
-    }
-    said
 }

@@ -5,17 +5,25 @@ use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::config::Config;
 use crate::control::token::Role;
+use crate::web::Problem;
 use crate::web::ui::Page;
+use crate::web::ui::export::{Format, both};
 use crate::web::ui::filters;
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::text::text;
 use crate::web::ui::visit::Visit;
 
 pub(super) fn pages() -> Vec<Page> {
-    vec![Page::new("/settings", Role::Viewer, get(first_tab)), Page::new("/settings/general", Role::Admin, get(show))]
+    let mut pages = vec![
+        Page::new("/settings", Role::Viewer, get(first_tab)),
+        Page::new("/settings/general", Role::Admin, get(show)),
+    ];
+    pages.extend(both!("/settings/general", values, Role::Admin));
+    pages
 }
 
 /// The tabs that somebody may see begin elsewhere for those who are no admin.
@@ -51,6 +59,11 @@ async fn show(visit: Visit) -> Response {
         used: used.map(bytes_text).unwrap_or_default(),
     };
     visit.page(&page)
+}
+
+async fn values(visit: Visit, format: Format) -> Result<Response, Problem> {
+    let rows = boot(&visit.web.boot).into_iter().map(|(key, value)| json!([key, value]));
+    format.table("boot", &["key", "value"], rows)
 }
 
 fn boot(config: &Config) -> Vec<(&'static str, String)> {

@@ -21,7 +21,7 @@ use crate::web::ui::filters;
 use crate::web::ui::form::Form;
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::pools::is_private;
-use crate::web::ui::text::{Text, count, plain, text};
+use crate::web::ui::text::{Text, count, fact, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
 /// How long each question may take.
@@ -247,7 +247,7 @@ async fn all_servers(visit: &Visit, plan: &Plan) -> Line {
         let server_said = text("{pool} {address}: {found}").set("pool", &server.pool).set("address", server.address);
         match found {
             Found::Works(words) => server_said.say("found", words.clone()),
-            Found::Fails(reason) => server_said.set("found", reason),
+            Found::Fails(reason) => server_said.say("found", fact("finding", reason)),
         }
     };
     let below = found.iter().map(said).collect();

@@ -4,6 +4,8 @@ use super::plan::Plan;
 use crate::control::Refusal;
 use crate::model::FieldError;
 use crate::web::Problem;
+use crate::web::ui::filters::span;
+use crate::web::ui::text::{Text, text};
 use crate::web::ui::visit::Visit;
 
 /// One step of the way, as it is shown above each.
@@ -27,6 +29,24 @@ pub fn way(now: usize) -> Vec<Step> {
 pub async fn plan(visit: &Visit) -> Result<Plan, Problem> {
     let model = visit.web.control.drafted(&visit.user().id).await.map_err(Problem::fields)?;
     Ok(Plan::read(&*visit.draft().await, &model))
+}
+
+/// A first run that somebody left.
+pub struct Left {
+    pub name: String,
+    /// The step that it stopped at.
+    pub path: &'static str,
+    /// How long ago, and what became of it.
+    pub said: Text,
+}
+
+pub async fn left(visit: &Visit) -> Option<Left> {
+    let plan = plan(visit).await.ok()?;
+    let name = plan.name?.to_string().trim_end_matches('.').to_owned();
+    let path = if plan.servers.is_empty() { PATHS[2] } else { PATHS[3] };
+    let seconds = visit.now.duration_since(visit.draft().await.changed?).as_secs().max(0).unsigned_abs();
+    let said = text("Left {ago} ago; what was entered is kept as your draft.").say("ago", span(seconds));
+    Some(Left { name, path, said })
 }
 
 /// Keeps the plan in the draft, or says everything that is wrong with it.

@@ -30,6 +30,35 @@ fn an_error_is_known_again_with_the_words_in_it() {
 }
 
 #[test]
+fn what_the_store_could_not_do_is_said_with_its_place() {
+    use std::io::{Error, ErrorKind};
+
+    use crate::store::Fault;
+
+    let place = std::path::Path::new("/var/lib/northing/sled");
+    let remedy = "디스크에 공간이 있고 쓸 수 있으며 이 사용자의 것인지 확인한 뒤 다시 시도하십시오.";
+    for (doing, error, korean) in [
+        (
+            "write the database",
+            Error::from_raw_os_error(28),
+            "데이터베이스를 쓰지 못했습니다: 장치에 남은 공간이 없음.",
+        ),
+        ("read the database", Error::from_raw_os_error(13), "데이터베이스를 읽지 못했습니다: 권한 없음."),
+        ("write this file", Error::new(ErrorKind::Other, "odd"), "이 파일을 쓰지 못했습니다: odd."),
+    ] {
+        let fault = Fault::disk(place, doing, error).to_string();
+        assert_eq!(told(&fault, Language::Korean), format!("/var/lib/northing/sled: {korean} {remedy}"));
+    }
+    let full = "/var/lib/northing: the disk has 3 MiB left and this change needs 16 MiB; \
+                free some room and try again; nothing was changed";
+    assert_eq!(
+        told(full, Language::Korean),
+        "/var/lib/northing: 디스크에 3MiB 남았는데 이 변경에는 16MiB가 필요합니다. \
+         공간을 확보한 뒤 다시 시도하십시오. 바뀐 것은 없습니다."
+    );
+}
+
+#[test]
 fn what_the_api_calls_a_revision_is_a_version_to_people() {
     for (section, english, said) in [
         ("error", "there is no revision 99; the newest is 7", "there is no version 99; the newest is 7"),
