@@ -128,7 +128,7 @@ impl Default for Series {
 /// Steps of a curve, in cells: those that are round numbers of minutes and of tens of them.
 const ROUND: [usize; 7] = [1, 2, 3, 6, 10, 15, 30];
 /// Points of the shortest curve.
-const MIN_POINTS: usize = 5;
+const MIN_POINTS: usize = 2;
 
 /// What a span comes to.
 #[derive(Clone, Copy)]
@@ -563,9 +563,9 @@ mod tests {
         let end = run(&mut series, START_MS, 3, 50);
         series.add(end, &Counted { all: 9_999, ..Counted::default() });
         let curve = series.total(Span::Hour);
-        assert_eq!(curve.points, [0.0, 0.0, 10.0, 10.0, 10.0]);
+        assert_eq!(curve.points, [10.0, 10.0, 10.0]);
         assert_eq!(curve.end_ms(), end);
-        assert_eq!(series.pool(&pool("eu"), Span::Hour).points[4], 5.0);
+        assert_eq!(series.pool(&pool("eu"), Span::Hour).points[2], 5.0);
         assert_eq!(series.pools(Span::Hour)[0].0, pool("eu"));
         assert_eq!(series.subnet_share().map(|share| (share * 100.0).round()), Some(24.0));
     }
@@ -583,7 +583,8 @@ mod tests {
         let minute = |minutes: u64| minutes * MINUTE_MS;
         // Minutes since the begin, then points and minutes of each step for an hour, a day and a week.
         for (age, expected) in [
-            (3, [(5, 1), (5, 1), (5, 1)]),
+            (1, [(2, 1), (2, 1), (2, 1)]),
+            (3, [(3, 1), (3, 1), (3, 1)]),
             (40, [(40, 1), (40, 1), (40, 1)]),
             (58, [(60, 1), (58, 1), (58, 1)]),
             (200, [(60, 1), (67, 3), (100, 2)]),
