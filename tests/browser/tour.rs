@@ -1,8 +1,8 @@
 //! Every page in both themes, at every width, in both languages: nothing that axe-core finds, no sideways
 //! scroll, no complaint of the console, and a picture of each for those who look.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, iter};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -120,17 +120,16 @@ fn every_page_is_on_the_tour() {
     let known: Vec<&str> = PAGES.iter().map(|page| page.path).chain(UNSEEN.iter().copied()).collect();
     let mut sources = Vec::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/ui"), &mut sources);
+    let texts: Vec<String> = sources.iter().map(|source| fs::read_to_string(source).unwrap()).collect();
     let mut found = 0;
-    for source in sources {
-        let text = fs::read_to_string(&source).unwrap();
+    for (source, text) in sources.iter().zip(&texts) {
         for part in text.split("Page::new(").skip(1) {
             let (word, _) = part.trim_start().split_once([',', ')']).expect("an argument");
-            // Written out, or a constant of the same file.
+            // Written out, or a constant: of the same file first.
+            let constant = format!("const {word}: &str = \"");
             let path = match word.strip_prefix('"') {
                 Some(literal) => literal.strip_suffix('"'),
-                None => {
-                    text.split_once(&format!("const {word}: &str = \"")).and_then(|(_, rest)| rest.split('"').next())
-                }
+                None => iter::once(text).chain(&texts).find_map(|text| text.split_once(&constant)?.1.split('"').next()),
             };
             let Some(path) = path else {
                 let place = source.display().to_string();
