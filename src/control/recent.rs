@@ -18,6 +18,9 @@ const MAX_NAMES: usize = 500_000;
 /// Pages of the store that are read for what followed a period.
 const PAGES_AFTER: usize = 5;
 
+/// Events of which it is known where the store has them: about 30 MB. With more, it is found out anew.
+const MAX_OLDER: usize = 1_000_000;
+
 /// Changed on the store's thread only, so that nothing comes twice and nothing is missed.
 #[derive(Debug, Default)]
 pub struct Recent(Mutex<Filled>);
@@ -30,6 +33,53 @@ struct Filled {
     about: HashMap<String, VecDeque<u64>>,
     names: usize,
     state: State,
+    /// Of what is older.
+    older: Older,
+}
+
+/// Where the store has the news that memory does not: found out page by page, as far back as anybody asked, and once.
+#[derive(Debug, Default)]
+struct Older {
+    /// The sequences of the events about each thing, the oldest first.
+    about: HashMap<String, VecDeque<u64>>,
+    count: usize,
+    /// All from here on are known; nobody asked yet where there is none.
+    from: Option<u64>,
+    /// The store has nothing before.
+    is_whole: bool,
+}
+
+impl Older {
+    /// Of an event that memory forgets.
+    fn push_newer(&mut self, event: &Event) {
+        if self.from.is_none() {
+            return;
+        }
+        if self.count >= MAX_OLDER {
+            *self = Older::default();
+        } else if is_news(event) {
+            self.about.entry(thing(event).to_owned()).or_default().push_back(event.sequence);
+            self.count += 1;
+        }
+    }
+
+    fn push_older(&mut self, page: &[Event]) {
+        for event in page.iter().filter(|event| is_news(event)) {
+            self.about.entry(thing(event).to_owned()).or_default().push_front(event.sequence);
+            self.count += 1;
+        }
+        self.from = page.last().map(|oldest| oldest.sequence).or(self.from);
+        self.is_whole = page.len() < MAX_PAGE || self.count >= MAX_OLDER;
+    }
+
+    /// The newest of these things, the newest first.
+    fn newest_about(&self, things: &BTreeSet<String>, limit: usize) -> Vec<u64> {
+        let about = things.iter().filter_map(|thing| self.about.get(thing));
+        let mut found: Vec<u64> = about.flat_map(|sequences| sequences.iter().rev().take(limit)).copied().collect();
+        found.sort_by_key(|sequence| std::cmp::Reverse(*sequence));
+        found.truncate(limit);
+        found
+    }
 }
 
 impl Filled {
@@ -54,6 +104,7 @@ impl Filled {
         while self.events.len() > MAX_EVENTS || self.names > MAX_NAMES {
             let Some(oldest) = self.events.pop_front() else { return };
             self.names -= weight(&oldest);
+            self.older.push_newer(&oldest);
             if let Some(about) = self.about.get_mut(thing(&oldest)) {
                 about.pop_front();
                 if about.is_empty() {
@@ -157,6 +208,20 @@ impl Recent {
         Ok(is_done)
     }
 
+    /// Finds out where the next older page of the store's events is. On the store's thread, and only one page.
+    fn look_further_back(&self, store: &Store) -> Result<(), Fault> {
+        let before = {
+            let filled = self.0.lock();
+            filled.older.from.or(filled.events.front().map(|event| event.sequence))
+        };
+        let page = store.events(&EventFilter::default(), before, MAX_PAGE)?;
+        let mut filled = self.0.lock();
+        // Nothing is older than nothing, and yet it was asked.
+        filled.older.from = filled.older.from.or(before).or(Some(0));
+        filled.older.push_older(&page);
+        Ok(())
+    }
+
     /// `None` for a time that is over and of which more could be read than is known here.
     fn period(&self, from: Timestamp, to: Option<Timestamp>) -> Option<Period> {
         let filled = self.0.lock();
@@ -193,23 +258,31 @@ impl Control {
         Ok(self.shared.recent.0.lock().newest_about(things, wanted, limit))
     }
 
-    /// What there is to tell of these things, the newest first. Where memory has too little, the store is read: for pages
-    /// that somebody opens, not for those that are drawn every second.
+    /// What there is to tell of these things, the newest first. What memory lacks is read from the store, of which the
+    /// first who asks for something rare waits until it is known where everything is: not for pages that are drawn
+    /// every second.
     pub async fn history_of(&self, things: &BTreeSet<String>, limit: usize) -> Result<Vec<Arc<Event>>, Refusal> {
         self.fill_recent().await?;
-        let (mut found, mut before) = {
-            let filled = self.shared.recent.0.lock();
-            let oldest = filled.events.front().filter(|_| filled.state != State::Ready { has_all: true });
-            (filled.newest_about(things, is_news, limit), oldest.map(|event| event.sequence))
-        };
-        while let Some(end) = before.filter(|_| found.len() < limit) {
-            let page = self.events(EventFilter::default(), Some(end), MAX_PAGE).await?;
-            before = page.last().filter(|_| page.len() == MAX_PAGE).map(|oldest| oldest.sequence);
-            let wanted = |event: &Event| is_news(event) && things.contains(thing(event));
-            found.extend(page.into_iter().filter(wanted).map(Arc::new));
+        loop {
+            let (mut found, stored) = {
+                let filled = self.shared.recent.0.lock();
+                let found = filled.newest_about(things, is_news, limit);
+                let stored = filled.older.newest_about(things, limit - found.len());
+                let has_all = filled.state == State::Ready { has_all: true } || filled.older.is_whole;
+                let enough = has_all || found.len() + stored.len() >= limit;
+                (found, enough.then_some(stored))
+            };
+            let shared = self.shared.clone();
+            let Some(stored) = stored else {
+                self.keeper.run(move |kept| shared.recent.look_further_back(&kept.store)).await?;
+                continue;
+            };
+            if !stored.is_empty() {
+                let events = self.keeper.run(move |kept| kept.store.events_numbered(&stored)).await?;
+                found.extend(events.into_iter().map(Arc::new));
+            }
+            return Ok(found);
         }
-        found.truncate(limit);
-        Ok(found)
     }
 
     async fn fill_recent(&self) -> Result<(), Refusal> {
@@ -423,7 +496,20 @@ mod tests {
         control.checks("one".parse().unwrap()).await.unwrap();
         let things = BTreeSet::from(["pools/quiet".to_owned()]);
         assert!(control.newest_about(&things, is_news, 9).await.unwrap().is_empty());
-        let found = control.history_of(&things, 9).await.unwrap();
-        assert_eq!(found.iter().map(|event| event.at).collect::<Vec<_>>(), [at(1)]);
+        let times = |found: Vec<Arc<Event>>| found.iter().map(|event| event.at).collect::<Vec<_>>();
+        assert_eq!(times(control.history_of(&things, 9).await.unwrap()), [at(1)]);
+        assert!(control.shared.recent.0.lock().older.is_whole, "it is known from now on where all is");
+        // Also of what memory forgets later.
+        let later = Event::at(at(8), EventKind::Pool, "pools/quiet".into());
+        control.note(Event { from: "down".into(), to: "ok".into(), ..later }).await;
+        for event in events(9..15) {
+            control.note(Event { names: names.clone(), ..event }).await;
+        }
+        control.checks("one".parse().unwrap()).await.unwrap();
+        // And the store's thread, once it has read something.
+        control.stored(EventFilter::default()).await.unwrap();
+        assert!(control.newest_about(&things, is_news, 9).await.unwrap().is_empty());
+        assert_eq!(times(control.history_of(&things, 9).await.unwrap()), [at(8), at(1)]);
+        assert_eq!(times(control.history_of(&things, 1).await.unwrap()), [at(8)]);
     }
 }

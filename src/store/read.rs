@@ -147,6 +147,17 @@ impl Store {
         self.page(Tree::Events, end, limit, |event| filter.admits(event), too_old)
     }
 
+    /// The events of these numbers, as far as there are any.
+    pub fn events_numbered(&self, numbers: &[u64]) -> Result<Vec<Event>, Fault> {
+        let engine = self.engine()?;
+        let read = |number: &u64| -> Result<Option<Event>, Trouble> {
+            engine.get(Tree::Events, &number_key(*number))?.map(|payload| parsed(&payload)).transpose()
+        };
+        let events: Result<Vec<Option<Event>>, Trouble> = numbers.iter().map(read).collect();
+        let events = events.map_err(|trouble| self.database_fault("read the database", &trouble))?;
+        Ok(events.into_iter().flatten().collect())
+    }
+
     /// The number of the first event that is not older than `at`, give or take a step of the clock.
     fn first_event_at(&self, at: Timestamp) -> Result<u64, Fault> {
         let at = at.checked_add(MAX_CLOCK_STEP).unwrap_or(at);
