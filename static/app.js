@@ -119,10 +119,10 @@ let openPalette;
 const search = () => (openPalette ??= palette())();
 if (find && window.HTMLDialogElement) find.onclick = event => { event.preventDefault(); search(); };
 
-// A page as the server makes it; nothing when it cannot be had.
+// A page as the server makes it, to take parts of; nothing when it cannot be had.
 async function get(path) {
   try {
-    const answer = await fetch(path);
+    const answer = await fetch(path, { headers: { 'X-Requested-With': 'script' } });
     return answer.ok && !answer.redirected ? parsed(await answer.text()) : null;
   } catch { return null; }
 }
@@ -185,7 +185,10 @@ addEventListener('input', event => {
   if (form?.method === 'post') unsaved = form;
   if (form?.dataset.preview) preview(form);
 });
-addEventListener('submit', event => { if (event.target === unsaved) unsaved = null; });
+addEventListener('submit', event => {
+  clearTimeout(later);
+  if (event.target === unsaved) unsaved = null;
+});
 addEventListener('beforeunload', event => { if (unsaved?.isConnected && unsaved.dataset.unguarded === undefined) event.preventDefault(); });
 
 // data-preview is the address of the same page; elements with ids in [data-after] come from there.

@@ -281,6 +281,28 @@ async fn shares_follow_the_weights_that_are_typed_with_script_and_without() {
     ben.finish().await;
 }
 
+#[tokio::test]
+async fn what_is_said_about_a_form_is_not_lost_to_a_script_that_asks_meanwhile() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut browser = Browser::open(&server, Scripts::On).await;
+    browser.sign_in_first(&server, "anna", "editor").await;
+    browser.goto("/pools/eu").await;
+    // The form is sent, and its page is not there yet when the page that is still open asks for new shares.
+    let send = "const form = document.querySelector('form[data-preview]');
+        return fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)), redirect: 'manual' })
+            .then(answer => answer.type)";
+    assert_eq!(browser.run(send).await, json!("opaqueredirect"));
+    browser.fill("Weight of one", "300").await;
+    browser.wait_for("75%").await;
+    browser.run("document.querySelector('form[data-preview]').dataset.unguarded = ''").await;
+    browser.goto("/pools/eu").await;
+    browser.wait_for("The weights of eu are kept in your draft.").await;
+    browser.reload().await;
+    assert!(!browser.reads("The weights of eu are kept in your draft.").await, "it is said once");
+    browser.finish().await;
+}
+
 /// By somebody else.
 async fn publish_weight_of_two(server: &crate::server::Server, weight: u16) {
     let members = json!([{ "endpoint": "one" }, { "endpoint": "two", "weight": weight }]);

@@ -143,7 +143,7 @@ impl Frame {
             pools_down: pools_down(visit),
             node: visit.web.metrics.node().to_owned(),
             revision: model.revision,
-            notices: visit.session.take_notices(),
+            notices: visit.take_notices(),
             undo: undo(visit),
             clash: None,
             live: String::new(),

@@ -28,6 +28,9 @@ use crate::web::{OverTls, Problem, Web};
 pub const LANGUAGE_COOKIE: &str = "language";
 pub const THEME_COOKIE: &str = "theme";
 
+/// app.js sends this with what it asks for to take parts of.
+const BY_SCRIPT: &str = "x-requested-with";
+
 /// A request of a page. Handlers take it first; the guard has let it pass.
 #[derive(Clone)]
 pub struct Visit {
@@ -43,6 +46,8 @@ pub struct Visit {
     pub authority: Option<Authority>,
     /// Path and query, to come back to.
     pub here: String,
+    /// An open page's script asked: it takes parts of the answer, and nobody reads the rest.
+    pub by_script: bool,
     pub now: Timestamp,
     /// The world when the request came, before anything of it was read.
     pub found: Seen,
@@ -55,8 +60,9 @@ impl Visit {
         let (address, over_tls) = (address(request), over_tls(request));
         let (language, theme) = (language(request.headers()), theme(request.headers()));
         let (here, authority, found) = (here(request), authority(request), Seen::of(&web.control, &user.id));
-        let sent = Arc::default();
-        Visit { web, session, user, language, theme, address, over_tls, authority, here, now: now(), found, sent }
+        let by_script = request.headers().contains_key(BY_SCRIPT);
+        let (now, sent) = (now(), Arc::default());
+        Visit { web, session, user, language, theme, address, over_tls, authority, here, by_script, now, found, sent }
     }
 
     pub fn user(&self) -> &User {
@@ -102,6 +108,11 @@ impl Visit {
     /// Says something at the top of the next page.
     pub fn say(&self, text: Text) {
         self.session.say(Notice { text });
+    }
+
+    /// What was said to the top of the next page, unless this is none that anybody sees.
+    pub fn take_notices(&self) -> Vec<Notice> {
+        if self.by_script { Vec::new() } else { self.session.take_notices() }
     }
 
     /// Renders a page.
