@@ -97,7 +97,7 @@ impl Slots for Links<'_> {
 /// Keeps the comma or full stop after a slot on its line. A line may always end beside a box, but not at a word joiner;
 /// between the two the span has no end of a line.
 fn beside_marks(slot: Text) -> Text {
-    text("<span class=\"nb\">{slot}\u{2060}</span>").say("slot", slot)
+    text("<span class=\"nb\">{slot}&#8288;</span>").say("slot", slot)
 }
 
 /// The pool was not in the rule, or, where all of them were, stood elsewhere.
