@@ -288,8 +288,9 @@ function day(at, written) {
   if (!written) return '';
   if (!/\d/.test(written) && at.toDateString() === new Date().toDateString()) return written;
   const iso = at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate());
-  return (/^[\d-]+ $/.test(written) ? iso.slice(1 - written.length)
-    : at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short' })) + ' ';
+  if (/^[\d-]+ $/.test(written)) return iso.slice(1 - written.length) + ' ';
+  const isKorean = document.documentElement.lang === 'ko';
+  return isKorean ? iso.slice(5) + ' ' : at.getDate() + ' ' + at.toLocaleDateString('en', { month: 'short' }) + ' ';
 }
 for (const [name, boxes] of [['keys', '[data-keys]'], ['local', '[data-local]']])
   for (const box of $$(boxes)) {
