@@ -19,7 +19,7 @@ use super::super::text::{Language, Text, count, text};
 use super::super::visit::{Visit, see};
 use super::rule_form::number;
 use super::state::NameState;
-use super::{World, path, shown, types_word};
+use super::{World, path, types_word};
 use crate::answer::worst_state;
 use crate::model::{Attach, Edit, FieldError, Id, Kind, Model, Name, Policy, Pool, RecordType, Zone};
 use crate::web::Problem;
@@ -133,7 +133,7 @@ fn admits(filters: &Filters, row: &Row) -> bool {
     let holds = |text: &str| text.to_lowercase().contains(&filters.q);
     let pools = || row.policy.iter().flat_map(|(_, policy)| pools(policy)).any(|pool| pool.as_str() == filters.q);
     let policy = || row.policy.is_some_and(|(id, policy)| id.as_str() == filters.q || holds(&policy.meta.name));
-    (filters.q.is_empty() || holds(&shown(row.name)) || pools() || policy())
+    (filters.q.is_empty() || holds(&row.name.without_dot()) || pools() || policy())
         && (filters.zone.is_empty() || row.zone.as_str() == filters.zone)
         && row.state.is_in(&filters.state)
         && (filters.rtype.is_empty() || row.types.iter().any(|rtype| rtype.to_string() == filters.rtype))
@@ -218,7 +218,7 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
     let policies = on_page.iter().map(|row| policy(row).unwrap_or_default());
     let frame = frame.live(format!("names:{}", policies.collect::<Vec<_>>().join("+")));
     let rates = rates(visit, on_page.iter().filter_map(|row| row.policy).map(|(id, _)| id));
-    let states = PoolStates::with_draft(&world.live, &world.drafted, &visit.web.control.health());
+    let states = PoolStates::of(&world.drafted, &visit.web.control.health());
     let mut tests: BTreeMap<&Name, usize> = BTreeMap::new();
     world.drafted.tests.values().for_each(|test| *tests.entry(&test.qname).or_default() += 1);
     let shown = on_page.iter().enumerate().map(|(at, row)| shown_row(at, row, &world, &states, &rates, &tests));
@@ -231,7 +231,7 @@ async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String
         summary,
         states: STATES.to_vec(),
         types: ["A", "AAAA", "CNAME", "MX", "TXT", "NS", "SRV", "CAA", "HTTPS"].map(str::to_owned).into(),
-        zones: world.drafted.zones.iter().map(|(id, zone)| (id.to_string(), shown_zone(zone))).collect(),
+        zones: world.drafted.zones.iter().map(|(id, zone)| (id.to_string(), zone.fqdn.without_dot())).collect(),
         earlier: (page > 1).then(|| filters.query(Some(page - 1))),
         later: (page < pages).then(|| filters.query(Some(page + 1))),
         pages,
@@ -264,7 +264,7 @@ pub async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
     });
     let known: Vec<(usize, Row)> = known.collect();
     let rates = rates(visit, known.iter().filter_map(|(_, row)| row.policy).map(|(id, _)| id));
-    let states = PoolStates::with_draft(&world.live, &world.drafted, &visit.web.control.health());
+    let states = PoolStates::of(&world.drafted, &visit.web.control.health());
     for (at, row) in &known {
         all.extend(fragments(visit, &shown_row(*at, row, &world, &states, &rates, &BTreeMap::new()), &at.to_string()));
     }
@@ -276,10 +276,6 @@ fn rates<'r>(visit: &Visit, policies: impl Iterator<Item = &'r Id<Policy>>) -> B
     let traffic = visit.web.control.shared().traffic.lock();
     let policies: BTreeSet<&Id<Policy>> = policies.collect();
     policies.into_iter().map(|id| (id.clone(), traffic.policy_rate(id))).collect()
-}
-
-fn shown_zone(zone: &Zone) -> String {
-    shown(&zone.fqdn)
 }
 
 /// Whether all is as planned, worst first.
@@ -322,7 +318,7 @@ fn shown_row(
     });
     Shown {
         at,
-        name: shown(row.name),
+        name: row.name.without_dot(),
         path: path(row.name),
         types: types_word(&row.types),
         state: row.state,
@@ -345,7 +341,7 @@ pub async fn csv(visit: Visit) -> Result<Response, Problem> {
         let rate = row.policy.and_then(|(id, _)| rates.get(id)).map(|rate| format!("{rate:.3}"));
         let pools = row.policy.map(|(_, policy)| pools(policy)).unwrap_or_default();
         vec![
-            shown(row.name),
+            row.name.without_dot(),
             types_word(&row.types),
             row.state.slug().into(),
             row.policy.map(|(id, _)| id.to_string()).unwrap_or_default(),
@@ -365,7 +361,7 @@ pub async fn json(visit: Visit) -> Result<Response, Problem> {
     let records: Vec<_> = (rows.iter())
         .map(|row| {
             json!({
-                "name": shown(row.name), "types": row.types, "state": row.state.slug(),
+                "name": row.name.without_dot(), "types": row.types, "state": row.state.slug(),
                 "policy": row.policy.map(|(id, _)| id), "ttl": row.ttl,
                 "rules": row.policy.map(|(_, policy)| sentences(policy, &world.drafted)),
                 "pools": row.policy.map(|(_, policy)| pools(policy)),
