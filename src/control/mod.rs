@@ -16,6 +16,7 @@ mod keeper;
 pub mod lockout;
 pub mod outcomes;
 mod passage;
+pub mod pool_shares;
 pub mod preview;
 pub mod recent;
 pub mod rehearsal;
@@ -166,8 +167,7 @@ pub struct Shared {
     pub newest: Mutex<Option<Revision>>,
     /// When the last backup was finished and by whom, once that was looked up.
     pub last_backup: Mutex<Option<Option<(Timestamp, String)>>>,
-    /// Who gets which pools now, and who would if nothing were down.
-    pub planned: effect::KeptPlanned,
+    pub pool_shares: pool_shares::KeptShares,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
     pub started: Timestamp,
