@@ -5,6 +5,7 @@ mod apply;
 mod cover;
 mod deletion;
 mod document;
+mod hosts;
 mod index;
 mod links;
 mod names;
@@ -147,6 +148,7 @@ impl Model {
         let mut draft = Draft::new(self, self.revision + 1);
         draft.apply(edits);
         links::check(&mut draft);
+        hosts::check(&mut draft);
         zones::check(&mut draft);
         names::check(&mut draft);
         let affected = links::affected_policies(&draft);
