@@ -281,7 +281,7 @@ function day(at, written) {
   if (!/\d/.test(written) && at.toDateString() === new Date().toDateString()) return written;
   const iso = at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate());
   return (/^[\d-]+ $/.test(written) ? iso.slice(1 - written.length)
-    : at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short' })) + ' ';
+    : at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short', year: /\d{4}/.test(written) ? 'numeric' : undefined })) + ' ';
 }
 for (const [name, boxes] of [['keys', '[data-keys]'], ['local', '[data-local]']])
   for (const box of $$(boxes)) {
