@@ -135,6 +135,8 @@ pub enum Refusal {
     NotFound(String),
     /// The operator: disk or store.
     Fault(String),
+    /// The operator: the disk has no room left.
+    Full(String),
     /// Too much waits.
     Busy,
     /// The server ends; another try belongs to the next start.
@@ -143,7 +145,10 @@ pub enum Refusal {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Refusal::Fault(fault.to_string())
+        match fault.is_full() {
+            true => Refusal::Full(fault.to_string()),
+            false => Refusal::Fault(fault.to_string()),
+        }
     }
 }
 
