@@ -290,7 +290,8 @@ function day(at, written) {
   const iso = at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate());
   if (/^[\d-]+ $/.test(written)) return iso.slice(1 - written.length) + ' ';
   const isKorean = document.documentElement.lang === 'ko';
-  return isKorean ? iso.slice(5) + ' ' : at.getDate() + ' ' + at.toLocaleDateString('en', { month: 'short' }) + ' ';
+  const year = /\d{4}/.test(written) ? at.getFullYear() + ' ' : '';
+  return isKorean ? iso.slice(5) + ' ' : at.getDate() + ' ' + at.toLocaleDateString('en', { month: 'short' }) + ' ' + year;
 }
 for (const [name, boxes] of [['keys', '[data-keys]'], ['local', '[data-local]']])
   for (const box of $$(boxes)) {

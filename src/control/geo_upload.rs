@@ -136,7 +136,8 @@ impl GeoFiles {
             let loaded = tokio::task::spawn_blocking(move || {
                 let waiting = looking.waiting(database);
                 if !waiting.exists() {
-                    return Err(Refusal::NotFound("The uploaded file is no longer kept; upload it again.".into()));
+                    let detail = "The uploaded file was applied or is no longer kept; upload it again.";
+                    return Err(Refusal::Conflict(detail.into()));
                 }
                 looking.load_with(database, Some(&waiting)).map_err(Refusal::Fault)
             });
@@ -144,7 +145,7 @@ impl GeoFiles {
             let base = loaded.await.map_err(lost)??;
             if base.databases().get(database as usize).is_none_or(|info| info.sha256 != wanted) {
                 let detail = "Somebody uploaded another file since you looked at yours; upload it again.";
-                return Err(Refusal::NotFound(detail.into()));
+                return Err(Refusal::Conflict(detail.into()));
             }
             let (from, to) = (files.waiting(database), files.uploaded(database));
             files.swap(&control, database, base, author, move || fs::rename(&from, &to)).await
@@ -159,7 +160,7 @@ impl GeoFiles {
             let _one = DECODING.lock().await;
             let Source::Uploaded(path) = files.source(database) else {
                 let detail = "No uploaded database is in use; somebody else may have gone back.";
-                return Err(Refusal::NotFound(detail.into()));
+                return Err(Refusal::Conflict(detail.into()));
             };
             let looking = files.clone();
             let loaded = tokio::task::spawn_blocking(move || looking.load_with(database, None));
@@ -293,7 +294,7 @@ mod tests {
             .await
             .unwrap_err()
         {
-            Refusal::NotFound(why) | Refusal::Fault(why) => why,
+            Refusal::Conflict(why) | Refusal::Fault(why) => why,
             other => panic!("{other:?}"),
         };
         assert!(put(Database::Location, "x").await.contains("no longer kept"));

@@ -138,6 +138,8 @@ pub enum Refusal {
     NotFound(String),
     /// The operator: disk or store.
     Fault(String),
+    /// The operator: the disk has no room left.
+    Full(String),
     /// Too much waits.
     Busy,
     /// The server ends; another try belongs to the next start.
@@ -146,7 +148,10 @@ pub enum Refusal {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Refusal::Fault(fault.to_string())
+        match fault.is_full() {
+            true => Refusal::Full(fault.to_string()),
+            false => Refusal::Fault(fault.to_string()),
+        }
     }
 }
 
@@ -426,7 +431,11 @@ impl Control {
 
     /// Writes one file that `northing restore` takes on an empty machine.
     pub async fn backup(&self, file: std::path::PathBuf, secrets: Secrets, author: Author) -> Result<(), Refusal> {
-        let draft = author.act("backup", file.display().to_string());
+        let held = match secrets {
+            Secrets::Include => "included",
+            Secrets::LeaveOut => "left out",
+        };
+        let draft = AuditDraft { after: Some(json!({ "secrets": held })), ..author.act("backup", "server") };
         // Somebody took everything along: that is written down before, whatever becomes of it.
         let begin = move |kept: &mut Kept| kept.audit(draft).and_then(|()| kept.store.begin_backup(&file, secrets));
         let begun = self.keeper.run(begin).await?;
@@ -536,6 +545,8 @@ mod tests {
         backup("file", "ben").await.unwrap();
         let made = control.last_backup().await.unwrap();
         assert_eq!(made.as_ref().map(|(_, by)| by.as_str()), Some("ben"));
+        let entry = control.audit(None, 1).await.unwrap().remove(0);
+        assert_eq!((entry.subject.as_str(), entry.after), ("server", Some(json!({ "secrets": "left out" }))));
         *control.shared().last_backup.lock() = None;
         assert_eq!(control.last_backup().await.unwrap(), made, "a restart remembers it");
     }

@@ -15,7 +15,7 @@ use super::scheduler::report_of;
 use super::tls::Trust;
 use super::{Finding, Verdict, dns, http, tcp};
 use crate::health::{Address, Latency, Report, Said};
-use crate::model::{Check, Monitor, Name};
+use crate::model::{Check, Monitor, Name, no_servers};
 
 /// Look-ups at once: each holds a thread of the runtime until the system's resolver gives up.
 const MAX_LOOKUPS: usize = 64;
@@ -208,12 +208,12 @@ pub(super) async fn connect(address: SocketAddr, trace: &mut Trace) -> Result<to
 fn refuse_forbidden(ip: IpAddr) -> Result<IpAddr, Failure> {
     let kind = match ip.to_canonical() {
         IpAddr::V4(v4) if v4.is_link_local() => "link-local",
-        IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => "multicast",
         IpAddr::V6(v6) if v6.is_unicast_link_local() => "link-local",
         IpAddr::V6(v6) if v6.segments() == METADATA_SERVICE => "metadata service",
-        other if other.is_multicast() => "multicast",
-        other if other.is_unspecified() => "unspecified",
-        _ => return Ok(ip),
+        other => match no_servers(other) {
+            Some(kind) => kind,
+            None => return Ok(ip),
+        },
     };
     Err(Failure::Unable(format!("{ip} is a {kind} address, which is never checked; give the endpoint its own address")))
 }
@@ -242,7 +242,7 @@ mod tests {
             ("fe80::1", "link-local"),
             ("fd00:ec2::254", "metadata service"),
             ("224.0.0.1", "multicast"),
-            ("255.255.255.255", "multicast"),
+            ("255.255.255.255", "broadcast"),
             ("ff02::1", "multicast"),
             ("0.0.0.0", "unspecified"),
             ("::", "unspecified"),

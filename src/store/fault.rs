@@ -34,6 +34,11 @@ impl Fault {
         };
         Fault::new(place, problem, remedy)
     }
+
+    /// True where there is no room left. Known by its words: sled loses the codes of errors on their way.
+    pub fn is_full(&self) -> bool {
+        ["No space left", "no storage space", "uota exceeded"].iter().any(|words| self.problem.contains(words))
+    }
 }
 
 /// What of `place` belongs to another user than this process: it or something in it, whose it is, and who we are.

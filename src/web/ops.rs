@@ -72,7 +72,7 @@ pub(super) async fn backup_body(
     author: Author,
 ) -> Result<tokio_util::io::ReaderStream<tokio::fs::File>, Problem> {
     let fault = |error: std::io::Error| {
-        let detail = format!("The backup could not be written to the temporary directory: {error}.");
+        let detail = format!("The backup could not be read from the temporary directory: {error}.");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     };
     let file = std::env::temp_dir().join(format!("northing-backup-{:016x}", rand::random::<u64>()));

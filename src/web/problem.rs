@@ -50,6 +50,7 @@ impl From<Refusal> for Problem {
             Refusal::Conflict(detail) => Problem::new(StatusCode::CONFLICT, detail),
             Refusal::NotFound(detail) => Problem::not_found(detail),
             Refusal::Fault(detail) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+            Refusal::Full(detail) => Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail),
             Refusal::Busy => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too much is waiting to be stored; try again in a moment.",

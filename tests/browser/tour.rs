@@ -67,6 +67,13 @@ async fn every_page_is_accessible_fits_and_obeys_the_policy() {
         browser.goto(address).await;
         look(&browser, address, &mut faults).await;
     }
+    browser.expect("status of 422");
+    browser.goto("/pools/new").await;
+    browser.click("Keep in draft").await;
+    browser.wait_for("have to be put right").await;
+    look(&browser, "/pools/new with errors", &mut faults).await;
+    browser.goto("/history?from=2026-11-22&to=2026-11-01").await;
+    look(&browser, "/history with errors", &mut faults).await;
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     browser.finish().await;
 }
@@ -169,9 +176,9 @@ async fn look(browser: &Browser, address: &str, faults: &mut Vec<String>) {
         }
         resize(browser, 1440, 900).await;
     }
-    for width in [320, 1920] {
+    let wide = "const page = document.documentElement; return page.scrollWidth - page.clientWidth";
+    for width in [320, 390, 480, 640, 768, 900, 1024, 1280, 1440, 1920] {
         resize(browser, width, 900).await;
-        let wide = "const page = document.documentElement; return page.scrollWidth - page.clientWidth";
         let over = browser.run(wide).await.as_i64().unwrap_or_default();
         if over > 0 {
             faults.push(format!("{address} scrolls sideways by {over} px at {width} px"));

@@ -6,6 +6,7 @@ mod colours;
 mod cover;
 mod deletion;
 mod document;
+mod hosts;
 mod index;
 mod links;
 mod names;
@@ -149,6 +150,7 @@ impl Model {
         draft.apply(edits);
         colours::choose(&mut draft.model);
         links::check(&mut draft);
+        hosts::check(&mut draft);
         zones::check(&mut draft);
         names::check(&mut draft);
         let affected = links::affected_policies(&draft);

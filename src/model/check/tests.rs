@@ -726,3 +726,40 @@ fn near_ids_are_looked_for_a_hundred_times_at_most() {
     let guessed = errors.iter().filter(|error| error.remedy == "did you mean web-1000?").count();
     assert_eq!((errors.len(), guessed), (200 + 99 + 90, 200 + links::MAX_GUESSED - 1));
 }
+
+#[test]
+fn no_server_has_an_unspecified_multicast_or_reserved_address() {
+    let model = example();
+    for (field, ip, kind, instead) in [
+        ("ipv4", "0.0.0.0", "unspecified", "192.0.2.10"),
+        ("ipv4", "224.0.0.1", "multicast", "192.0.2.10"),
+        ("ipv4", "255.255.255.255", "broadcast", "192.0.2.10"),
+        ("ipv6", "::", "unspecified", "2001:db8::10"),
+        ("ipv6", "ff02::1", "multicast", "2001:db8::10"),
+    ] {
+        assert_eq!(
+            refused(&model, &[edit(Kind::Endpoints, "e", json!({ field: ip }))]),
+            [format!("endpoints/e {field}: {ip} is {kind}: no server has such an address; use one such as {instead}")]
+        );
+    }
+}
+
+#[test]
+fn what_is_steered_and_a_new_zone_are_host_names() {
+    let model = example();
+    let attached = |name: &str| shop(json!({"attach": [{"zone": "example", "name": name}]}));
+    for name in ["a b", "www:80", "www/path", r"me\@mail", "-1"] {
+        let errors = refused(&model, &[attached(&format!("{name}.example.test."))]);
+        assert!(errors[0].starts_with("policies/shop attach[0].name: "), "{errors:?}");
+        let errors = refused(&model, &[zone("other", &format!("{name}.test."))]);
+        assert!(errors[0].starts_with("zones/other fqdn: "), "{errors:?}");
+    }
+    assert!(refused(&model, &[zone("other", "192.0.2.1.")])[0].contains("192.0.2.1 is an address; write a name"));
+    for name in ["*", "*.app", "app_1", "bücher", "xn--bcher-kva"] {
+        assert_eq!(refused(&model, &[attached(&format!("{name}.example.test."))]), [""; 0], "{name}");
+    }
+    for fqdn in ["0/25.2.0.192.in-addr.arpa.", "_msdcs.example.org.", "bücher.example."] {
+        assert_eq!(refused(&model, &[zone("other", fqdn)]), [""; 0], "{fqdn}");
+    }
+    assert_eq!(refused(&model, &[record("example/a\\032b/A", "192.0.2.1")]), [""; 0], "a zone file holds any label");
+}

@@ -9,6 +9,7 @@ use axum::routing::get;
 use serde_json::Value;
 
 use super::filters;
+use super::form::Faults;
 use super::frame::{Frame, Place};
 use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, STEP, Stopped, search};
 use super::text::{Text, count, text};
@@ -51,6 +52,7 @@ struct Audit {
     /// The query of the next page, and whether it goes on searching.
     older: Option<String>,
     cut_short: bool,
+    faults: Faults,
     chain: Option<Chain>,
 }
 
@@ -83,7 +85,11 @@ struct Chain {
 async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
     let verify = query.contains_key("verify");
     let asked = Asked::of(query);
-    let (entries, stopped) = entries(&visit, &asked, PAGE, MAX_SEARCHED).await?;
+    let faults = Faults::new(asked.errors(), "");
+    let (entries, stopped) = match faults.is_empty() {
+        true => entries(&visit, &asked, PAGE, MAX_SEARCHED).await?,
+        false => (Vec::new(), Stopped::AtEnd),
+    };
     let chain = if verify { Some(chain(&visit).await?) } else { None };
     let older = match stopped {
         Stopped::Before(number) => Some(asked.query(&FILTERS, Some(number))),
@@ -92,7 +98,7 @@ async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Res
     let lately = visit.web.control.audit(None, STEP).await?;
     let chosen = Some(asked.text("action").to_owned()).filter(|action| !action.is_empty());
     let actions = lately.into_iter().map(|entry| entry.action).chain(chosen).collect();
-    Ok(visit.page(&Audit {
+    let page = Audit {
         actions,
         frame: visit.frame(Place::Audit, text("Audit")).await,
         filtered: asked.is_filtered(&FILTERS),
@@ -102,7 +108,9 @@ async fn show(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Res
         entries: entries.into_iter().map(row).collect(),
         asked,
         chain,
-    }))
+        faults,
+    };
+    Ok(visit.page_with(page.faults.status(), &page))
 }
 
 async fn entries(
@@ -204,6 +212,10 @@ fn shown(value: &Option<Value>) -> String {
 /// Everything that the filters leave, or a word that it is too much.
 async fn exported(visit: &Visit, query: HashMap<String, String>) -> Result<Vec<AuditEntry>, Problem> {
     let asked = Asked::whole(query);
+    let wrong = asked.errors();
+    if !wrong.is_empty() {
+        return Err(Problem::fields(wrong));
+    }
     let (entries, stopped) = entries(visit, &asked, MAX_EXPORTED, MAX_EXPORTED).await?;
     match stopped {
         Stopped::AtEnd => Ok(entries),

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use askama::filters::Safe;
 use askama::{Result, Values, get_value};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::state::StateWord;
 use super::text::{Language, Say, Text};
@@ -111,8 +111,8 @@ pub fn draw<D: Draw>(drawing: &D, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(drawing.html(language(values))))
 }
 
-/// A moment, short: the time of day within a day, else the date with it. UTC; the page's script shows local
-/// time to those who want it.
+/// A moment, short: the time of day in the last 24 hours, else the date with it, and the year where it is another. UTC;
+/// the page's script shows local time to those who want it.
 #[askama::filter_fn]
 pub fn time(at: &Timestamp, values: &dyn Values) -> Result<Safe<String>> {
     Ok(Safe(short_time(*at, values)))
@@ -125,10 +125,21 @@ pub fn at<S: Say>(text: S, values: &dyn Values, slot: &'static str, at: &Timesta
 }
 
 fn short_time(at: Timestamp, values: &dyn Values) -> String {
-    let age = now(values).duration_since(at);
-    let form =
-        if age.as_hours().abs() < 24 { "%H:%M".to_owned() } else { format!("{} %H:%M", day_form(language(values))) };
-    time_html(at, &form)
+    time_html(at, &short_form(at, now(values), language(values)))
+}
+
+/// Of a page that was begun a moment ago, some of what it tells came since.
+const JUST_NOW: SignedDuration = SignedDuration::from_secs(60);
+
+fn short_form(at: Timestamp, now: Timestamp, language: Language) -> String {
+    let age = now.duration_since(at);
+    let year = |at: Timestamp| at.strftime("%Y").to_string();
+    match language {
+        _ if age < SignedDuration::from_hours(24) && age > -JUST_NOW => "%H:%M".to_owned(),
+        Language::English if year(at) != year(now) => "%-d %b %Y %H:%M".to_owned(),
+        Language::Korean if year(at) != year(now) => "%Y-%m-%d %H:%M".to_owned(),
+        language => format!("{} %H:%M", day_form(language)),
+    }
 }
 
 /// How a day of this year is written, for `strftime`: `21 Nov`, and in figures where months are no words.
@@ -226,6 +237,25 @@ fn now(values: &dyn Values) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_says_its_day_unless_it_was_just_now_and_its_year_unless_it_is_this_one() {
+        let now = "2026-11-19T12:00:00Z".parse().unwrap();
+        for (at, english, korean) in [
+            ("2026-11-19T11:59:00Z", "11:59", "11:59"),
+            ("2026-11-18T12:01:00Z", "12:01", "12:01"),
+            ("2026-11-18T12:00:00Z", "18 Nov 12:00", "11-18 12:00"),
+            ("2026-11-19T12:00:30Z", "12:00", "12:00"),
+            ("2026-11-19T14:25:00Z", "19 Nov 14:25", "11-19 14:25"),
+            ("2026-12-01T02:25:00Z", "1 Dec 02:25", "12-01 02:25"),
+            ("2036-11-19T02:17:00Z", "19 Nov 2036 02:17", "2036-11-19 02:17"),
+            ("2025-12-31T23:00:00Z", "31 Dec 2025 23:00", "2025-12-31 23:00"),
+        ] {
+            let at: Timestamp = at.parse().unwrap();
+            let said = |language| at.strftime(&short_form(at, now, language)).to_string();
+            assert_eq!([said(Language::English), said(Language::Korean)], [english, korean], "{at}");
+        }
+    }
 
     #[test]
     fn figures_have_few_digits() {

@@ -239,6 +239,11 @@ impl Faults {
         self.errors.is_empty() && self.said.is_empty()
     }
 
+    /// Of the page that shows them.
+    pub fn status(&self) -> StatusCode {
+        if self.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }
+    }
+
     pub fn push(&mut self, error: FieldError) {
         self.errors.push(error);
     }

@@ -7,6 +7,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use crate::model::FieldError;
+
 /// Rows of a page.
 pub const PAGE: usize = 50;
 /// Entries that one page looks through; then it says so, and a link goes on.
@@ -33,6 +35,18 @@ impl Asked {
         let to = day("to").and_then(|day| at(day.checked_add(1.day()).ok()?));
         let before = fields.get("before").and_then(|text| text.parse().ok());
         Asked { before, from, to, fields }
+    }
+
+    /// What is wrong with the period, which then leaves nothing out.
+    pub fn errors(&self) -> Vec<FieldError> {
+        let wrong = |field: &str, remedy: &str| {
+            FieldError::new(field, format!("{:?} is not possible here", self.text(field)), remedy)
+        };
+        let is_unread = |(field, at): &(&str, Option<Timestamp>)| at.is_none() && !self.text(field).is_empty();
+        let unread = [("from", self.from), ("to", self.to)].into_iter().filter(is_unread);
+        let swapped = self.from.zip(self.to).filter(|(from, to)| from >= to);
+        let swapped = swapped.map(|_| wrong("from", "use a day before the last one, and none in the future"));
+        unread.map(|(field, _)| wrong(field, "use a date such as 2026-11-21")).chain(swapped).collect()
     }
 
     /// From the newest on, whichever page was looked at.
@@ -151,6 +165,19 @@ mod tests {
             }
         }
         assert_eq!(all, (1..=2500).rev().filter(|number| number % 2 == 0).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn a_period_that_cannot_be_is_told_beside_its_field() {
+        for (from, to, wrong) in [
+            ("2026-11-17", "2026-11-17", &[][..]),
+            ("", "2026-11-17", &[]),
+            ("abc", "2026-11-31", &["from", "to"]),
+            ("2026-11-18", "2026-11-17", &["from"]),
+        ] {
+            let errors = asked(&[("from", from), ("to", to)]).errors();
+            assert_eq!(errors.iter().map(|error| error.at.as_str()).collect::<Vec<_>>(), wrong, "{from} {to}");
+        }
     }
 
     #[tokio::test]

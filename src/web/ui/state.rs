@@ -7,7 +7,7 @@ use crate::health::{EndpointState, Family, FamilyHealth, HealthTable, PoolState}
 use crate::model::{Admin, Endpoint, Id, Model, Pool, Serve};
 
 use super::filters::icon_html;
-use super::text::{Language, text};
+use super::text::{Language, Text, text};
 
 /// The states that people see. The order is that of lists: what needs somebody first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,14 +80,31 @@ impl fmt::Display for StateWord {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolShown {
     pub state: StateWord,
-    /// Members that can be answered, of those enabled and with weight.
+    /// Members that are up, of those enabled and with weight.
     pub up: usize,
+    /// Of them, those of which nothing is known yet. They are answered as if they were up.
+    pub no_data: usize,
     pub of: usize,
     pub reason: String,
     /// Unix milliseconds of the last change; 0 when it never changed.
     pub since_ms: u64,
     /// From 1, on every page.
     pub colour: usize,
+}
+
+impl PoolShown {
+    /// Members that clients get.
+    pub fn answering(&self) -> usize {
+        self.up + self.no_data
+    }
+
+    pub fn counted(&self) -> Text {
+        let counted = match self.no_data {
+            0 => text("{up} of {of} up"),
+            n => text("{up} of {of} up, {n} with no data").set("n", n),
+        };
+        counted.set("up", self.up).set("of", self.of)
+    }
 }
 
 /// Every pool, by id.
@@ -114,19 +131,20 @@ fn pool_shown(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Pool) -
     let counted = pool.members.iter().filter(|member| member.enabled && member.weight > 0);
     let states: Vec<StateWord> = counted.map(|member| endpoint_state(model, health, &member.endpoint)).collect();
     let of = states.len();
-    let up = states.iter().filter(|state| matches!(state, StateWord::Up | StateWord::NoData)).count();
+    let are = |word: StateWord| states.iter().filter(|state| **state == word).count();
+    let (up, no_data) = (are(StateWord::Up), are(StateWord::NoData));
     let known = health.pools.get(id);
     let state = match (known.map(|known| known.state), pool.admin) {
         (Some(PoolState::Off), _) | (None, Admin::Off) => StateWord::Off,
         (Some(PoolState::Drain), _) | (None, Admin::Drain) => StateWord::Drained,
         (Some(PoolState::Down), _) => StateWord::Down,
         (Some(PoolState::Held), _) => StateWord::Held,
-        _ if of > 0 && states.iter().all(|state| *state == StateWord::NoData) => StateWord::NoData,
-        _ if up < of => StateWord::Degraded,
+        _ if of > 0 && no_data == of => StateWord::NoData,
+        _ if up + no_data < of => StateWord::Degraded,
         _ => StateWord::Up,
     };
     let (reason, since_ms) = known.map_or((String::new(), 0), |known| (known.reason.clone(), known.since_ms));
-    PoolShown { state, up, of, reason, since_ms, colour: usize::from(pool.colour) }
+    PoolShown { state, up, no_data, of, reason, since_ms, colour: usize::from(pool.colour) }
 }
 
 /// The worst of its addresses that are watched, as answers see it.

@@ -87,6 +87,12 @@ pub fn put(value: &mut Value, name: &str, field: Value) {
     }
 }
 
+/// What makes one look twice at a host name as it was typed, beside a button that keeps it.
+pub fn underscored(name: &str) -> String {
+    let label = name.split('.').find(|label| label.contains('_')).unwrap_or(name);
+    format!("{label} has an underscore. Host names may use letters, digits and hyphens.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

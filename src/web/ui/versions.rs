@@ -15,7 +15,7 @@ use super::draft::review::Thing;
 use super::draft::{Assent, Review, files, review};
 use super::export::{Format, both};
 use super::filters;
-use super::form::Form;
+use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::past::{Asked, MAX_EXPORTED, MAX_SEARCHED, PAGE, Stopped, search};
 use super::text::{Text, fact, text};
@@ -59,16 +59,21 @@ struct Versions {
     query: String,
     older: Option<String>,
     cut_short: bool,
+    faults: Faults,
 }
 
 async fn list(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Result<Response, Problem> {
     let asked = Asked::of(query);
-    let (versions, stopped) = versions(&visit, &asked, PAGE, MAX_SEARCHED).await?;
+    let faults = Faults::new(asked.errors(), "");
+    let (versions, stopped) = match faults.is_empty() {
+        true => versions(&visit, &asked, PAGE, MAX_SEARCHED).await?,
+        false => (Vec::new(), Stopped::AtEnd),
+    };
     let older = match stopped {
         Stopped::Before(number) => Some(asked.query(&FILTERS, Some(number))),
         Stopped::AtEnd => None,
     };
-    Ok(visit.page(&Versions {
+    let page = Versions {
         frame: visit.frame(Place::Audit, text("Versions")).await,
         filtered: asked.is_filtered(&FILTERS),
         query: asked.query(&FILTERS, None),
@@ -76,7 +81,9 @@ async fn list(visit: Visit, Query(query): Query<HashMap<String, String>>) -> Res
         older,
         versions,
         asked,
-    }))
+        faults,
+    };
+    Ok(visit.page_with(page.faults.status(), &page))
 }
 
 async fn versions(visit: &Visit, asked: &Asked, want: usize, most: usize) -> Result<(Vec<Revision>, Stopped), Refusal> {
@@ -107,6 +114,10 @@ async fn versions(visit: &Visit, asked: &Asked, want: usize, most: usize) -> Res
 
 async fn exported(visit: &Visit, query: HashMap<String, String>) -> Result<Vec<Revision>, Problem> {
     let asked = Asked::whole(query);
+    let wrong = asked.errors();
+    if !wrong.is_empty() {
+        return Err(Problem::fields(wrong));
+    }
     let (versions, stopped) = versions(visit, &asked, MAX_EXPORTED, MAX_EXPORTED).await?;
     if stopped == Stopped::AtEnd { Ok(versions) } else { Err(too_many()) }
 }

@@ -119,7 +119,17 @@ impl Filters {
         if from >= to {
             return Err(wrong("from", get("from"), "use a day before the last one, and none in the future"));
         }
-        Ok(Filters {
+        Ok(Filters::of(asked, period, from, to, now))
+    }
+
+    /// What was asked for, where the period is wrong: the dates as they were typed, for the form to show again.
+    pub fn as_typed(asked: &HashMap<String, String>, now: Timestamp) -> Filters {
+        Filters::of(asked, Period::Dates, now, now, now)
+    }
+
+    fn of(asked: &HashMap<String, String>, period: Period, from: Timestamp, to: Timestamp, now: Timestamp) -> Filters {
+        let get = |name: &str| asked.get(name).map(|text| text.trim()).unwrap_or_default();
+        Filters {
             period,
             from,
             to,
@@ -133,7 +143,7 @@ impl Filters {
             page: get("page").parse().unwrap_or(1).clamp(1, 10_000),
             pools: Vec::new(),
             names: Vec::new(),
-        })
+        }
     }
 
     /// The time around something, with some of what was before it and after it.

@@ -16,6 +16,7 @@ use axum::routing::{get, post};
 
 use super::Page;
 use super::filters;
+use super::form::Faults;
 use super::frame::{Frame, Place};
 use super::live::Fragment;
 use super::text::{Text, count, text};
@@ -71,6 +72,7 @@ struct History {
     list: Text,
     /// The query of the exports.
     query: String,
+    faults: Faults,
 }
 
 /// Lanes of the pools.
@@ -130,7 +132,10 @@ struct Told {
 }
 
 async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
-    let filters = Filters::read(&asked, visit.now)?;
+    let filters = match Filters::read(&asked, visit.now) {
+        Ok(filters) => filters,
+        Err(problem) => return Ok(wrong(&visit, &asked, problem).await),
+    };
     let told = told(&visit, &filters).await?;
     let frame = visit.frame(Place::History, text("Failover history")).await;
     let frame = if filters.is_now { frame.live(format!("history:{}", filters.query(&[]))) } else { frame };
@@ -146,8 +151,23 @@ async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
         list: part(visit.render(&list)?),
         query: filters.query(&[]),
         filters: filters.with_choices(&visit.model()),
+        faults: Faults::default(),
     };
     Ok(visit.page(&page))
+}
+
+/// The form again, with what is wrong beside what was typed.
+async fn wrong(visit: &Visit, asked: &HashMap<String, String>, problem: Problem) -> Response {
+    let page = History {
+        frame: visit.frame(Place::History, text("Failover history")).await,
+        head: text("Put the period right to see what happened in it."),
+        drawing: text(""),
+        list: text(""),
+        query: String::new(),
+        filters: Filters::as_typed(asked, visit.now).with_choices(&visit.model()),
+        faults: Faults::new(problem.errors, ""),
+    };
+    visit.page_with(page.faults.status(), &page)
 }
 
 /// The parts of the page that move; `query` is that of the page. What is read for it is much, so that it is looked at

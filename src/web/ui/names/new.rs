@@ -11,13 +11,16 @@ use super::super::clash::{Kept, keep};
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
+use super::super::values::underscored;
 use super::super::visit::{Visit, see};
 use super::super::{every, filters};
 use super::options::{TYPES, outside, zone_of};
 use super::rule_form::number;
 use super::steering::Choices;
 use super::{World, path};
-use crate::model::{Edit, FieldError, Kind, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType, beside_pages};
+use crate::model::{
+    Edit, FieldError, Kind, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType, beside_pages, check_host_name,
+};
 use crate::web::Problem;
 
 /// The TTL that suits most names, in seconds.
@@ -187,6 +190,10 @@ fn read_name(
         faults.push(FieldError::new("name", "the name is empty", "give one such as www, or @ for the zone itself"));
         return None;
     }
+    if let (false, Err(error)) = (typed.name == "@", check_host_name(&typed.name)) {
+        faults.push(FieldError::told("name", &error));
+        return None;
+    }
     let zone = typed.zone.parse().ok().and_then(|id| model.zones.get(&id));
     // A name that says its zone itself is taken as it stands, with a final dot or without.
     let whole = Name::parse(&typed.name, Some(&Name::root())).ok().filter(|name| zone_of(model, name).is_some());
@@ -211,9 +218,7 @@ fn read_name(
         }
     };
     if typed.name.contains('_') && !typed.keeps("underscore") {
-        let label = typed.name.split('.').find(|label| label.contains('_')).unwrap_or(&typed.name);
-        let said = format!("{label} has an underscore. Host names may use letters, digits and hyphens.");
-        faults.say("name", said);
+        faults.say("name", underscored(&typed.name));
         *way_out = Some(("underscore", "Keep anyway"));
     }
     if let Some((rtype, set)) = plain_set(model, typed, &name)
@@ -368,6 +373,10 @@ mod tests {
             ("app_1", &["underscore"], Ok("app_1.example.com.")),
             ("www", &[], Err("www already has a plain A record 192.0.2.9. A name is either plain or steered.")),
             ("www", &["turn"], Ok("www.example.com.")),
+            ("a b", &[], Err("\"a b\" has a space in it. Write the name without, such as app.example.com.")),
+            ("www:80", &[], Err("www:80 has a port. Write only the name: www.")),
+            ("ü@x", &[], Err("ü@x is a mail address. Write only the name: x.")),
+            ("192.0.2.1", &[], Err("192.0.2.1 is an address. Write a name, such as app.example.com.")),
             ("", &[], Err("The name is empty. Give one such as www, or @ for the zone itself.")),
         ] {
             let (mut faults, mut way_out) = (Faults::default(), None);

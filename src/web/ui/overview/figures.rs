@@ -109,17 +109,24 @@ fn names(head: &Head) -> Figure {
 fn endpoints(control: &Control, snapshot: &Snapshot) -> Figure {
     let (model, health) = (snapshot.model(), control.health());
     let states = model.endpoints.keys().map(|id| (id, endpoint_state(model, &health, id)));
-    let (mut up, mut all, mut down) = (0, 0, Vec::new());
+    let (mut all, mut down, mut no_data) = (0, Vec::new(), Vec::new());
     for (id, state) in states.filter(|(_, state)| *state != StateWord::Off) {
         all += 1;
         match state {
             StateWord::Down => down.push(id.to_string()),
-            _ => up += 1,
+            StateWord::NoData => no_data.push(id.to_string()),
+            _ => {}
         }
     }
-    let (below, state) = match down.as_slice() {
-        [] => (text("all of them"), StateWord::Up),
-        down => (text("down: {names}").say("names", listed(down)), StateWord::Down),
+    let up = all - down.len() - no_data.len();
+    let (below, state) = match (down.as_slice(), no_data.as_slice()) {
+        ([], []) => (text("all of them"), StateWord::Up),
+        ([], no_data) => (text("no data: {names}").say("names", listed(no_data)), StateWord::NoData),
+        (down, []) => (text("down: {names}").say("names", listed(down)), StateWord::Down),
+        (down, no_data) => (
+            text("down: {names}, no data: {others}").say("names", listed(down)).say("others", listed(no_data)),
+            StateWord::Down,
+        ),
     };
     Figure { state, ..Figure::new("Endpoints up", up.to_string(), text("of {all}").set("all", all), below) }
 }

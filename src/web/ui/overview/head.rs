@@ -86,7 +86,7 @@ impl Head {
             (Some((pool, _)), _) => text("{pool} is down, and no name needs it now").set("pool", pool),
             (None, Some((pool, shown))) => text("{pool} runs with {up} of {of} endpoints")
                 .set("pool", pool)
-                .set("up", shown.up)
+                .set("up", shown.answering())
                 .set("of", shown.of),
             _ if geo_days.is_none() => text("Nothing is known about where clients are"),
             _ if geo_is_old => text("Geo data is {n} days old").set("n", geo_days.unwrap_or_default()),
@@ -103,7 +103,7 @@ impl Head {
         }
         if let Some((pool, shown)) = degraded.filter(|_| !is_well || down.is_some()) {
             let words = text("<b>{pool}</b> runs with {up} of {of} endpoints.");
-            said.push(words.set("pool", pool).set("up", shown.up).set("of", shown.of));
+            said.push(words.set("pool", pool).set("up", shown.answering()).set("of", shown.of));
         }
         let href = down.or(degraded).map(|(pool, _)| format!("/pools/{pool}"));
         let is_bad = !unanswered.is_empty();

@@ -71,23 +71,23 @@ impl Head {
         let names = names(&policies);
         let ttl = policies.iter().map(|(_, policy)| policy.ttl).max().unwrap_or_default();
         let place = place(&scene.pool, visit.language);
-        let state = shown.as_ref().map_or(text("New"), |shown| text(shown.state.word()));
-        let (up, of) = shown.as_ref().map_or((0, scene.pool.members.len()), |shown| (shown.up, shown.of));
+        let (up, no_data, of) = shown.as_ref().map_or((0, 0, 0), |shown| (shown.up, shown.no_data, shown.of));
         let badge = shown.as_ref().map_or(String::new(), |shown| shown.state.badge(visit.language));
-        let sentence = match (shown.is_some(), place.is_empty()) {
+        let counted = match (shown.is_some(), no_data) {
             (false, _) => text("New in your draft: nobody is answered from it yet."),
-            (true, true) => text("{state}, {up} of {of} endpoints up."),
-            (true, false) => text("{state}, {up} of {of} endpoints up. {place}."),
+            (true, 0) => text("{state}, {up} of {of} endpoints up."),
+            (true, n) => text("{state}, {up} of {of} endpoints up, {n} with no data.").set("n", n),
         };
-        let sentence = match badge.is_empty() {
-            true => sentence.say("state", state),
-            false => sentence.html("state", badge),
+        let counted = counted.html("state", badge).set("up", up).set("of", of);
+        let sentence = match shown.is_some() && !place.is_empty() {
+            true => text("{counted} {place}.").say("counted", counted).set("place", place),
+            false => counted,
         };
         let is = |state: StateWord| shown.as_ref().is_some_and(|shown| shown.state == state);
         Head {
             id: id.to_string(),
             tab,
-            sentence: sentence.set("up", up).set("of", of).set("place", place),
+            sentence,
             names_word: count(names, "1 name", "{n} names"),
             shared: match scene.pool.members.windows(2).any(|pair| pair[0].priority != pair[1].priority) {
                 true => text("Shared by priority, then by weight."),
@@ -116,8 +116,11 @@ fn banner(visit: &Visit, scene: &Scene, shown: &PoolShown, names: usize) -> Opti
         link: Some((text("See what happened"), format!("{path}/history"))),
     };
     let is_down = shown.state == StateWord::Down;
-    let part =
-        || text("Its share went to the others: {up} of {of} endpoints answer.").set("up", shown.up).set("of", shown.of);
+    let part = || {
+        text("Its share went to the others: {up} of {of} endpoints answer.")
+            .set("up", shown.answering())
+            .set("of", shown.of)
+    };
     let mut held = hold::all(visit, scene);
     held.sort_by_key(|held| !held.is_down);
     if let (Some(held), false) = (held.into_iter().next(), matches!(shown.state, StateWord::Drained | StateWord::Off)) {

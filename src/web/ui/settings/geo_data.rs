@@ -255,7 +255,16 @@ fn percent_text(percent: f64) -> String {
 
 async fn apply(visit: Visit, Path(kind): Path<String>, form: Form) -> Result<Response, Problem> {
     let (files, database) = open(&visit, &kind)?;
-    files.put(&visit.web.control, database, form.text("sha256"), visit.author()).await?;
+    match files.put(&visit.web.control, database, form.text("sha256"), visit.author()).await {
+        Ok(()) => {}
+        // The page with the field for the next upload says it.
+        Err(Refusal::Conflict(detail)) => {
+            let mut page = page(&visit, Some((database, detail))).await;
+            *page.status_mut() = StatusCode::CONFLICT;
+            return Ok(page);
+        }
+        Err(refusal) => return Err(refusal.into()),
+    }
     visit.say(text("The uploaded database is in use."));
     Ok(see(PATH))
 }

@@ -174,8 +174,14 @@ fn read(form: &Form, is_taken: impl Fn(&str) -> bool) -> Result<Wanted, Vec<Fiel
         let remedy = format!("use a whole number from 0 to {MAX_DAYS}");
         errors.push(FieldError::new("days", "this is no number of days", remedy));
     }
-    let kinds: Vec<Kind> =
-        Kind::ALL.into_iter().filter(|kind| form.all("kinds").any(|sent| sent == kind.as_str())).collect();
+    // One that is not known must not widen the token: no kinds are all of them.
+    let mut kinds: Vec<Kind> = Vec::new();
+    for word in form.all("kinds") {
+        match word.parse() {
+            Ok(kind) => kinds.push(kind),
+            Err(error) => errors.push(FieldError::told("kinds", &error)),
+        }
+    }
     let scope = Scope { kinds, zones: form.all("zones").map(str::to_owned).collect() };
     match (id, role, days) {
         (Some(id), Some(role), Some(days)) if errors.is_empty() => Ok(Wanted { id, role, allow_from, days, scope }),
@@ -204,6 +210,9 @@ mod tests {
         let fields: Vec<String> = told(&wrong).into_iter().map(|error| error.at).collect();
         assert_eq!(fields, ["id", "role", "allow_from", "allow_from", "days"]);
         assert_eq!(told(&form(&[("id", "ci"), ("days", "0")]))[0].problem, "there is a token ci already");
-        assert!(read(&form(&[("id", "cd"), ("role", "editor"), ("days", "0")]), |_| false).is_ok());
+        let fine = [("id", "cd"), ("role", "editor"), ("days", "0")];
+        assert!(read(&form(&fine), |_| false).is_ok());
+        let forged = form(&[&fine[..], &[("kinds", "poolz")]].concat());
+        assert_eq!(told(&forged)[0].problem, "\"poolz\" is not a kind of entity");
     }
 }

@@ -8,12 +8,13 @@ use axum::response::Response;
 
 use super::plan::{NameServer, Plan};
 use super::steps::{PATHS, Refused, Step, keep, plan, way};
-use crate::model::{FieldError, Name};
+use crate::model::{FieldError, Name, check_host_name};
 use crate::web::Problem;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::text::text;
+use crate::web::ui::values::underscored;
 use crate::web::ui::visit::{Visit, see};
 
 /// Name servers of a new zone.
@@ -32,6 +33,8 @@ struct Page {
     ns: String,
     /// Where this server seems to be reached.
     address: Option<IpAddr>,
+    /// The name has an underscore, which may be meant.
+    is_doubtful: bool,
 }
 
 pub async fn show(visit: Visit) -> Result<Response, Problem> {
@@ -61,13 +64,20 @@ async fn empty(visit: &Visit) -> Page {
         zone: "name",
         ns,
         address: address(&visit.web.boot.dns),
+        is_doubtful: false,
     }
 }
 
 pub async fn save(visit: Visit, form: Form) -> Result<Response, Problem> {
     let before = plan(&visit).await?;
     let mut faults = Faults::default();
+    let (typed, kept) = (form.text("name"), before.name.as_ref().map(Name::without_dot));
+    let is_doubtful = typed.contains('_') && form.text("keep") != "underscore" && kept.as_deref() != Some(typed);
+    if is_doubtful {
+        faults.say("name", underscored(typed));
+    }
     let result = match read(&form, address(&visit.web.boot.dns)) {
+        Ok(_) if is_doubtful => Err(Refused::Fields(Vec::new())),
         Ok((name, zone, ns)) => {
             let mut after = Plan { name: Some(name), zone: Some(zone), ns, ..before.clone() };
             // A draft from before the servers has no policy to attach.
@@ -85,7 +95,8 @@ pub async fn save(visit: Visit, form: Form) -> Result<Response, Problem> {
     }
     let page = Page {
         faults,
-        typed: form.text("name").to_owned(),
+        is_doubtful,
+        typed: typed.to_owned(),
         zone: if form.text("zone") == "parent" { "parent" } else { "name" },
         ns: form.text("ns").to_owned(),
         ..empty(&visit).await
@@ -98,10 +109,12 @@ fn read(form: &Form, own: Option<IpAddr>) -> Result<(Name, Name, Vec<NameServer>
     let mut errors = Vec::new();
     let name = match form.text("name") {
         "" => Err("is missing; give the name that clients ask for, such as app.example.com".to_owned()),
-        text => text.parse::<Name>().and_then(|name| match name.labels().count() {
-            0 | 1 => Err(format!("{text} is not below a domain; give a name such as app.example.com")),
-            _ => Ok(name),
-        }),
+        text => {
+            check_host_name(text).and_then(|()| text.parse::<Name>()).and_then(|name| match name.labels().count() {
+                0 | 1 => Err(format!("{text} is not below a domain; give a name such as app.example.com")),
+                _ => Ok(name),
+            })
+        }
     };
     let name = name.map_err(|error| errors.push(FieldError::told("name", &error))).ok();
     let zone = name.clone().and_then(|name| match form.text("zone") {
@@ -135,7 +148,8 @@ fn read(form: &Form, own: Option<IpAddr>) -> Result<(Name, Name, Vec<NameServer>
 /// `ns1.example.com 192.0.2.53`; the address may be left out where the name lies elsewhere.
 fn name_server(line: &str) -> Result<NameServer, String> {
     let mut words = line.split_whitespace();
-    let name = words.next().unwrap_or_default().parse()?;
+    let name = words.next().unwrap_or_default();
+    let name = check_host_name(name).and_then(|()| name.parse())?;
     let address = words.next().map(|word| {
         word.parse::<IpAddr>().map_err(|_| format!("{word} is not an address; use one such as 192.0.2.53"))
     });
@@ -182,6 +196,19 @@ mod tests {
         let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 3, "{said:#?}");
         assert!(said[1].contains("line 1: 300.1.1.1 is not an address"));
+    }
+
+    #[test]
+    fn the_name_alone_is_asked_for() {
+        for (typed, said) in [
+            ("http://app.example.com/", "is a URL; write only the name: app.example.com"),
+            ("app.example.com:443", "has a port; write only the name: app.example.com"),
+            ("me@example.com", "is a mail address; write only the name: example.com"),
+            ("192.0.2.1", "is an address; write a name, such as app.example.com"),
+        ] {
+            let errors = read(&form(typed, "name", ""), None).unwrap_err();
+            assert_eq!(errors, [FieldError::told("name", &format!("{typed} {said}"))]);
+        }
     }
 
     #[test]

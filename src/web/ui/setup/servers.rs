@@ -13,7 +13,7 @@ use super::steps::{PATHS, Refused, Step, keep, plan, way};
 use crate::control::Control;
 use crate::geo::Base;
 use crate::health::{Address, Report};
-use crate::model::{Edit, FieldError, Kind, Model, Name};
+use crate::model::{Edit, FieldError, Kind, Model, Name, no_servers};
 use crate::web::Problem;
 use crate::web::extract::Query;
 use crate::web::ui::country;
@@ -183,6 +183,10 @@ fn read(text: &str, geo: &Base) -> Result<Vec<Server>, Vec<FieldError>> {
                 continue;
             }
         };
+        if let Some(kind) = no_servers(address) {
+            wrong(at, format!("{address} is {kind}: no server has such an address"), "use one such as 192.0.2.11");
+            continue;
+        }
         if let Some(known) = servers.iter().find(|server| server.address == address) {
             wrong(at, format!("{address} is already in {}", known.pool), "give each address once");
             continue;
@@ -342,8 +346,7 @@ mod tests {
 
     #[test]
     fn every_line_that_is_wrong_is_said_at_once() {
-        let text =
-            "eu 192.0.2.300\nus 198.51.100.21\nus 198.51.100.21\n\nserver.example.com\neu_x 192.0.2.1\neu-x 192.0.2.2";
+        let text = "eu 192.0.2.300\nus 198.51.100.21\nus 198.51.100.21\n\nserver.example.com\neu_x 192.0.2.1\neu-x 192.0.2.2\n::";
         let errors = read(text, &Base::empty()).unwrap_err();
         let said: Vec<&str> = errors.iter().map(|error| error.problem.as_str()).collect();
         assert_eq!(
@@ -353,6 +356,7 @@ mod tests {
                 "line 3: 198.51.100.21 is already in us",
                 "line 5: server.example.com is not an address",
                 "line 7: eu-x and eu_x would both become pool eu-x",
+                "line 8: :: is unspecified: no server has such an address",
             ]
         );
         assert_eq!(errors[0].remedy, "The last part can be at most 255");

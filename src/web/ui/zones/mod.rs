@@ -29,10 +29,11 @@ use super::filters;
 use super::form::{Faults, Form};
 use super::frame::{Frame, Place};
 use super::text::text;
+use super::values::underscored;
 use super::visit::{Visit, see};
 use crate::control::draft::Draft;
 use crate::control::token::Role;
-use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
+use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone, check_host_name};
 use crate::web::api::zones::new_id;
 use crate::web::extract::Query;
 use crate::web::{MAX_DOCUMENT, Problem};
@@ -337,12 +338,14 @@ struct New {
     beside: Vec<String>,
     fqdn: String,
     ns: String,
+    /// It has an underscore, which may be meant.
+    is_doubtful: bool,
 }
 
 async fn new_page(visit: &Visit, faults: Faults, fqdn: &str, ns: &str) -> New {
     let frame = visit.frame(Place::Zones, text("Add zone")).await.under(text("Zones"), "/zones");
     let beside = faults.beside(&["fqdn", "ns"]);
-    New { frame, faults, beside, fqdn: fqdn.to_owned(), ns: ns.to_owned() }
+    New { frame, faults, beside, fqdn: fqdn.to_owned(), ns: ns.to_owned(), is_doubtful: false }
 }
 
 async fn new(visit: Visit) -> Result<Response, Problem> {
@@ -354,17 +357,19 @@ async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     let (fqdn, ns) = (form.text("fqdn").to_owned(), form.text("ns").to_owned());
     let (model, _) = drafted(&visit).await?;
     let failed = |errors: Vec<FieldError>, prefix: &str| fielded(errors, prefix, &["fqdn", "ns"]);
-    let parsed = fqdn.parse::<Name>().map_err(|error| FieldError::told("fqdn", &error));
+    let is_doubtful = fqdn.contains('_') && form.text("keep") != "underscore";
+    let parsed = check_host_name(&fqdn).and_then(|()| fqdn.parse::<Name>());
+    let parsed = parsed.map_err(|error| FieldError::told("fqdn", &error));
     // One that is no name of anybody's stands in for a wrong one, so that everything else is checked with it.
     let apex = parsed.clone().or_else(|_| STAND_IN.parse()).map_err(|_| Problem::not_found(STAND_IN))?;
     let id = new_id(&model, &apex);
     let value = json!({ "fqdn": apex.to_string(), "ns": words(&ns) });
     let edit = Edit { kind: Kind::Zones, id: id.to_string(), value: Some(value) };
     let kept = match parsed {
-        Ok(_) => keep(&visit, vec![edit], "/zones/new").await?,
-        Err(error) => {
+        Ok(_) if !is_doubtful => keep(&visit, vec![edit], "/zones/new").await?,
+        parsed => {
             let others = model.check(&[edit]).err().unwrap_or_default();
-            Kept::Wrong(std::iter::once(error).chain(others).collect())
+            Kept::Wrong(parsed.err().into_iter().chain(others).collect())
         }
     };
     match kept {
@@ -374,7 +379,11 @@ async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
         }
         Kept::Clash(page) => Ok(page),
         Kept::Wrong(errors) => {
-            let page = new_page(&visit, failed(errors, &format!("zones/{id} ")), &fqdn, &ns).await;
+            let mut faults = failed(errors, &format!("zones/{id} "));
+            if is_doubtful {
+                faults.say("fqdn", underscored(&fqdn));
+            }
+            let page = New { is_doubtful, ..new_page(&visit, faults, &fqdn, &ns).await };
             Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
     }

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::super::form::{Faults, Form};
 use super::super::names::{is_relative, outside, path, zone_of};
 use super::super::pools::{Address, address, is_private};
+use super::super::values::underscored;
 use super::Shown;
-use crate::model::{Edit, FieldError, Kind, Name, RecordKey, RecordType};
+use crate::model::{Edit, FieldError, Kind, Name, RecordKey, RecordType, check_host_name};
 
 /// What is kept only by somebody who means it: said beside a field, with the button that says so.
 pub struct Doubt {
@@ -131,10 +132,14 @@ impl Wrong {
     }
 }
 
-/// Host names have no underscore; names that are no hosts, such as those of SRV, have.
+/// Names that are no hosts, such as those of SRV, may be any.
+fn is_of_host(rtype: RecordType) -> bool {
+    [RecordType::A, RecordType::AAAA, RecordType::MX].contains(&rtype)
+}
+
+/// Host names have no underscore.
 fn has_odd_underscore(key: &RecordKey) -> bool {
-    let hosts = [RecordType::A, RecordType::AAAA, RecordType::MX].contains(&key.rtype);
-    hosts && key.name.labels().any(|label| label.contains(&b'_'))
+    is_of_host(key.rtype) && key.name.labels().any(|label| label.contains(&b'_'))
 }
 
 /// Whether rules answer for it.
@@ -174,12 +179,15 @@ pub fn read(shown: &Shown, typed: &Typed) -> Read {
         doubt(&mut faults, true, "name", BELOW, "Keep it below this zone", outside(&whole, &shown.model));
     }
     if let Some(key) = &key {
+        let host = if is_new && is_of_host(key.rtype) { check_host_name(&typed.name) } else { Ok(()) };
+        if let (false, Err(error)) = (typed.name == "@", host) {
+            faults.push(FieldError::told("name", &error));
+        }
         if is_new && shown.model.records.contains_key(key) {
             faults
                 .say("name", format!("{} {} is there already. Change that record set instead.", typed.name, key.rtype));
         }
-        let label = typed.name.split('.').find(|label| label.contains('_')).unwrap_or(&typed.name);
-        let said = format!("{label} has an underscore. Host names may use letters, digits and hyphens.");
+        let said = underscored(&typed.name);
         doubt(&mut faults, is_new && has_odd_underscore(key), "name", UNDERSCORE, "Keep anyway", said);
         let said = format!("{} is steered already. A name is either plain or steered.", typed.name);
         doubt(&mut faults, is_new && is_steered(shown, key), "name", STANDBY, "Keep it to stand by", said);
@@ -336,6 +344,7 @@ mod tests {
                 ],
                 vec!["standby"],
             ),
+            ("www:80", "A", "", "192.0.2.1", vec!["www:80 has a port. Write only the name: www."], vec![]),
             ("old", "A", "", "192.0.2.1", vec!["old A is there already. Change that record set instead."], vec![]),
             ("_sip._tcp", "SRV", "", "0 0 5060 sip", vec![], vec![]),
             ("new", "A", "60", "192.0.2.7", vec![], vec![]),
