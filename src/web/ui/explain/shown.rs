@@ -203,8 +203,13 @@ fn head(at: At, down: &[Id<Pool>]) -> Text {
 
 /// How answers stand to those of another world: true where they differ for some clients.
 pub fn beside(at: At, groups: &[Explained], others: &[Explained]) -> (bool, Text) {
-    let short = |groups: &[Explained]| groups.iter().map(|group| in_short(&group.trace)).collect::<Vec<_>>();
-    let (mine, other) = (short(groups), short(others));
+    let of = |groups: &[Explained], told: fn(&Trace) -> String| -> Vec<String> {
+        groups.iter().map(|group| told(&group.trace)).collect()
+    };
+    // The same pools may answer with other servers, other odds or for another time.
+    let is_pool = of(groups, in_short) != of(others, in_short);
+    let told = if is_pool { in_short } else { servers };
+    let (mine, other) = (of(groups, told), of(others, told));
     let said = match (at == At::Draft, mine == other, mine.first() == other.first()) {
         (true, true, _) => text("The same in the draft"),
         (false, true, _) => text("Live: the same"),
@@ -213,8 +218,19 @@ pub fn beside(at: At, groups: &[Explained], others: &[Explained]) -> (bool, Text
         (true, ..) => text("In the draft: {answer}"),
         (false, ..) => text("Live: {answer}"),
     };
-    let answer = others.first().map(|group| with_addresses(&group.trace)).unwrap_or_default();
-    (mine != other, said.set("answer", answer))
+    let answer = others.first().map(|group| if is_pool { with_addresses(&group.trace) } else { servers(&group.trace) });
+    (mine != other, said.set("answer", answer.unwrap_or_default()))
+}
+
+/// Each server with its odds, and the TTL: `web-1 9%, web-2 91%, 30 s`.
+fn servers(trace: &Trace) -> String {
+    let Some(steering) = &trace.steering else { return in_short(trace) };
+    let family = family(&trace.rtype);
+    let asked = |server: &&ServerTrace| server.odds > 0.0 && family.is_none_or(|family| server.family == family);
+    let each = |server: &ServerTrace| format!("{} {}", server.endpoint, percent_text(server.odds));
+    let ttl = steering.ttl.map(|ttl| format!("{ttl} s"));
+    let told: Vec<String> = steering.servers.iter().filter(asked).map(each).chain(ttl).collect();
+    told.join(", ")
 }
 
 /// As `in_short`, and the addresses of a pool that answers alone.
