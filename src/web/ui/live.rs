@@ -94,6 +94,7 @@ const TOPICS: &[(&str, Render)] = &[
     ("frame", |visit, _| Box::pin(async { frame::live(visit) })),
     ("history", |visit, query| Box::pin(history::live(visit, query))),
     ("incident", |visit, key| Box::pin(history::live_incident(visit, key))),
+    ("name", |visit, asked| Box::pin(names::live_name(visit, asked))),
     ("names", |visit, policies| Box::pin(names::live(visit, policies))),
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
     ("pool", |visit, id| Box::pin(pools::live(visit, id))),

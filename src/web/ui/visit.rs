@@ -214,6 +214,7 @@ pub async fn guard(State(Needs { web, role, asked_by }): State<Needs>, mut reque
     let (is_get, headers, sessions) =
         (request.method() == Method::GET, request.headers().clone(), web.sessions.clone());
     let visit = Visit::new(web, session.clone(), user, &request);
+    let visit = Visit { by_script: visit.by_script || asked_by == AskedBy::Page, ..visit };
     if !visit.may(role) {
         let detail = format!("Needs the {role} role; you are {}. Ask an admin.", visit.user().role);
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();

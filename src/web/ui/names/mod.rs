@@ -61,6 +61,10 @@ pub(super) fn pages() -> Vec<Page> {
     pages
 }
 
+pub(super) async fn live_name(visit: &Visit, asked: &str) -> Vec<Fragment> {
+    page::live(visit, asked).await
+}
+
 pub(super) async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
     list::live(visit, policies).await
 }

@@ -3,7 +3,9 @@
 use axum::response::Response;
 use jiff::Timestamp;
 
+use super::super::filters;
 use super::super::form::Form;
+use super::super::live::{Fragment, moving};
 use super::super::sentence::{Plain, region_name, regions};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
@@ -44,6 +46,44 @@ pub struct Head {
     pub tests: usize,
     /// For each live rule whom it is for and its first pool, which can be drained by hand.
     pub fail_over: Vec<(Text, String)>,
+}
+
+moving!(head: Head; State "ui/name_state.html" "name-state");
+
+/// How much of a name's page follows what happens.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Follows {
+    /// The state in its head.
+    Head,
+    /// And every rule, as the draft has it.
+    Draft,
+    /// And every rule, as it is live.
+    Live,
+}
+
+const FOLLOWS: [(&str, Follows); 3] = [("head", Follows::Head), ("draft", Follows::Draft), ("live", Follows::Live)];
+
+/// The topic of a name's page; none for a name that has the sign in it that parts topics.
+pub fn topic(name: &str, follows: Follows) -> String {
+    let word = FOLLOWS.iter().find(|(_, one)| *one == follows).map_or("", |(word, _)| word);
+    if name.contains(',') { String::new() } else { format!("name:{word}:{name}") }
+}
+
+pub async fn live(visit: &Visit, asked: &str) -> Vec<Fragment> {
+    let Some((word, name)) = asked.split_once(':') else { return Vec::new() };
+    let follows = FOLLOWS.iter().find(|(known, _)| *known == word).map_or(Follows::Head, |(_, follows)| *follows);
+    let world = World::of(visit).await;
+    // It may be gone by now.
+    let Ok(name) = world.name(name) else { return Vec::new() };
+    let mut parts = match follows {
+        Follows::Head => Vec::new(),
+        Follows::Draft | Follows::Live => steering::live(visit, &world, &name, follows == Follows::Live).await,
+    };
+    let head = head(visit, &world, &name, "", follows == Follows::Live);
+    if !head.deleted {
+        parts.extend(fragments(visit, &head, ""));
+    }
+    parts
 }
 
 pub const TABS: [(&str, &str); 5] = [

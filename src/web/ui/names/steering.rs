@@ -10,13 +10,14 @@ use super::super::explain::{self, Panel};
 use super::super::filters::{self, Markup};
 use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
+use super::super::live::{Fragment, moving};
 use super::super::sentence::{self, Bold, Fate, Plain, region_name};
 use super::super::state::{PoolStates, StateWord};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::effect::{Effect, effect};
 use super::options::{AttachForm, FIELDS, OptionsForm};
-use super::page::{Head, head};
+use super::page::{Follows, Head, head, topic};
 use super::rule_form::{PoolForm, RuleForm, StepForm};
 use super::slots::{Chips, Keys, Links};
 use super::state::NameState;
@@ -77,6 +78,8 @@ pub struct RuleShown {
     /// The first planned pool, which an operator may drain.
     pub first_pool: String,
 }
+
+moving!(rule: RuleShown; Said "ui/name_rule_said.html" "said-", Meta "ui/name_rule_meta.html" "meta-");
 
 /// One rule, open.
 pub struct RuleEdit {
@@ -168,6 +171,13 @@ pub struct Open {
     pub faults: Faults,
 }
 
+impl Open {
+    /// Something is being filled in.
+    fn is_form(&self) -> bool {
+        self.edit.is_some() || self.text.is_some() || self.options.is_some()
+    }
+}
+
 pub async fn show(visit: &Visit, world: &World, name: &Name, query: &Form) -> Result<Response, Problem> {
     let mut open = Open::default();
     let shows_live = query.text("version") == "live";
@@ -203,12 +213,37 @@ pub async fn page(
     shows_live: bool,
     status: StatusCode,
 ) -> Result<Response, Problem> {
+    let mut steering = with_rules(visit, world, name, open, shows_live).await;
+    steering.panel = explained(visit, &steering.head, steering.editable || !shows_live).await?;
+    if let Some((id, policy)) = policy_of(if shows_live { &world.live } else { &world.drafted }, name)
+        && steering.head.drafted
+        && !shows_live
+    {
+        let live = world.live.policies.get(id).map(|live| &**live);
+        steering.effect = Some(effect(visit, world, name, id, policy, live).await);
+    }
+    Ok(visit.page_with(status, &steering))
+}
+
+/// The rules as they are now. One that is open as a form is left to whoever fills it in.
+pub async fn live(visit: &Visit, world: &World, name: &Name, shows_live: bool) -> Vec<Fragment> {
+    let steering = with_rules(visit, world, name, Open::default(), shows_live).await;
+    steering.rules.iter().flat_map(|rule| fragments(visit, rule, &rule.number.to_string())).collect()
+}
+
+/// The page without what a client would get and what the draft would do.
+async fn with_rules(visit: &Visit, world: &World, name: &Name, open: Open, shows_live: bool) -> Steering {
     let head = head(visit, world, name, "steering", shows_live);
     let frame = visit.frame(Place::Names, plain(&head.name)).await.under(text("Names"), "/names");
+    let follows = match (open.is_form(), shows_live) {
+        (true, _) => Follows::Head,
+        (false, true) => Follows::Live,
+        (false, false) => Follows::Draft,
+    };
+    let frame = frame.live(topic(&head.name, follows));
     let model = if shows_live { &world.live } else { &world.drafted };
     let editable = frame.may_edit() && !shows_live && head.policy.is_some();
     let said = open.faults.beside(if open.options.is_some() { &FIELDS[..] } else { &[] });
-    let panel = explained(visit, &head, editable || !shows_live).await?;
     let mut steering = Steering {
         frame,
         head,
@@ -224,7 +259,7 @@ pub async fn page(
         effect: None,
         low_ttl: false,
         said,
-        panel,
+        panel: None,
         dock: Dock::of(visit, &world.draft),
     };
     if let Some((id, policy)) = policy_of(model, name) {
@@ -232,11 +267,8 @@ pub async fn page(
         steering.fill(visit, world, model, policy, live.filter(|_| !shows_live));
         steering.attach.fill(policy, name);
         steering.low_ttl = policy.ttl < 30;
-        if steering.head.drafted && !shows_live {
-            steering.effect = Some(effect(visit, world, name, id, policy, live).await);
-        }
     }
-    Ok(visit.page_with(status, &steering))
+    steering
 }
 
 impl Steering {

@@ -18,7 +18,7 @@ use super::super::form::{Faults, Form};
 use super::super::frame::{Frame, Place};
 use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
-use super::page::{Head, head};
+use super::page::{Follows, Head, head, topic};
 use super::steering::Choices;
 use super::{World, path};
 use crate::answer::{Verdict, rehearse};
@@ -34,6 +34,7 @@ pub const MAX_EVENTS: usize = 50;
 pub async fn framed(visit: &Visit, world: &World, name: &Name, tab: &'static str) -> (Frame, Head) {
     let head = head(visit, world, name, tab, false);
     let frame = visit.frame(Place::Names, plain(&head.name)).await.under(text("Names"), "/names");
+    let frame = frame.live(topic(&head.name, Follows::Head));
     (frame, head)
 }
 
