@@ -268,20 +268,29 @@ function decorate() {
     zone.dataset.utc ??= zone.textContent;
     zone.textContent = local ? zone.dataset.local.replace('{zone}', Intl.DateTimeFormat().resolvedOptions().timeZone) : zone.dataset.utc;
   }
-  for (const time of $$('time[datetime]')) {
+  for (const time of $$('time[datetime],[data-at]')) {
     time.dataset.utc ??= time.textContent;
-    const at = new Date(time.dateTime), utc = time.dataset.utc, [, written, shown] = /^(.*?)(\d\d:.*)$/.exec(utc) ?? [];
-    if (!local || !shown || isNaN(at)) { time.textContent = utc; continue; }
-    time.textContent = day(at, written) + clock(at).slice(0, shown.length);
+    const at = new Date(time.dateTime ?? time.dataset.at), utc = time.dataset.utc;
+    const [, written, shown] = /^(.*?)(\d\d:.*)$/.exec(utc) ?? [];
+    time.textContent = local && shown && !isNaN(at) ? day(at, written) + clock(at).slice(0, shown.length) : utc;
+    if (time.dataset.day) begin(time, local ? at.getTimezoneOffset() / 1440 : 0);
   }
+}
+// On an axis a day stands where it begins; `late` is by how much of a day that is after UTC's.
+function begin(text, late) {
+  text.dataset.x ??= text.getAttribute('x');
+  const x = parseFloat(text.dataset.x) + late * text.dataset.day;
+  text.setAttribute('x', x + '%');
+  text.setAttribute('visibility', x < 0 || x > 100 ? 'hidden' : 'visible');
 }
 // The day as it is written in UTC: 2026-11-21, 11-21, 21 Nov, a word for today, or not at all.
 function day(at, written) {
   if (!written) return '';
   if (!/\d/.test(written) && at.toDateString() === new Date().toDateString()) return written;
   const iso = at.getFullYear() + '-' + two(at.getMonth() + 1) + '-' + two(at.getDate());
-  return (/^[\d-]+ $/.test(written) ? iso.slice(1 - written.length)
-    : at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short' })) + ' ';
+  if (/^[\d-]+ $/.test(written)) return iso.slice(1 - written.length) + ' ';
+  const isKorean = document.documentElement.lang === 'ko';
+  return isKorean ? iso.slice(5) + ' ' : at.getDate() + ' ' + at.toLocaleDateString('en', { month: 'short' }) + ' ';
 }
 for (const [name, boxes] of [['keys', '[data-keys]'], ['local', '[data-local]']])
   for (const box of $$(boxes)) {

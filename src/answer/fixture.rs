@@ -132,6 +132,7 @@ impl World {
             monitors: Vec::new(),
             shed: Shed::default(),
             answers: None,
+            colour: 1,
         };
         self.model.pools.insert(id.parse().unwrap(), Arc::new(pool));
         self

@@ -40,7 +40,7 @@ pub use explain::{
 };
 pub use locate::is_private;
 pub use plan::Audience;
-pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state};
+pub use plan_state::{PlanState, PolicyState, RuleState, policy_state, worst_state, worst_states};
 pub use rehearse::{Verdict, rehearse, subnet_of};
 pub use respond::answer;
 pub use shares::{Outlook, Share, outlook, outlook_class, outlook_split, shares, switched};

@@ -81,6 +81,12 @@ pub struct StepPlan {
     pub pools: Vec<PoolUse>,
 }
 
+impl AsRef<[PoolUse]> for StepPlan {
+    fn as_ref(&self) -> &[PoolUse] {
+        &self.pools
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUse {
     pub pool: u32,
@@ -150,6 +156,11 @@ impl Plans {
 
     pub fn plan(&self, number: u32) -> Option<&Plan> {
         self.plans.get(number as usize)?.as_ref()
+    }
+
+    /// Those of enabled policies, in the order of their ids.
+    pub fn in_order(&self) -> impl Iterator<Item = (&Id<Policy>, &Plan)> {
+        self.policy_ids.numbers.iter().filter_map(|(id, number)| Some((id, self.plan(*number)?)))
     }
 
     /// The names that enabled policies answer.

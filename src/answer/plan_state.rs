@@ -2,14 +2,17 @@
 //! step answers at the moment, with which pools, and whose clients are left without an answer. For people and
 //! pages: no client, no chance, nothing drawn. Decides nothing about answers itself.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use super::live::{Kind, LivePool};
-use super::plan::PoolUse;
+use super::live::Kind;
+use super::plan::{Plan, PoolUse, Resort, RulePlan};
 use super::snapshot::Snapshot;
-use super::steer::{Pass, stand};
+use super::steer::{Pass, Pools, stand};
 use super::trace::Standing;
-use crate::model::{Id, LastResort, Policy, Pool, RecordType, Rule, Step};
+use crate::model::{Id, LastResort, Policy, Pool, RecordType, Rule, Step, Table};
 
 /// How far from its plan a rule or a policy is. The order is that of lists: what needs somebody first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -59,85 +62,136 @@ pub fn policy_state(snapshot: &Snapshot, policy: &Policy) -> PolicyState {
     PolicyState { state, rules }
 }
 
-/// Only how far a policy is from its plan: for lists of thousands.
+/// Only how far a policy is from its plan.
 pub fn worst_state(snapshot: &Snapshot, policy: &Policy) -> PlanState {
-    let enabled = policy.rules.iter().filter(|rule| rule.enabled);
-    enabled.map(|rule| now(snapshot, kind(policy), rule).0).min().unwrap_or(PlanState::NoAnswer)
+    let rules = policy.rules.iter().filter(|rule| rule.enabled);
+    rules.map(|rule| Now::of(snapshot, kind(policy), rule).found().0).min().unwrap_or(PlanState::NoAnswer)
+}
+
+/// The same of every policy, in the order of the table: for lists of 100,000. What is live is read as it was compiled,
+/// since to find a pool by its id takes longer than all the rest.
+pub fn worst_states<'p>(
+    snapshot: &'p Snapshot,
+    policies: &'p Table<Policy>,
+) -> impl Iterator<Item = (&'p Id<Policy>, &'p Arc<Policy>, PlanState)> {
+    let mut plans = snapshot.plans().in_order().peekable();
+    policies.iter().map(move |(id, policy)| {
+        let is_this = |plan: &Plan| Arc::ptr_eq(&plan.policy, policy);
+        while plans.next_if(|(known, plan)| !is_this(plan) && *known < id).is_some() {}
+        let state = match plans.next_if(|(_, plan)| is_this(plan)) {
+            Some((_, plan)) => planned_state(snapshot, plan),
+            None => worst_state(snapshot, policy),
+        };
+        (id, policy, state)
+    })
+}
+
+fn planned_state(snapshot: &Snapshot, plan: &Plan) -> PlanState {
+    let (pools, kind) = (snapshot.pools(), plan.kind);
+    let state = |rule: &RulePlan| Now { pools, kind, steps: &rule.steps[..], last_resort: rule.last_resort }.found().0;
+    plan.rules.iter().map(state).min().unwrap_or(PlanState::NoAnswer)
 }
 
 fn rule_state(snapshot: &Snapshot, policy: &Policy, number: usize, rule: &Rule) -> RuleState {
-    let kind = kind(policy);
-    let (state, found) = now(snapshot, kind, rule);
+    let now = Now::of(snapshot, kind(policy), rule);
+    let (state, found) = now.found();
     let named = |step: &Step, at: &[usize]| at.iter().map(|&at| step.pools[at].pool.clone()).collect();
-    let (answering, step) = match found {
-        Found::Step(step, kept) => (named(&rule.steps[step], &kept), Some(step)),
-        Found::Pool(id) => (vec![id.clone()], None),
-        Found::Nothing => (Vec::new(), None),
+    let (answering, step) = match (found, &rule.last_resort) {
+        (Found::Step(step, kept), _) => (named(&rule.steps[step], &kept), Some(step)),
+        (Found::Pool, LastResort::Pool(id)) => (vec![id.clone()], None),
+        (Found::Pool | Found::Nothing, _) => (Vec::new(), None),
     };
-    let missing = rule.steps.first().map(|step| named(step, &missing(snapshot, kind, step))).unwrap_or_default();
+    let missing = rule.steps.first().map(|step| named(step, &now.missing())).unwrap_or_default();
     RuleState { rule: number, state, missing, answering, step }
 }
 
 /// What answers the clients of a rule.
-enum Found<'r> {
+enum Found {
     Step(usize, At),
-    Pool(&'r Id<Pool>),
+    /// The one of the last resort.
+    Pool,
     Nothing,
 }
 
-/// The same rounds as for a question, but for shedding.
-fn now<'r>(snapshot: &Snapshot, kind: Kind, rule: &'r Rule) -> (PlanState, Found<'r>) {
-    let first = |pass: Pass| {
-        rule.steps.iter().enumerate().find_map(|(number, step)| {
-            let kept = kept(snapshot, kind, step, pass);
-            kept.iter().any(|&at| !step.pools[at].canary).then_some((number, kept))
-        })
-    };
-    let found = [Pass::Normal, Pass::Held].into_iter().find_map(first);
-    if let Some((step, kept)) = found {
-        let planned = step == 0 && missing(snapshot, kind, &rule.steps[0]).is_empty();
-        return (if planned { PlanState::AsPlanned } else { PlanState::Failover }, Found::Step(step, kept));
-    }
-    let resort = match &rule.last_resort {
-        LastResort::ServeAnyway => first(Pass::Anyway).map(|(step, kept)| Found::Step(step, kept)),
-        LastResort::Pool(id) => {
-            let one = PoolUse { pool: 0, audience: 0, weight: 1, canary: false };
-            let serves = live(snapshot, id).is_none_or(|pool| stand(kind, &one, pool, Pass::Anyway) == Standing::Kept);
-            serves.then_some(Found::Pool(id))
-        }
-        LastResort::NoAnswer | LastResort::Refuse => None,
-    };
-    match resort {
-        Some(found) => (PlanState::LastResort, found),
-        None => (PlanState::NoAnswer, Found::Nothing),
+/// A number that no pool has.
+const UNKNOWN: u32 = u32::MAX;
+
+/// A rule and the pools as they are, by the numbers that the snapshot gave them.
+struct Now<'s, Steps> {
+    pools: Pools<'s>,
+    kind: Kind,
+    steps: Steps,
+    last_resort: Resort,
+}
+
+impl<'s> Now<'s, Vec<Vec<PoolUse>>> {
+    fn of(snapshot: &'s Snapshot, kind: Kind, rule: &Rule) -> Self {
+        let known = |id: &Id<Pool>, weight, canary| {
+            let pool = snapshot.plans().pool_ids.number(id).unwrap_or(UNKNOWN);
+            PoolUse { pool, audience: 0, weight, canary }
+        };
+        let uses = |step: &Step| step.pools.iter().map(|one| known(&one.pool, one.weight, one.canary)).collect();
+        let last_resort = match &rule.last_resort {
+            LastResort::ServeAnyway => Resort::ServeAnyway,
+            LastResort::Pool(id) => Resort::Pool(known(id, 1, false)),
+            LastResort::NoAnswer => Resort::NoAnswer,
+            LastResort::Refuse => Resort::Refuse,
+        };
+        Now { pools: snapshot.pools(), kind, steps: rule.steps.iter().map(uses).collect(), last_resort }
     }
 }
 
-/// The pools of a step that may answer in a pass.
-fn kept(snapshot: &Snapshot, kind: Kind, step: &Step, pass: Pass) -> At {
-    let may = |at: &usize| {
-        let one = &step.pools[*at];
-        let pool_use = PoolUse { pool: 0, audience: 0, weight: one.weight, canary: one.canary };
-        match live(snapshot, &one.pool) {
-            Some(pool) => stand(kind, &pool_use, pool, pass) == Standing::Kept,
+impl<Steps, S> Now<'_, Steps>
+where
+    Steps: Deref<Target = [S]>,
+    S: AsRef<[PoolUse]>,
+{
+    /// The same rounds as for a question, but for shedding.
+    fn found(&self) -> (PlanState, Found) {
+        let first = |pass: Pass| {
+            self.steps.iter().enumerate().find_map(|(number, step)| {
+                let kept = self.kept(step.as_ref(), pass);
+                kept.iter().any(|&at| !step.as_ref()[at].canary).then_some((number, kept))
+            })
+        };
+        let found = [Pass::Normal, Pass::Held].into_iter().find_map(first);
+        if let Some((step, kept)) = found {
+            let planned = step == 0 && self.missing().is_empty();
+            return (if planned { PlanState::AsPlanned } else { PlanState::Failover }, Found::Step(step, kept));
+        }
+        let resort = match &self.last_resort {
+            Resort::ServeAnyway => first(Pass::Anyway).map(|(step, kept)| Found::Step(step, kept)),
+            Resort::Pool(one) => self.may(one, Pass::Anyway).then_some(Found::Pool),
+            Resort::NoAnswer | Resort::Refuse => None,
+        };
+        match resort {
+            Some(found) => (PlanState::LastResort, found),
+            None => (PlanState::NoAnswer, Found::Nothing),
+        }
+    }
+
+    /// Whether a pool may answer in a pass.
+    fn may(&self, one: &PoolUse, pass: Pass) -> bool {
+        match self.pools.get(one.pool) {
+            Some(pool) => stand(self.kind, one, pool, pass) == Standing::Kept,
             None => one.weight > 0,
         }
-    };
-    (0..step.pools.len()).filter(may).collect()
-}
+    }
 
-/// The pools of the planned step that have a share in it and do not have all of it now.
-fn missing(snapshot: &Snapshot, kind: Kind, step: &Step) -> At {
-    let kept = kept(snapshot, kind, step, Pass::Normal);
-    let away = |at: &usize| {
-        let ramping = || live(snapshot, &step.pools[*at].pool).is_some_and(|pool| pool.ramp_percent < 100);
-        step.pools[*at].weight > 0 && (!kept.contains(at) || ramping())
-    };
-    (0..step.pools.len()).filter(away).collect()
-}
+    /// The pools of a step that may.
+    fn kept(&self, step: &[PoolUse], pass: Pass) -> At {
+        (0..step.len()).filter(|&at| self.may(&step[at], pass)).collect()
+    }
 
-fn live<'s>(snapshot: &'s Snapshot, id: &Id<Pool>) -> Option<&'s LivePool> {
-    snapshot.pools().get(snapshot.plans().pool_ids.number(id)?)
+    /// The pools of the planned step that have a share in it and do not have all of it now.
+    fn missing(&self) -> At {
+        let Some(step) = self.steps.first().map(AsRef::as_ref) else { return At::new() };
+        let away = |one: &PoolUse| {
+            let ramping = || self.pools.get(one.pool).is_some_and(|pool| pool.ramp_percent < 100);
+            one.weight > 0 && (!self.may(one, Pass::Normal) || ramping())
+        };
+        (0..step.len()).filter(|&at| away(&step[at])).collect()
+    }
 }
 
 fn kind(policy: &Policy) -> Kind {
@@ -165,6 +219,8 @@ mod tests {
         let policy = &world.model.policies[&"app".parse().unwrap()];
         let whole = policy_state(&snapshot, policy);
         assert_eq!(whole.state, worst_state(&snapshot, policy));
+        let (_, _, among_all) = worst_states(&snapshot, &world.model.policies).next().unwrap();
+        assert_eq!(whole.state, among_all);
         let RuleState { state, missing, answering, step, .. } = &whole.rules[0];
         let list = |ids: &[Id<Pool>]| ids.iter().map(Id::as_str).collect::<Vec<_>>().join("+");
         let step = step.map_or("-".to_owned(), |step| step.to_string());

@@ -6,6 +6,7 @@ mod core;
 pub mod demo;
 mod dns_service;
 mod http_service;
+mod memory;
 mod traffic_file;
 
 use std::io::IsTerminal;
@@ -125,6 +126,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     }
     let prober = tokio::spawn(probes(wanted, core.reports.clone(), stop.clone()));
     let traffic = tokio::spawn(traffic_file::keep(config.data_dir.clone(), control.clone(), stop.clone()));
+    let memory = tokio::spawn(memory::give_back(stop.clone()));
     let geo_watch = tokio::spawn(geo_files::watch(geo_files, geo_stamps, control.clone(), stop.clone()));
 
     for sentence in core.repairs.iter().chain(&geo_trouble) {
@@ -153,7 +155,7 @@ async fn run(config: Config, start: Start) -> Result<(), Failure> {
     dns.stop().await;
     stop.cancel();
     http_service.ended().await;
-    let _ = tokio::join!(prober, geo_watch, traffic);
+    let _ = tokio::join!(prober, geo_watch, traffic, memory);
     let _ = std::fs::remove_file(config.data_dir.join(LOCAL_FILE));
     drop(control);
     // Somebody's open request may still hold on to the store; what was acknowledged is on the disk.

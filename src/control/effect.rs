@@ -1,13 +1,11 @@
 //! What an operational switch would do, before it is made: whose answers move, and who would be left without
-//! one; and which pools get their planned share of clients. Reads what it is given and changes nothing.
+//! one. Reads what it is given and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
-
-use crate::answer::{PlanState, Snapshot, outlook, outlook_class, outlook_split, policy_state, switched};
+use crate::answer::{PlanState, Snapshot, outlook, outlook_class, policy_state, switched};
 use crate::health::{EndpointState, Family, HealthTable, PoolState};
 use crate::model::{Endpoint, Id, LastResort, Model, Policy, Pool, Recovery, Rule};
 
@@ -96,85 +94,8 @@ pub fn effect_of(
     effect
 }
 
-/// Where each policy sends its clients now, and where it would send them if nothing were down.
-#[derive(Debug, Default)]
-pub struct Planned(Vec<(Id<Policy>, Vec<PoolShare>)>);
-
-/// A pool that a policy may use, with its odds from 0 to 1.
-#[derive(Debug)]
-struct PoolShare {
-    pool: Id<Pool>,
-    now: f64,
-    planned: f64,
-}
-
-impl Planned {
-    fn of(snapshot: &Snapshot) -> Planned {
-        let model = snapshot.model();
-        let (well, clients) = (snapshot.with_well(&model.pools.keys().collect()), clients(snapshot));
-        let total: f64 = clients.iter().map(|(_, share)| share).sum();
-        let mut known: HashMap<usize, Vec<(IpAddr, f64)>> = HashMap::new();
-        let mut policies = Vec::with_capacity(model.policies.len());
-        for (id, policy) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
-            let classes = match outlook_split(snapshot, id) {
-                Some(split) => known.entry(split).or_insert_with(|| classes(snapshot, id, &clients)).clone(),
-                None => classes(snapshot, id, &clients),
-            };
-            let mut pools: BTreeMap<Id<Pool>, (f64, f64)> = BTreeMap::new();
-            for rule in policy.rules.iter().filter(|rule| rule.enabled) {
-                let used = rule.steps.iter().flat_map(|step| &step.pools).map(|used| &used.pool);
-                pools.extend(used.map(|pool| (pool.clone(), (0.0, 0.0))));
-                if let LastResort::Pool(last) = &rule.last_resort {
-                    pools.insert(last.clone(), (0.0, 0.0));
-                }
-            }
-            for (address, share) in classes {
-                let part = share / total;
-                let found = |snapshot| outlook(snapshot, id, address).map_or(Vec::new(), |outlook| outlook.pools);
-                found(snapshot).into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().0 += odds * part);
-                found(&well).into_iter().for_each(|(pool, odds)| pools.entry(pool).or_default().1 += odds * part);
-            }
-            let pools = pools.into_iter().map(|(pool, (now, planned))| PoolShare { pool, now, planned });
-            policies.push((id.clone(), pools.collect()));
-        }
-        Planned(policies)
-    }
-
-    /// Which share of the clients of its names each pool gets now, and which it would get; a pool that no name uses is
-    /// not among them. `answers` is how many queries each policy had: busy names weigh more.
-    pub fn shares(&self, answers: &BTreeMap<Id<Policy>, u64>) -> BTreeMap<&Id<Pool>, (f64, f64)> {
-        let mut sums: BTreeMap<&Id<Pool>, (f64, f64, f64)> = BTreeMap::new();
-        for (id, pools) in &self.0 {
-            let weight = weight(answers, id);
-            for PoolShare { pool, now, planned } in pools {
-                let sum = sums.entry(pool).or_default();
-                *sum = (sum.0 + now * weight, sum.1 + planned * weight, sum.2 + weight);
-            }
-        }
-        sums.into_iter().map(|(pool, (now, planned, weight))| (pool, (now / weight, planned / weight))).collect()
-    }
-}
-
-/// What was worked out last, for as long as its snapshot answers.
-#[derive(Default)]
-pub struct KeptPlanned(Mutex<Option<(Weak<Snapshot>, Arc<Planned>)>>);
-
-impl KeptPlanned {
-    pub fn of(&self, snapshot: &Arc<Snapshot>) -> Arc<Planned> {
-        let this = Arc::downgrade(snapshot);
-        if let Some((of, planned)) = &*self.0.lock()
-            && of.ptr_eq(&this)
-        {
-            return planned.clone();
-        }
-        let planned = Arc::new(Planned::of(snapshot));
-        *self.0.lock() = Some((this, planned.clone()));
-        planned
-    }
-}
-
 /// A name that nobody has asked for yet counts as one query.
-fn weight(answers: &BTreeMap<Id<Policy>, u64>, id: &Id<Policy>) -> f64 {
+pub(super) fn weight(answers: &BTreeMap<Id<Policy>, u64>, id: &Id<Policy>) -> f64 {
     answers.get(id).copied().unwrap_or_default() as f64 + 1.0
 }
 
@@ -219,7 +140,7 @@ pub fn held<'m>(
 }
 
 /// One client of every country, with its share of the known addresses.
-fn clients(snapshot: &Snapshot) -> Vec<(IpAddr, f64)> {
+pub(super) fn clients(snapshot: &Snapshot) -> Vec<(IpAddr, f64)> {
     let samples = snapshot.geo().one_of_each();
     samples.iter().filter_map(|sample| Some(((*sample.addresses.first()?).into(), sample.share))).collect()
 }
@@ -256,7 +177,7 @@ fn share_out(
 }
 
 /// One client of each kind that a policy tells apart, with the share of all that are like it.
-fn classes(snapshot: &Snapshot, policy: &Id<Policy>, clients: &[(IpAddr, f64)]) -> Vec<(IpAddr, f64)> {
+pub(super) fn classes(snapshot: &Snapshot, policy: &Id<Policy>, clients: &[(IpAddr, f64)]) -> Vec<(IpAddr, f64)> {
     let mut classes: BTreeMap<Option<u64>, (IpAddr, f64)> = BTreeMap::new();
     for (address, share) in clients {
         let class = outlook_class(snapshot, policy, *address);
@@ -299,23 +220,6 @@ mod tests {
                 "rules": [{ "name": "Everyone else", "last_resort": "no_answer", "steps": [step("eu")] }] },
         });
         snapshot(&document, &HealthTable::default())
-    }
-
-    #[test]
-    fn the_planned_share_is_that_without_any_failure() {
-        let snapshot = world();
-        let [eu, us]: [Id<Pool>; 2] = ["eu", "us"].map(|id| id.parse().unwrap());
-        let down = Arc::new(snapshot.with_health(&switched(&HealthTable::default(), &eu, PoolState::Down)));
-        let answers = BTreeMap::from([("app".parse().unwrap(), 2)]);
-        let kept = KeptPlanned::default();
-        let of = |snapshot: &Arc<Snapshot>, pool: &Id<Pool>| {
-            let percent = |share: f64| (share * 100.0).round() as i32;
-            let planned = kept.of(snapshot);
-            planned.shares(&answers).get(pool).map(|(now, planned)| (percent(*now), percent(*planned)))
-        };
-        assert_eq!((of(&snapshot, &eu), of(&snapshot, &us)), (Some((100, 100)), Some((0, 0))));
-        assert_eq!((of(&down, &eu), of(&down, &us)), (Some((0, 100)), Some((100, 0))));
-        assert_eq!(of(&snapshot, &"gone".parse().unwrap()), None);
     }
 
     #[test]

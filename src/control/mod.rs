@@ -16,6 +16,7 @@ mod keeper;
 pub mod lockout;
 pub mod outcomes;
 mod passage;
+pub mod pool_shares;
 pub mod preview;
 pub mod recent;
 pub mod rehearsal;
@@ -46,7 +47,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::answer::Snapshot;
 use crate::geo::Base;
 use crate::health::{Address, CheckHealth, EndpointState, Event, Family, HealthTable, Report, Switch};
-use crate::model::{AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, Revision};
+use crate::model::{
+    AuditDraft, AuditEntry, Change, Edit, Endpoint, FieldError, Id, Kind, Model, Monitor, Revision, stored,
+};
 use crate::store::{Aside, AuditReport, EventFilter, Fault, Secrets};
 
 use keeper::Kept;
@@ -164,8 +167,7 @@ pub struct Shared {
     pub newest: Mutex<Option<Revision>>,
     /// When the last backup was finished and by whom, once that was looked up.
     pub last_backup: Mutex<Option<Option<(Timestamp, String)>>>,
-    /// Who gets which pools now, and who would if nothing were down.
-    pub planned: effect::KeptPlanned,
+    pub pool_shares: pool_shares::KeptShares,
     /// Events that could not be handed to the store.
     pub events_lost: AtomicU64,
     pub started: Timestamp,
@@ -409,7 +411,13 @@ impl Control {
     }
 
     pub async fn audit(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>, Refusal> {
-        Ok(self.keeper.run(move |kept| kept.store.audit(before, limit)).await?)
+        let mut entries = self.keeper.run(move |kept| kept.store.audit(before, limit)).await?;
+        // As they are stored their hashes fit; as they are shown they hold no credentials.
+        let said = entries.iter_mut().filter_map(|entry| entry.after.as_mut()?.as_array_mut()).flatten();
+        for sentence in said.filter(|one| one.is_string()) {
+            *sentence = stored::without_values(sentence.as_str().unwrap_or_default().to_owned()).into();
+        }
+        Ok(entries)
     }
 
     pub async fn verify_audit(&self) -> Result<AuditReport, Refusal> {

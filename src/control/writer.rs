@@ -19,10 +19,10 @@ use crate::store::Loaded;
 
 use super::accounts::Admitted;
 use super::draft::Drafts;
-use super::effect::KeptPlanned;
 use super::keeper::{Kept, lost};
 use super::outcomes::Outcomes;
 use super::passage::{Passage, Passed, Stored};
+use super::pool_shares::KeptShares;
 use super::recent::Recent;
 use super::retired;
 use super::traffic::Attached;
@@ -106,7 +106,7 @@ impl Writer {
             live: broadcast::Sender::new(LIVE_EVENTS),
             recent: Recent::default(),
             newest: Mutex::new(newest),
-            planned: KeptPlanned::default(),
+            pool_shares: KeptShares::default(),
             events_lost: AtomicU64::new(0),
             started,
         });

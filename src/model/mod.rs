@@ -27,7 +27,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Change, Checked, Edit, Kind};
-pub use diff::{Line, Sign, by_importance, field_phrases, is_part_of_a_zone, lines, sentences};
+pub use diff::{Line, Sign, by_importance, field_phrases, is_part_of_a_zone, lines, sentences, stored};
 pub use field::{FieldError, distance};
 pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
 pub use id::{Id, MAX_ID, beside_pages};
@@ -38,7 +38,8 @@ pub use name::{MAX_LABEL, MAX_NAME, Name, without_dot};
 pub use place::{Continent, Country, Place, Point, Subdivision, Token};
 pub use policy::{Attach, Choose, LastResort, Locate, MAX_ANSWERS, Policy, Rule, Step, StepPool, Sticky, Tolerance};
 pub use pool::{
-    Admin, Endpoint, HealthyWhen, MAX_MEMBERS, MAX_WEIGHT, Member, MonitorUse, Pool, Recovery, Role, Serve, Shed,
+    Admin, COLOURS, Endpoint, HealthyWhen, MAX_MEMBERS, MAX_WEIGHT, Member, MonitorUse, Pool, Recovery, Role, Serve,
+    Shed,
 };
 pub use rdata::Rdata;
 pub use region::{MAX_NESTING, Region};

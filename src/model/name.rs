@@ -220,7 +220,16 @@ impl fmt::Display for Name {
         if self.0.len() == 1 {
             return f.write_str(".");
         }
+        let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'*');
         for label in self.labels() {
+            // Nearly every label, and there may be 100,000 names to write.
+            if let Ok(plain) = std::str::from_utf8(label)
+                && label.iter().all(is_plain)
+            {
+                f.write_str(plain)?;
+                f.write_str(".")?;
+                continue;
+            }
             for &byte in label {
                 match byte {
                     b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => write!(f, "\\{}", byte as char)?,

@@ -15,6 +15,8 @@ use super::{Id, Meta, Name};
 pub const MAX_MEMBERS: usize = 64;
 /// The largest weight; 0 means no traffic.
 pub const MAX_WEIGHT: u16 = 1000;
+/// The colours that charts and maps have.
+pub const COLOURS: u8 = 6;
 /// The most endpoints that one endpoint may depend on.
 pub const MAX_DEPENDENCIES: usize = 8;
 /// The most monitors of one endpoint or pool.
@@ -93,6 +95,10 @@ pub struct Pool {
     pub shed: Shed,
     /// How many endpoints one answer holds; the policy's number where it is not set.
     pub answers: Option<u8>,
+    /// On charts and maps: 1 blue, 2 violet, 3 pink, 4 brown, 5 grey, 6 olive. Where it is not given, a new pool gets
+    /// the one that fewest others have.
+    #[schema(minimum = 1, maximum = 6)]
+    pub colour: u8,
 }
 
 impl Pool {
@@ -288,7 +294,22 @@ impl Pool {
         let monitors = read_monitors(fields);
         let shed = fields.object("shed", Shed::read).unwrap_or_default();
         let answers = fields.number_if("answers", 1..=16).map(|n| n as u8);
-        Some(Pool { meta, admin, country, lat, lon, members, healthy_when, recovery, ramp, monitors, shed, answers })
+        let colour = fields.number("colour", 1..=i64::from(COLOURS), 0) as u8;
+        Some(Pool {
+            meta,
+            admin,
+            country,
+            lat,
+            lon,
+            members,
+            healthy_when,
+            recovery,
+            ramp,
+            monitors,
+            shed,
+            answers,
+            colour,
+        })
     }
 }
 

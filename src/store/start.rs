@@ -209,6 +209,19 @@ struct Ladder<'a> {
 /// A database that is whole in itself.
 type Whole = (Engine, Stored);
 
+/// What a rebuild finds in the database's place.
+enum Old {
+    /// Nothing, or what sled began anew since it could not read the beginning of its log.
+    Lost,
+    Unreadable,
+    /// Whole but too old.
+    Behind(Whole),
+}
+
+/// What stands in the database alone, and is lost with it.
+const UNJOURNALED: &str = "Events before this start are lost, and so are drains and holds: make those again that are \
+                           still needed.";
+
 impl Ladder<'_> {
     fn climb(&mut self) -> Result<(Engine, Stored, Journal), Fault> {
         let path = journal_path(self.dir);
@@ -225,35 +238,40 @@ impl Ladder<'_> {
             None
         });
         if !first_start && !sled.exists() {
-            return self.rebuild("it is missing".into(), None, journal);
+            return self.rebuild("it is missing".into(), Old::Lost, journal);
         }
         let (engine, mut state) = match self.open_database(&sled)? {
             Ok(whole) => whole,
-            Err(problem) => return self.rebuild(problem, None, journal),
+            Err(problem) => return self.rebuild(problem, Old::Unreadable, journal),
         };
         // Where the beginning of its log is lost, sled begins anew; only what else is there tells that from a first start.
         if state.head.transaction == 0 && journal.is_none() && exported == 0 && export::secrets_path(self.dir).exists()
         {
             drop(engine);
-            return self.rebuild("it holds nothing, although there are secrets".into(), None, None);
+            return self.rebuild("it holds nothing, although there are secrets".into(), Old::Lost, None);
         }
         if let Some(contents) = &journal {
+            if state.head.transaction == 0 && contents.base > 0 {
+                drop(engine);
+                let problem = "it holds nothing, although changes were acknowledged".to_owned();
+                return self.rebuild(problem, Old::Lost, journal);
+            }
             if state.head.transaction < contents.base {
                 let problem = "it has forgotten changes that were acknowledged".to_owned();
-                return self.rebuild(problem, Some((engine, state)), journal);
+                return self.rebuild(problem, Old::Behind((engine, state)), journal);
             }
             match self.replay(&engine, contents, &mut state) {
                 Ok(()) => {}
                 Err(Trouble::Disk(text)) => return Err(Fault::disk(&sled, "write the database", text)),
                 Err(Trouble::Damage(text)) => {
                     drop(engine);
-                    return self.rebuild(text, None, journal);
+                    return self.rebuild(text, Old::Unreadable, journal);
                 }
             }
         }
         if exported > state.head.revision {
             let problem = format!("it ends with revision {}, but {exported} was exported", state.head.revision);
-            return self.rebuild(problem, Some((engine, state)), journal);
+            return self.rebuild(problem, Old::Behind((engine, state)), journal);
         }
         let journal = self.journal_for(journal, &state)?;
         Ok((engine, state, journal))
@@ -296,7 +314,7 @@ impl Ladder<'_> {
 
     /// Brings in what the journal has and the database does not.
     fn replay(&mut self, engine: &Engine, journal: &Contents, state: &mut Stored) -> Result<(), Trouble> {
-        let from = state.head.transaction;
+        let (from, was_empty) = (state.head.transaction, state.head.transaction == 0 && state.last_event == 0);
         for (_, batch) in journal.records.iter().filter(|record| record.0 > from) {
             engine.apply(batch)?;
         }
@@ -306,8 +324,16 @@ impl Ladder<'_> {
             *state = read(engine)?;
         }
         // One is what a kill between the two leaves, and was not acknowledged.
-        if missing > 1 {
-            self.repairs.push(format!("The database lacked the last {missing} changes; they came from the journal."));
+        match missing {
+            0 | 1 => {}
+            _ if was_empty => self.repairs.push(format!(
+                "The database was empty; everything that was published came from the journal, and the whole history and \
+                 audit log with it. {UNJOURNALED} The audit log says which there were."
+            )),
+            _ => self.repairs.push(format!(
+                "The database lacked the last {missing} changes; they came from the journal. Events, drains and holds \
+                 from between these changes may be missing."
+            )),
         }
         Ok(())
     }
@@ -331,26 +357,29 @@ impl Ladder<'_> {
         Journal::create(&path, state.head.transaction)
     }
 
-    /// The last rung: a new database from the newest whole export and the journal. `kept` is a database
-    /// that is whole but too old; it is used if no export is newer.
+    /// The last rung: a new database from the newest whole export and the journal, unless none is newer than what is
+    /// there.
     fn rebuild(
         &mut self,
         problem: String,
-        kept: Option<Whole>,
+        old: Old,
         journal: Option<Contents>,
     ) -> Result<(Engine, Stored, Journal), Fault> {
         let sled = sled_directory(self.dir);
         let newest_known = export::revisions(self.dir).first().copied().unwrap_or(0);
         let export = self.newest_whole_export();
-        let kept_revision = kept.as_ref().map(|(_, state)| state.head.revision);
+        let kept_revision = match &old {
+            Old::Behind((_, state)) => Some(state.head.revision),
+            Old::Lost | Old::Unreadable => None,
+        };
         let exported_revision = export.as_ref().map(|export| export.revision.number);
-        let (engine, state) = match kept {
-            Some(whole) if exported_revision <= kept_revision => {
+        let (engine, state) = match old {
+            Old::Behind(whole) if exported_revision <= kept_revision => {
                 self.repairs
                     .push(format!("The database is not the newest: {problem}. No export is newer, it was kept."));
                 whole
             }
-            kept => {
+            old => {
                 // The start of time is an export as well, as long as the journal reaches back to it.
                 if export.is_none() && journal.as_ref().is_none_or(|journal| journal.base > 0) {
                     let remedy = "put this directory aside and restore a backup with `northing restore FILE`";
@@ -360,15 +389,22 @@ impl Ladder<'_> {
                         remedy,
                     ));
                 }
-                drop(kept);
+                let is_lost = matches!(old, Old::Lost);
+                drop(old);
                 self.build(export.as_ref(), journal.as_ref())?;
                 let aside = self.take_place(&sled)?;
                 let whole = open_checked(&sled)
                     .map_err(|trouble| Fault::disk(&sled, "open the new database", trouble.text()))?;
                 let revision = whole.1.head.revision;
+                let before = match aside {
+                    Some(aside) if !is_lost => {
+                        format!("Events, the history and the audit log before it are only in {aside}.")
+                    }
+                    _ => format!("The history and the audit log before it are lost. {UNJOURNALED}"),
+                };
                 self.repairs.push(format!(
                     "The database was damaged ({problem}); a new one was built from the exports and the journal and \
-                     is at revision {revision}. Events, the history and the audit log before it are only in {aside}."
+                     is at revision {revision}. {before}"
                 ));
                 whole
             }
@@ -435,9 +471,9 @@ impl Ladder<'_> {
         built.map_err(|trouble| Fault::disk(&self.building, "build a new database", trouble.text()))
     }
 
-    /// Puts the new database in place of the old one; the name of the latter.
-    fn take_place(&self, sled: &Path) -> Result<String, Fault> {
-        let name = if sled.exists() { aside(sled) } else { "no other place".into() };
+    /// Puts the new database in place of the old one; the name of the latter, if there was one.
+    fn take_place(&self, sled: &Path) -> Result<Option<String>, Fault> {
+        let name = sled.exists().then(|| aside(sled));
         let rename = fs::rename(&self.building, sled).and_then(|()| files::sync_directory(self.dir));
         rename.map_err(|error| Fault::disk(sled, "put the new database here", error))?;
         Ok(name)

@@ -395,6 +395,51 @@ fn a_lost_database_is_built_again_without_loss_of_configuration() {
     assert_eq!((opened.loaded.revision, opened.repairs), (17, Vec::new()));
 }
 
+/// Where the beginning of its log is no log, sled begins a new one over it.
+#[test]
+fn what_a_database_that_began_anew_lost_is_told() {
+    let damage = |dir: &Path| {
+        for file in fs::read_dir(dir.join("sled")).unwrap().flatten() {
+            if file.file_name().to_string_lossy().starts_with("snap.") {
+                fs::remove_file(file.path()).unwrap();
+            }
+        }
+        let database = dir.join("sled/db");
+        let length = fs::metadata(&database).unwrap().len() as usize;
+        fs::write(database, vec![0xa5; length]).unwrap();
+    };
+    let dir = used();
+    damage(dir.path());
+    let (publisher, opened) = Publisher::open(dir.path());
+    assert_eq!(opened.loaded.revision, 15);
+    assert_eq!(opened.loaded.last_audit.as_ref().unwrap().sequence, 16);
+    let events = publisher.store.events(&EventFilter::default(), None, 10).unwrap();
+    assert!(opened.repairs[0].contains("Events before this start are lost"), "{:?}", opened.repairs);
+    assert_eq!(events, []);
+    assert!(opened.repairs[0].contains("the whole history and audit log"), "{:?}", opened.repairs);
+    assert_eq!(publisher.store.verify_audit(&mut |_| {}).unwrap().broken, None);
+    drop(publisher);
+
+    // With a journal that does not reach back to the beginning.
+    let dir = used();
+    fs::remove_file(dir.path().join("journal")).unwrap();
+    drop(Publisher::open(dir.path()));
+    damage(dir.path());
+    let (publisher, opened) = Publisher::open(dir.path());
+    assert_eq!(opened.loaded.revision, 15);
+    assert!(opened.repairs[0].contains("history and the audit log before it are lost"), "{:?}", opened.repairs);
+    drop(publisher);
+
+    // And without exports: nothing is no answer.
+    let dir = used();
+    fs::remove_file(dir.path().join("journal")).unwrap();
+    drop(Publisher::open(dir.path()));
+    damage(dir.path());
+    fs::remove_dir_all(dir.path().join("exports")).unwrap();
+    let fault = Store::open(dir.path()).err().unwrap().to_string();
+    assert!(fault.contains("holds nothing") && fault.contains("no export is whole"), "{fault}");
+}
+
 #[test]
 fn a_database_from_the_past_is_brought_up_to_date() {
     let dir = tempdir().unwrap();

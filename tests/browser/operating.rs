@@ -261,6 +261,14 @@ async fn times_are_in_the_zone_that_the_page_names() {
     let at: jiff::Timestamp = shown[1].as_str().unwrap().parse().unwrap();
     let local = at.checked_add(jiff::SignedDuration::from_mins(330)).unwrap();
     assert_eq!(shown[0].as_str().unwrap(), local.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    // The axis of a chart says the same as its page.
+    browser.goto("/history").await;
+    browser.wait_for("Times are in Asia/").await;
+    let axis = "const tick = document.querySelector('main svg [data-at]'); return [tick.textContent, tick.dataset.at];";
+    let shown = browser.run(axis).await;
+    let at: jiff::Timestamp = shown[1].as_str().unwrap().parse().unwrap();
+    let local = at.checked_add(jiff::SignedDuration::from_mins(330)).unwrap();
+    assert_eq!(shown[0].as_str().unwrap(), local.strftime("%H:%M").to_string());
     // A page has names of its own, and reports stay as they are.
     browser.goto("/names").await;
     assert_eq!(browser.run("return document.querySelector('.zone').textContent.includes('Asia/');").await, true);

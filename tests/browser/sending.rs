@@ -79,6 +79,41 @@ async fn what_is_sent_after_the_session_is_kept_through_the_sign_in() {
 }
 
 #[tokio::test]
+async fn what_is_sent_after_an_admin_made_another_password_is_kept_until_that_is_changed() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    for (user, scripts) in [("anna", Scripts::On), ("ben", Scripts::Off)] {
+        let mut browser = Browser::open(&server, scripts).await;
+        browser.sign_in_first(&server, user, "editor").await;
+        browser.expect("status of 401");
+        browser.expect("status of 422");
+        browser.goto("/pools/eu/settings").await;
+        browser.fill("Place", "Oslo").await;
+        let change = json!({ "password": "made by the admin" });
+        let (status, said) = server.api("PUT", &format!("/api/v1/users/{user}"), Some(change)).await;
+        assert_eq!(status, 200, "{said}");
+        browser.click("Keep in draft").await;
+        browser.wait_for("You were signed out before this arrived. Nothing was changed; sign in").await;
+        browser.fill("Login name", user).await;
+        browser.fill("Password", "made by the admin").await;
+        browser.click("Sign in").await;
+        browser.wait_for("Somebody else made your password").await;
+        // Not at the first try.
+        for (new, then) in [("short", "too short"), ("the third of three", "Send it again?")] {
+            browser.fill("Your password", "made by the admin").await;
+            browser.fill("New password", new).await;
+            browser.click("Change password").await;
+            browser.wait_for(then).await;
+        }
+        browser.click("Send it again").await;
+        browser.wait_for("kept in your draft").await;
+        browser.goto("/pools/eu/settings").await;
+        assert_eq!(browser.value("Place").await, "Oslo");
+        browser.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_kept_through_a_sign_in_is_said_and_its_form_comes_back() {
     let (dir, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let server = world::start(&dir).await;

@@ -20,6 +20,9 @@ async fn used(dir: &TempDir) {
     let server = Server::start(dir.path(), &[]);
     let zone = json!({ "id": "example", "fqdn": "example.test.", "ns": ["a.other.test.", "b.other.test."] });
     server.post("/api/v1/zones", zone).await;
+    server.post("/api/v1/endpoints", json!({ "id": "one", "ipv4": "192.0.2.1" })).await;
+    server.post("/api/v1/pools", json!({ "id": "main", "members": [{ "endpoint": "one" }] })).await;
+    server.post("/api/v1/pools/main/drain", json!({ "reason": "Before the damage" })).await;
     assert!(server.stop());
 }
 
@@ -105,6 +108,12 @@ async fn a_damaged_database_is_made_good_where_that_is_possible_and_told_where_i
     assert_eq!(server.dig(&["example.test", "NS"]).len(), 2, "nothing published is lost");
     let events = server.get("/api/v1/events").await.to_string();
     assert!(events.contains("\"repaired\"") && events.contains("came from the journal"), "{events}");
+    // What stood in the database alone is said to be lost, and is; what is said to be there is.
+    assert!(events.contains("drains and holds") && !events.contains("Before the damage"), "{events}");
+    let audit = server.get("/api/v1/audit").await.to_string();
+    assert!(audit.contains("Before the damage"), "{audit}");
+    let health = server.get("/api/v1/health").await;
+    assert_ne!(health["pools"]["main"]["state"], json!("drain"), "{health}");
     assert!(server.stop());
 
     damage();

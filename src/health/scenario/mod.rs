@@ -71,6 +71,7 @@ fn pool(name: &str, members: &[&str], recovery: Recovery) -> Pool {
         monitors: vec![MonitorUse { monitor: id("web"), role: Role::Required }],
         shed: Shed::default(),
         answers: None,
+        colour: 1,
     }
 }
 

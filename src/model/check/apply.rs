@@ -15,7 +15,7 @@ use super::super::{
     Region, Table, Test, Zone, builtin,
 };
 use super::index::Index;
-use super::{Change, Edit, Kind, Touched, serial};
+use super::{Change, Edit, Kind, Touched, colours, serial};
 
 const MAX_TITLE: usize = 80;
 const MAX_NOTE: usize = 1000;
@@ -74,7 +74,7 @@ entities! {
     Region, Regions, regions;
     Monitor, Monitors, monitors;
     Endpoint, Endpoints, endpoints;
-    Pool, Pools, pools;
+    Pool, Pools, pools, colours::inherit;
     Policy, Policies, policies;
     Test, Tests, tests;
 }

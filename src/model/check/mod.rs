@@ -2,6 +2,7 @@
 //! what must hold between entities is checked by the files beside it.
 
 mod apply;
+mod colours;
 mod cover;
 mod deletion;
 mod document;
@@ -146,6 +147,7 @@ impl Model {
     pub fn check(&self, edits: &[Edit]) -> Result<Checked, Vec<FieldError>> {
         let mut draft = Draft::new(self, self.revision + 1);
         draft.apply(edits);
+        colours::choose(&mut draft.model);
         links::check(&mut draft);
         zones::check(&mut draft);
         names::check(&mut draft);
@@ -169,6 +171,7 @@ impl Model {
         let empty = Model::default();
         let mut draft = Draft::new(&empty, revision);
         draft.load(entities);
+        colours::choose(&mut draft.model);
         if draft.errors.is_empty() { Ok(draft.model) } else { Err(draft.errors) }
     }
 

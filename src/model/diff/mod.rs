@@ -1,6 +1,7 @@
 //! What changed, in sentences that an operator can check before it is published.
 
 mod fields;
+pub mod stored;
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use qrcode::{Color, EcLevel, QrCode};
@@ -17,7 +17,7 @@ use super::login::CHANGE_PASSWORD;
 use super::session::{Browser, Notice, Session, Which};
 use super::text::{Language, Text, text};
 use super::visit::{Visit, see};
-use super::{Page, filters};
+use super::{Page, filters, kept};
 use crate::control::account::{
     Account, RECOVERY_CODES, SecondFactor, check_name, check_password, code, totp_secret, totp_step, totp_url,
 };
@@ -158,8 +158,14 @@ async fn change_password(visit: Visit, headers: HeaderMap, form: Form) -> Result
         Ok(())
     };
     let account = visit.web.control.edit_proved(&account, "change password", visit.author(), edit).await?;
-    let next = see(if visit.user().must_change { "/" } else { ACCOUNT });
-    Ok(stay(&visit, &headers, &account, Some(text("Your password is changed. Other browsers are signed out.")), next))
+    let (cookie, session) = reopened(&visit, &headers, &account);
+    session.say(Notice { text: text("Your password is changed. Other browsers are signed out.") });
+    let mut response = match visit.session.take_kept() {
+        Some((form, back)) => kept::page(&headers, session.form_token.clone(), form, &back)?,
+        None => see(if visit.user().must_change { "/" } else { ACCOUNT }),
+    };
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(response)
 }
 
 /// The password once more, tried as seldom as at a sign-in.
@@ -212,15 +218,19 @@ async fn change_second(
     }
 }
 
-/// Gives this browser a session of the changed account; all others have ended.
+/// As `reopened`, with an answer that is there already.
 fn stay(visit: &Visit, headers: &HeaderMap, account: &Account, said: Option<Text>, mut response: Response) -> Response {
-    let (cookie, session) =
-        visit.web.sessions.open(account, Browser::of(headers, visit.address, visit.over_tls), visit.now);
+    let (cookie, session) = reopened(visit, headers, account);
     if let Some(text) = said {
         session.say(Notice { text });
     }
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response
+}
+
+/// Gives this browser a session of the changed account; all others have ended.
+fn reopened(visit: &Visit, headers: &HeaderMap, account: &Account) -> (HeaderValue, Arc<Session>) {
+    visit.web.sessions.open(account, Browser::of(headers, visit.address, visit.over_tls), visit.now)
 }
 
 async fn show_totp(visit: Visit) -> Result<Response, Problem> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::filters::{Draw, day_form, figure_text, minute_html};
+use super::filters::{Draw, day_form, figure_text, minute_html, time_html};
 use super::state::COLOURS;
 use super::text::{Language, Text, escaped, text};
 use crate::control::series::Curve;
@@ -90,8 +90,7 @@ impl Draw for Chart {
     fn html(&self, language: Language) -> String {
         let mut out = self.drawing(language);
         self.legend(&mut out, language);
-        let began = self.began_ms.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
-        if let Some(at) = began {
+        if let Some(at) = self.began_ms.and_then(timestamp) {
             let said = text("Counting began {time}, and the chart with it.").html("time", minute_html(at));
             let _ = write!(out, "<p class=\"hint\">{}</p>", said.to_html(language));
         }
@@ -192,6 +191,7 @@ impl Chart {
             28_800_001..=DAY_MS => (4 * 60 * 60_000, "%H:%M"),
             _ => (DAY_MS, day_form(language)),
         };
+        let day_percent = 100.0 * DAY_MS as f64 / span_ms.max(1) as f64;
         let mut at_ms = self.start_ms.div_ceil(every_ms) * every_ms;
         while at_ms < self.start_ms + span_ms {
             let percent = self.percent(at_ms);
@@ -200,10 +200,12 @@ impl Chart {
                 p if p > 96.0 => "end",
                 _ => "middle",
             };
-            let word = moment(at_ms, form);
+            let (at, word) = (moment(at_ms, "%FT%TZ"), moment(at_ms, form));
+            // Where the script moves a day to the reader's midnight.
+            let day = if every_ms == DAY_MS { format!(" data-day=\"{day_percent:.1}\"") } else { String::new() };
             let _ = write!(
                 out,
-                "<text class=\"axis\" x=\"{percent:.1}%\" y=\"182\" text-anchor=\"{anchor}\">{word}</text>"
+                "<text class=\"axis\" x=\"{percent:.1}%\" y=\"182\" text-anchor=\"{anchor}\" data-at=\"{at}\"{day}>{word}</text>"
             );
             at_ms += every_ms;
         }
@@ -217,16 +219,16 @@ impl Chart {
         // The newest first: they get the words.
         for mark in marks.into_iter().rev() {
             let (percent, said) = (self.percent(mark.at_ms), mark.text.to_html(language));
-            let time = moment(mark.at_ms, "%H:%M");
+            let (at, time) = (moment(mark.at_ms, "%FT%TZ"), moment(mark.at_ms, "%H:%M"));
             let _ = write!(
                 out,
-                "<line class=\"mark\" x1=\"{percent:.1}%\" x2=\"{percent:.1}%\" y1=\"4\" y2=\"166\"><title>{time} {said}</title></line>"
+                "<line class=\"mark\" x1=\"{percent:.1}%\" x2=\"{percent:.1}%\" y1=\"4\" y2=\"166\"><title>{time} UTC {said}</title></line>"
             );
             if words < MAX_WORDS && (last - percent > 30.0 || words == 0) {
                 let (x, anchor) = if percent > 40.0 { (percent - 0.8, "end") } else { (percent + 0.8, "start") };
                 let _ = write!(
                     out,
-                    "<text class=\"axis strong halo\" x=\"{x:.1}%\" y=\"12\" text-anchor=\"{anchor}\">{time} {said}</text>"
+                    "<text class=\"axis strong halo\" x=\"{x:.1}%\" y=\"12\" text-anchor=\"{anchor}\"><tspan data-at=\"{at}\">{time}</tspan> {said}</text>"
                 );
                 (last, words) = (percent, words + 1);
             }
@@ -253,7 +255,7 @@ impl Chart {
             self.id,
             say("Show as table"),
             self.title.to_html(language),
-            say("From (UTC)")
+            say("Time")
         );
         for line in &self.lines {
             let _ = write!(out, "<th class=\"num\">{}</th>", line.name.to_html(language));
@@ -262,7 +264,8 @@ impl Chart {
         let every = self.steps().div_ceil(MAX_ROWS).max(1);
         let form = format!("{} %H:%M", day_form(language));
         for at in (0..self.steps()).step_by(every) {
-            let _ = write!(out, "<tr><td>{}</td>", moment(self.start_ms + at as u64 * self.step_ms, &form));
+            let from = timestamp(self.start_ms + at as u64 * self.step_ms).map(|at| time_html(at, &form));
+            let _ = write!(out, "<tr><td>{}</td>", from.unwrap_or_default());
             for line in &self.lines {
                 let known: Vec<f64> = line.points.iter().skip(at).take(every).flatten().copied().collect();
                 let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
@@ -329,8 +332,11 @@ fn pairs(points: &[(usize, f64)]) -> String {
 }
 
 fn moment(at_ms: u64, form: &str) -> String {
-    let at = i64::try_from(at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    at.map_or(String::new(), |at| escaped(&at.strftime(form).to_string()).into_owned())
+    timestamp(at_ms).map_or(String::new(), |at| escaped(&at.strftime(form).to_string()).into_owned())
+}
+
+fn timestamp(at_ms: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -419,7 +425,7 @@ mod tests {
         chart.marks = vec![mark(1), mark(1_700_001_000_000), mark(1_800_000_000_000)];
         let html = chart.html(Language::English);
         assert_eq!(
-            (html.matches("class=\"mark\"").count(), html.matches("22:30 down</text>").count()),
+            (html.matches("class=\"mark\"").count(), html.matches(">22:30</tspan> down</text>").count()),
             (1, 1),
             "{html}"
         );

@@ -305,11 +305,16 @@ async fn finish(
     web.entrance.succeed(&Attempt::of(proved, browser.address));
     // What the browser still has of an earlier sign-in ends with this one.
     web.sessions.close(headers, now());
-    if kept.is_empty() || account.must_change {
+    if kept.is_empty() {
         return Ok(Finished::Entered(enter(web, &account, browser, next)));
     }
     let (cookie, session) = web.sessions.open(&account, browser, now());
-    let mut response = kept::page(headers, session.form_token.clone(), kept, local(next))?;
+    let mut response = if account.must_change {
+        session.keep(kept, local(next).to_owned());
+        see(CHANGE_PASSWORD)
+    } else {
+        kept::page(headers, session.form_token.clone(), kept, local(next))?
+    };
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(Finished::Entered(response))
 }

@@ -18,6 +18,7 @@ use crate::control::account::Account;
 use crate::control::token::Role;
 use crate::store::Aside;
 
+use super::kept::Kept;
 use super::text::Text;
 use crate::web::OverTls;
 
@@ -84,6 +85,9 @@ pub struct Session {
     /// Said once, on the next page.
     #[serde(skip)]
     notices: Mutex<VecDeque<Notice>>,
+    /// A form that came too late, and the page that sent it: until the password that somebody else made is changed.
+    #[serde(skip)]
+    kept: Mutex<Option<(Kept, String)>>,
 }
 
 /// What happened, said at the top of the next page.
@@ -122,6 +126,14 @@ impl Session {
 
     pub fn take_notices(&self) -> Vec<Notice> {
         self.notices.lock().drain(..).collect()
+    }
+
+    pub fn keep(&self, form: Kept, back: String) {
+        *self.kept.lock() = Some((form, back));
+    }
+
+    pub fn take_kept(&self) -> Option<(Kept, String)> {
+        self.kept.lock().take()
     }
 
     pub fn used(&self) -> Timestamp {
@@ -196,6 +208,7 @@ impl Sessions {
             is_secure: browser.is_secure,
             used: AtomicI64::new(now.as_second()),
             notices: Mutex::default(),
+            kept: Mutex::default(),
         });
         let mut secrets = self.secrets.lock();
         make_room(&mut secrets.by_hash, &account.id);

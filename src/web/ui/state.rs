@@ -86,7 +86,7 @@ pub struct PoolShown {
     pub reason: String,
     /// Unix milliseconds of the last change; 0 when it never changed.
     pub since_ms: u64,
-    /// 1 to 6, by its place in the model: its colour on every page.
+    /// From 1, on every page.
     pub colour: usize,
 }
 
@@ -94,19 +94,8 @@ pub struct PoolShown {
 pub struct PoolStates(BTreeMap<Id<Pool>, PoolShown>);
 
 impl PoolStates {
-    pub fn of(live: &Model, health: &HealthTable) -> PoolStates {
-        PoolStates::with_draft(live, live, health)
-    }
-
-    /// Every pool of a draft. What is live keeps its colour; what the draft adds comes after it.
-    pub fn with_draft(live: &Model, drafted: &Model, health: &HealthTable) -> PoolStates {
-        let added = drafted.pools.keys().filter(|id| !live.pools.contains_key(*id));
-        let places: BTreeMap<&Id<Pool>, usize> = live.pools.keys().chain(added).zip(0..).collect();
-        let shown = |(id, pool): (&Id<Pool>, &std::sync::Arc<Pool>)| {
-            let place = places.get(id).copied().unwrap_or_default();
-            (id.clone(), pool_shown(drafted, health, id, pool, place))
-        };
-        PoolStates(drafted.pools.iter().map(shown).collect())
+    pub fn of(model: &Model, health: &HealthTable) -> PoolStates {
+        PoolStates(model.pools.iter().map(|(id, pool)| (id.clone(), pool_shown(model, health, id, pool))).collect())
     }
 
     pub fn get(&self, id: &Id<Pool>) -> Option<&PoolShown> {
@@ -119,9 +108,9 @@ impl PoolStates {
 }
 
 /// Colours that charts have.
-pub const COLOURS: usize = 6;
+pub const COLOURS: usize = crate::model::COLOURS as usize;
 
-fn pool_shown(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Pool, at: usize) -> PoolShown {
+fn pool_shown(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Pool) -> PoolShown {
     let counted = pool.members.iter().filter(|member| member.enabled && member.weight > 0);
     let states: Vec<StateWord> = counted.map(|member| endpoint_state(model, health, &member.endpoint)).collect();
     let of = states.len();
@@ -137,7 +126,7 @@ fn pool_shown(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Pool, a
         _ => StateWord::Up,
     };
     let (reason, since_ms) = known.map_or((String::new(), 0), |known| (known.reason.clone(), known.since_ms));
-    PoolShown { state, up, of, reason, since_ms, colour: at % COLOURS + 1 }
+    PoolShown { state, up, of, reason, since_ms, colour: usize::from(pool.colour) }
 }
 
 /// The worst of its addresses that are watched, as answers see it.
@@ -165,39 +154,5 @@ pub fn family_word(family: Family) -> &'static str {
         Family::Ipv4 => "IPv4",
         Family::Ipv6 => "IPv6",
         Family::Name => "Name",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::model::{Edit, Kind};
-
-    fn model(pools: &[&str]) -> Model {
-        let edit = |kind, id: &str, value| Edit { kind, id: id.into(), value: Some(value) };
-        let endpoint = edit(Kind::Endpoints, "e", json!({ "ipv4": "192.0.2.1" }));
-        let pools = pools.iter().map(|id| edit(Kind::Pools, id, json!({ "members": [{ "endpoint": "e" }] })));
-        let edits: Vec<Edit> = std::iter::once(endpoint).chain(pools).collect();
-        Model::empty().check(&edits).unwrap().model
-    }
-
-    #[test]
-    fn a_draft_changes_nobodys_colour() {
-        let (live, drafted) = (model(&["b", "d", "f"]), model(&["a", "b", "c", "d"]));
-        let colours = |states: &PoolStates| -> Vec<String> {
-            states.iter().map(|(id, shown)| format!("{id}{}", shown.colour)).collect()
-        };
-        let health = HealthTable::default();
-        assert_eq!(colours(&PoolStates::of(&live, &health)), ["b1", "d2", "f3"]);
-        assert_eq!(colours(&PoolStates::with_draft(&live, &drafted, &health)), ["a4", "b1", "c5", "d2"]);
-    }
-
-    #[test]
-    fn past_the_last_colour_they_begin_again() {
-        let states = PoolStates::of(&model(&["a", "b", "c", "d", "e", "f", "g", "h"]), &HealthTable::default());
-        let colours: Vec<usize> = states.iter().map(|(_, shown)| shown.colour).collect();
-        assert_eq!(colours, [1, 2, 3, 4, 5, 6, 1, 2]);
     }
 }

@@ -178,17 +178,27 @@ fn label(pool: &str, spans: &[SpanShown], language: Language) -> String {
     if parts.is_empty() {
         parts.push(text("up all the time").to_html(language));
     }
-    format!("{pool}: {}", parts.join(", "))
+    // One attribute for all readers: the table below has the times in their zone.
+    format!("{pool} (UTC): {}", parts.join(", "))
 }
 
-/// Where times stand below the lanes, and their words.
-pub fn axis(filters: &Filters, language: Language) -> Vec<(String, String)> {
+/// A time below the lanes.
+pub struct Tick {
+    pub x: String,
+    pub at: Timestamp,
+    pub word: String,
+    /// The width of a day in percent, where the tick is the beginning of one.
+    pub day: Option<f64>,
+}
+
+pub fn axis(filters: &Filters, language: Language) -> Vec<Tick> {
     const MINUTES: [i64; 6] = [1, 2, 5, 10, 20, 30];
     const HOURS: [i64; 12] = [1, 2, 4, 6, 12, 24, 48, 96, 168, 336, 720, 2160];
     let whole = filters.to.duration_since(filters.from).as_secs_f64().max(1.0);
     let minutes = MINUTES.into_iter().chain(HOURS.map(|hours| hours * 60));
     let step = 60 * { minutes }.find(|minutes| whole / (*minutes as f64 * 60.0) <= 7.0).unwrap_or(8760 * 60);
-    let form = if step >= 24 * 3600 { day_form(language) } else { "%H:%M" };
+    let day = (step >= 24 * 3600).then(|| 24.0 * 3600.0 / whole * 100.0);
+    let form = if day.is_some() { day_form(language) } else { "%H:%M" };
     let first = filters.from.as_second().div_euclid(step) * step + step;
     let marks = (0..10).map(|n| first + n * step);
     let place = |second: i64| (second - filters.from.as_second()) as f64 / whole * 100.0;
@@ -196,7 +206,7 @@ pub fn axis(filters: &Filters, language: Language) -> Vec<(String, String)> {
         .filter(|second| (3.0..94.0).contains(&place(*second)))
         .filter_map(|second| {
             let at = Timestamp::from_second(second).ok()?;
-            Some((format!("{:.1}%", place(second)), at.strftime(form).to_string()))
+            Some(Tick { x: format!("{:.1}%", place(second)), at, word: at.strftime(form).to_string(), day })
         })
         .collect()
 }

@@ -79,7 +79,7 @@ struct History {
 struct Drawing {
     title: Text,
     lanes: Vec<LaneRow>,
-    axis: Vec<(String, String)>,
+    axis: Vec<draw::Tick>,
     ends_now: bool,
     not_drawn: usize,
     /// The query of what programs get of it.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::export::Format;
 use super::super::visit::Visit;
-use super::{World, policy_of, shown, tabs};
+use super::{World, policy_of, tabs};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -14,7 +14,7 @@ pub async fn records(visit: Visit, Path(name): Path<String>, format: Format) -> 
     let name = world.name(&name)?;
     let rows = tabs::record_rows(&world, &name);
     let rows = rows.into_iter().map(|(rtype, ttl, values, stands_by)| json!([rtype, ttl, values, !stands_by]));
-    format.table(&format!("records-{}", shown(&name)), &["type", "ttl", "values", "served"], rows)
+    format.table(&format!("records-{}", name.without_dot()), &["type", "ttl", "values", "served"], rows)
 }
 
 pub async fn history(visit: Visit, Path(name): Path<String>, format: Format) -> Result<Response, Problem> {
@@ -28,5 +28,5 @@ pub async fn history(visit: Visit, Path(name): Path<String>, format: Format) -> 
         .iter()
         .map(|event| json!([event.at, event.subject, event.from, event.to, event.cause, event.actor, event.incident]));
     let columns = ["at", "subject", "from", "to", "cause", "actor", "incident"];
-    format.table(&format!("history-{}", shown(&name)), &columns, rows)
+    format.table(&format!("history-{}", name.without_dot()), &columns, rows)
 }

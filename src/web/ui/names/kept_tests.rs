@@ -13,7 +13,7 @@ use super::super::frame::{Frame, Place};
 use super::super::text::{Text, count, text};
 use super::super::visit::{Visit, see};
 use super::tabs::verdicts;
-use super::{World, path, shown};
+use super::{World, path};
 use crate::model::{Edit, Kind};
 use crate::web::Problem;
 
@@ -86,7 +86,7 @@ async fn rows(visit: &Visit, world: &World, filters: &Filters) -> Vec<Row> {
         let test = world.drafted.tests.get(&id)?;
         Some(Row {
             title: test.meta.name.clone(),
-            name: shown(&test.qname),
+            name: test.qname.without_dot(),
             tab: path(&test.qname),
             rtype: test.rtype.to_string(),
             client: test.client.to_string(),

@@ -1,6 +1,8 @@
 //! All answered names, those that need somebody first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use askama::Template;
 use axum::response::Response;
@@ -19,8 +21,8 @@ use super::super::text::{Language, Text, count, text};
 use super::super::visit::{Visit, see};
 use super::rule_form::number;
 use super::state::NameState;
-use super::{World, path, shown, types_word};
-use crate::answer::worst_state;
+use super::{World, path, types_word};
+use crate::answer::{worst_state, worst_states};
 use crate::model::{Attach, Edit, FieldError, Id, Kind, Model, Name, Policy, Pool, RecordType, Zone};
 use crate::web::Problem;
 
@@ -74,44 +76,79 @@ impl Filters {
 struct Row<'m> {
     name: &'m Name,
     zone: &'m Id<Zone>,
-    types: Vec<RecordType>,
+    types: Cow<'m, [RecordType]>,
     policy: Option<(&'m Id<Policy>, &'m Policy)>,
     state: NameState,
     ttl: u32,
 }
 
-/// Every name under the filters, problems first.
-fn rows<'w>(world: &'w World, filters: &Filters) -> Vec<Row<'w>> {
+/// Every name, in no order.
+fn rows(world: &World) -> Vec<Row<'_>> {
     let model = &*world.drafted;
     let mut rows = steered_rows(world);
-    let steered: BTreeSet<&Name> = rows.iter().map(|row| row.name).collect();
-    let mut plain: BTreeMap<&Name, Row> = BTreeMap::new();
-    for (key, set) in model.records.iter().filter(|(key, set)| set.enabled && !steered.contains(&key.name)) {
+    let mut plain: HashMap<&Name, Row> = HashMap::new();
+    for (key, set) in model.records.iter().filter(|(_, set)| set.enabled) {
         let default_ttl = || model.zones.get(&key.zone).map_or(0, |zone| zone.default_ttl);
         let row = plain.entry(&key.name).or_insert_with(|| Row {
             name: &key.name,
             zone: &key.zone,
-            types: Vec::new(),
+            types: Cow::default(),
             policy: None,
             state: NameState::Plain,
             ttl: set.ttl.unwrap_or_else(default_ttl),
         });
-        row.types.push(key.rtype);
+        row.types.to_mut().push(key.rtype);
+    }
+    if !plain.is_empty() {
+        rows.iter().for_each(|row| _ = plain.remove(row.name));
     }
     rows.extend(plain.into_values());
-    rows.retain(|row| admits(filters, row));
-    rows.sort_by(|a, b| (a.state, a.name).cmp(&(b.state, b.name)));
     rows
 }
 
+/// Every name under the filters, problems first: what exports say.
+fn sorted_rows<'w>(world: &'w World, filters: &Filters) -> Vec<Row<'w>> {
+    let mut rows = rows(world);
+    admit(filters, &world.drafted, &mut rows);
+    rows.sort_by(order);
+    rows
+}
+
+/// Problems first, then by name.
+fn order(a: &Row, b: &Row) -> Ordering {
+    let key = |row: &Row| row.policy.map(|(id, _)| id.clone());
+    (a.state, a.name).cmp(&(b.state, b.name)).then_with(|| key(a).cmp(&key(b)))
+}
+
+/// The rows of one page, in order. The others are not sorted: of 100,000 names 50 are shown.
+fn on_page<'r, 'm>(rows: &'r mut [Row<'m>], page: usize) -> &'r [Row<'m>] {
+    let from = ((page - 1) * PAGE).min(rows.len());
+    if (1..rows.len()).contains(&from) {
+        rows.select_nth_unstable_by(from, order);
+    }
+    let rest = &mut rows[from..];
+    if rest.len() > PAGE {
+        rest.select_nth_unstable_by(PAGE, order);
+    }
+    let shown = rest.len().min(PAGE);
+    rest[..shown].sort_by(order);
+    &rest[..shown]
+}
+
 fn steered_rows(world: &World) -> Vec<Row<'_>> {
-    let mut rows = Vec::new();
-    for (id, policy) in &world.drafted.policies {
-        let state = steered_state(world, policy);
-        let live = world.live.policies.get(id);
+    let mut rows = Vec::with_capacity(world.drafted.policies.len());
+    let edits = world.draft.edits.iter().filter(|edit| edit.kind == Kind::Policies);
+    let touched: BTreeSet<&str> = edits.map(|edit| edit.id.as_str()).collect();
+    for (id, policy, state) in worst_states(&world.snapshot, &world.drafted.policies) {
+        let state = if policy.enabled { state.into() } else { NameState::Off };
+        let is_live = |name: &Name| {
+            let live = world.live.policies.get(id);
+            live.is_some_and(|live| live.attach.iter().any(|known| known.name == *name))
+        };
+        let is_touched = !touched.is_empty() && touched.contains(id.as_str());
         for attach in &policy.attach {
-            let is_live = live.is_some_and(|live| live.attach.iter().any(|known| known.name == attach.name));
-            rows.push(steered_row(id, policy, attach, if is_live { state } else { NameState::Drafted }));
+            let is_drafted = is_touched && !is_live(&attach.name);
+            rows.push(steered_row(id, policy, attach, if is_drafted { NameState::Drafted } else { state }));
         }
     }
     rows
@@ -126,17 +163,31 @@ fn steered_state(world: &World, policy: &Policy) -> NameState {
 
 fn steered_row<'m>(id: &'m Id<Policy>, policy: &'m Policy, attach: &'m Attach, state: NameState) -> Row<'m> {
     let Attach { zone, name, types } = attach;
-    Row { name, zone, types: types.clone(), policy: Some((id, policy)), state, ttl: policy.ttl }
+    Row { name, zone, types: types.into(), policy: Some((id, policy)), state, ttl: policy.ttl }
 }
 
-fn admits(filters: &Filters, row: &Row) -> bool {
-    let holds = |text: &str| text.to_lowercase().contains(&filters.q);
-    let pools = || row.policy.iter().flat_map(|(_, policy)| pools(policy)).any(|pool| pool.as_str() == filters.q);
-    let policy = || row.policy.is_some_and(|(id, policy)| id.as_str() == filters.q || holds(&policy.meta.name));
-    (filters.q.is_empty() || holds(&shown(row.name)) || pools() || policy())
-        && (filters.zone.is_empty() || row.zone.as_str() == filters.zone)
-        && row.state.is_in(&filters.state)
-        && (filters.rtype.is_empty() || row.types.iter().any(|rtype| rtype.to_string() == filters.rtype))
+/// Leaves what the filters let through.
+fn admit(filters: &Filters, model: &Model, rows: &mut Vec<Row>) {
+    if filters.is_empty() {
+        return;
+    }
+    let q = &*filters.q;
+    // Most words are no pool, and to look into every rule takes long.
+    let pool = q.parse::<Id<Pool>>().ok().filter(|id| model.pools.contains_key(id));
+    let uses = |policy: &Policy, id: &Id<Pool>| {
+        policy.rules.iter().flat_map(|rule| &rule.steps).flat_map(|step| &step.pools).any(|one| one.pool == *id)
+    };
+    let is_of_policy = |(id, policy): (&Id<Policy>, &Policy)| {
+        id.as_str() == q
+            || policy.meta.name.to_lowercase().contains(q)
+            || pool.as_ref().is_some_and(|pool| uses(policy, pool))
+    };
+    rows.retain(|row| {
+        row.state.is_in(&filters.state)
+            && (filters.zone.is_empty() || row.zone.as_str() == filters.zone)
+            && (filters.rtype.is_empty() || row.types.iter().any(|rtype| rtype.to_string() == filters.rtype))
+            && (q.is_empty() || row.name.without_dot().contains(q) || row.policy.is_some_and(is_of_policy))
+    });
 }
 
 /// The pools of a policy in the order in which its rules name them, each once.
@@ -208,30 +259,30 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
 async fn names_page(visit: &Visit, filters: Filters, faults: Faults, ttl: String, chosen: Vec<String>) -> Names {
     let frame = visit.frame(Place::Names, text("Names")).await;
     let world = World::of(visit).await;
-    let rows = rows(&world, &filters);
+    let mut rows = rows(&world);
+    let (all, summary) = (rows.len(), summary(&rows));
+    admit(&filters, &world.drafted, &mut rows);
     let total = rows.len();
     let pages = total.div_ceil(PAGE).max(1);
     let page = filters.page.min(pages);
-    let on_page = &rows[((page - 1) * PAGE).min(total)..(page * PAGE).min(total)];
+    let on_page = on_page(&mut rows, page);
     // A name that is only drafted does not move.
     let policy = |row: &Row| row.policy.filter(|_| row.state != NameState::Drafted).map(|(id, _)| id.to_string());
     let policies = on_page.iter().map(|row| policy(row).unwrap_or_default());
     let frame = frame.live(format!("names:{}", policies.collect::<Vec<_>>().join("+")));
     let rates = rates(visit, on_page.iter().filter_map(|row| row.policy).map(|(id, _)| id));
-    let states = PoolStates::with_draft(&world.live, &world.drafted, &visit.web.control.health());
+    let states = PoolStates::of(&world.drafted, &visit.web.control.health());
     let mut tests: BTreeMap<&Name, usize> = BTreeMap::new();
     world.drafted.tests.values().for_each(|test| *tests.entry(&test.qname).or_default() += 1);
     let shown = on_page.iter().enumerate().map(|(at, row)| shown_row(at, row, &world, &states, &rates, &tests));
-    let everything = if filters.is_empty() { None } else { Some(self::rows(&world, &Filters::default())) };
-    let summary = summary(everything.as_ref().unwrap_or(&rows));
     Names {
         rows: shown.collect(),
         total,
-        all: everything.as_ref().map_or(total, Vec::len),
+        all,
         summary,
         states: STATES.to_vec(),
         types: ["A", "AAAA", "CNAME", "MX", "TXT", "NS", "SRV", "CAA", "HTTPS"].map(str::to_owned).into(),
-        zones: world.drafted.zones.iter().map(|(id, zone)| (id.to_string(), shown_zone(zone))).collect(),
+        zones: world.drafted.zones.iter().map(|(id, zone)| (id.to_string(), zone.fqdn.without_dot())).collect(),
         earlier: (page > 1).then(|| filters.query(Some(page - 1))),
         later: (page < pages).then(|| filters.query(Some(page + 1))),
         pages,
@@ -264,7 +315,7 @@ pub async fn live(visit: &Visit, policies: &str) -> Vec<Fragment> {
     });
     let known: Vec<(usize, Row)> = known.collect();
     let rates = rates(visit, known.iter().filter_map(|(_, row)| row.policy).map(|(id, _)| id));
-    let states = PoolStates::with_draft(&world.live, &world.drafted, &visit.web.control.health());
+    let states = PoolStates::of(&world.drafted, &visit.web.control.health());
     for (at, row) in &known {
         all.extend(fragments(visit, &shown_row(*at, row, &world, &states, &rates, &BTreeMap::new()), &at.to_string()));
     }
@@ -276,10 +327,6 @@ fn rates<'r>(visit: &Visit, policies: impl Iterator<Item = &'r Id<Policy>>) -> B
     let traffic = visit.web.control.shared().traffic.lock();
     let policies: BTreeSet<&Id<Policy>> = policies.collect();
     policies.into_iter().map(|id| (id.clone(), traffic.policy_rate(id))).collect()
-}
-
-fn shown_zone(zone: &Zone) -> String {
-    shown(&zone.fqdn)
 }
 
 /// Whether all is as planned, worst first.
@@ -322,7 +369,7 @@ fn shown_row(
     });
     Shown {
         at,
-        name: shown(row.name),
+        name: row.name.without_dot(),
         path: path(row.name),
         types: types_word(&row.types),
         state: row.state,
@@ -339,13 +386,13 @@ fn shown_row(
 pub async fn csv(visit: Visit) -> Result<Response, Problem> {
     let columns = ["name", "types", "state", "policy", "rules", "pools", "queries_per_second", "ttl"];
     let world = World::of(&visit).await;
-    let rows = rows(&world, &Filters::of(&visit));
+    let rows = sorted_rows(&world, &Filters::of(&visit));
     let rates = rates(&visit, rows.iter().filter_map(|row| row.policy).map(|(id, _)| id));
     let records = rows.iter().map(|row| {
         let rate = row.policy.and_then(|(id, _)| rates.get(id)).map(|rate| format!("{rate:.3}"));
         let pools = row.policy.map(|(_, policy)| pools(policy)).unwrap_or_default();
         vec![
-            shown(row.name),
+            row.name.without_dot(),
             types_word(&row.types),
             row.state.slug().into(),
             row.policy.map(|(id, _)| id.to_string()).unwrap_or_default(),
@@ -360,12 +407,12 @@ pub async fn csv(visit: Visit) -> Result<Response, Problem> {
 
 pub async fn json(visit: Visit) -> Result<Response, Problem> {
     let world = World::of(&visit).await;
-    let rows = rows(&world, &Filters::of(&visit));
+    let rows = sorted_rows(&world, &Filters::of(&visit));
     let rates = rates(&visit, rows.iter().filter_map(|row| row.policy).map(|(id, _)| id));
     let records: Vec<_> = (rows.iter())
         .map(|row| {
             json!({
-                "name": shown(row.name), "types": row.types, "state": row.state.slug(),
+                "name": row.name.without_dot(), "types": row.types, "state": row.state.slug(),
                 "policy": row.policy.map(|(id, _)| id), "ttl": row.ttl,
                 "rules": row.policy.map(|(_, policy)| sentences(policy, &world.drafted)),
                 "pools": row.policy.map(|(_, policy)| pools(policy)),

@@ -97,9 +97,9 @@ impl World {
         if self.policy_of(&name).is_some() || policy_of(&self.live, &name).is_some() || is_plain(&self.drafted, &name) {
             return Ok(name);
         }
-        let asked = shown(&name);
+        let asked = name.without_dot();
         Err(Problem::not_found(match nearest(&self.drafted, &name) {
-            Some(near) => format!("No name {asked}. Did you mean {}?", shown(&near)),
+            Some(near) => format!("No name {asked}. Did you mean {}?", near.without_dot()),
             None => format!("No name {asked}."),
         }))
     }
@@ -122,21 +122,16 @@ const MAX_NEAR: usize = 5_000;
 
 /// The name that was meant: the same first label in another zone, or the same zone and a similar label.
 fn nearest(model: &Model, name: &Name) -> Option<Name> {
-    let wanted = shown(name);
+    let wanted = name.without_dot();
     let names = model.policies.values().flat_map(|policy| &policy.attach).map(|attach| &attach.name);
-    let close = |other: &&Name| crate::model::field::distance(&wanted, &shown(other));
+    let close = |other: &&Name| crate::model::field::distance(&wanted, &other.without_dot());
     let best = names.take(MAX_NEAR).min_by_key(close)?;
     (close(&best) <= 3).then(|| best.clone())
 }
 
-/// As people write it: without the root's dot.
-pub(super) fn shown(name: &Name) -> String {
-    name.without_dot()
-}
-
 /// The page of a name.
 pub(super) fn path(name: &Name) -> String {
-    let text = shown(name);
+    let text = name.without_dot();
     // A name that looks like a page of ours, such as `new` or `tests.csv`, keeps its dot.
     let is_name = text.contains('.') && !text.ends_with(".csv") && !text.ends_with(".json");
     let text = if is_name { text } else { format!("{}.", text.trim_end_matches('.')) };

@@ -16,7 +16,7 @@ use super::super::{every, filters};
 use super::options::{TYPES, outside, zone_of};
 use super::rule_form::number;
 use super::steering::Choices;
-use super::{World, path, shown};
+use super::{World, path};
 use crate::model::{Edit, FieldError, Kind, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType, beside_pages};
 use crate::web::Problem;
 
@@ -101,7 +101,7 @@ async fn form_page(
     chosen.resize(rows, String::new());
     New {
         frame,
-        zones: world.drafted.zones.iter().map(|(id, zone)| (id.to_string(), shown(&zone.fqdn))).collect(),
+        zones: world.drafted.zones.iter().map(|(id, zone)| (id.to_string(), zone.fqdn.without_dot())).collect(),
         pools: Choices::pools(&world.drafted),
         types_offered: TYPES,
         beside: faults.beside(&["zone", "name", "types", "pool", "ttl"]),
@@ -144,7 +144,8 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
     match kept {
         Kept::Clash(page) => return Ok(page),
         Kept::Drafted => {
-            visit.say(text("{name} kept in your draft. Say below who gets which pool.").set("name", shown(&name)));
+            visit
+                .say(text("{name} kept in your draft. Say below who gets which pool.").set("name", name.without_dot()));
             return Ok(see(&path(&name)));
         }
         Kept::Wrong(errors) => {
@@ -308,7 +309,7 @@ fn pool_of_records(model: &Model, typed: &Typed, name: &Name) -> Option<(String,
 
 /// An id that reads like the name.
 fn slug(name: &Name) -> String {
-    let text: String = shown(name).chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let text: String = name.without_dot().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let text = text.trim_matches('-').chars().take(MAX_ID - 4).collect::<String>();
     if text.is_empty() { "name".into() } else { beside_pages(text) }
 }

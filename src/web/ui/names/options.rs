@@ -12,7 +12,7 @@ use super::page::edited;
 use super::rule_form::{number, word};
 use super::rules::keep_policy;
 use super::steering::{MAX_ATTACHED, Open, page};
-use super::{World, path, shown, types_word};
+use super::{World, path, types_word};
 use crate::model::{FieldError, Id, Kind, Model, Name, Policy, RecordType, Zone};
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -86,7 +86,7 @@ pub async fn keep(visit: Visit, Path(name): Path<String>, form: Form) -> Result<
     match keep_policy(&visit, id, value, &back).await? {
         Kept::Clash(page) => Ok(page),
         Kept::Drafted => {
-            visit.say(text("Options of {name} kept in your draft.").set("name", shown(&name)));
+            visit.say(text("Options of {name} kept in your draft.").set("name", name.without_dot()));
             Ok(see(&path(&name)))
         }
         Kept::Wrong(errors) => {
@@ -117,7 +117,9 @@ impl AttachForm {
     pub fn fill(&mut self, policy: &Policy, own: &Name) {
         let rows = policy.attach.iter().take(MAX_ATTACHED);
         self.list = rows
-            .map(|attach| (shown(&attach.name), path(&attach.name), types_word(&attach.types), attach.name == *own))
+            .map(|attach| {
+                (attach.name.without_dot(), path(&attach.name), types_word(&attach.types), attach.name == *own)
+            })
             .collect();
         self.more = policy.attach.len().saturating_sub(MAX_ATTACHED);
         self.aliases = policy.attach.iter().any(|attach| attach.types.contains(&RecordType::CNAME));
@@ -201,14 +203,14 @@ const MAX_ZONES: usize = 5;
 
 /// The name lies in none of our zones.
 pub fn outside(name: &Name, model: &Model) -> String {
-    let zones: Vec<String> = model.zones.values().take(MAX_ZONES).map(|zone| shown(&zone.fqdn)).collect();
+    let zones: Vec<String> = model.zones.values().take(MAX_ZONES).map(|zone| zone.fqdn.without_dot()).collect();
     let more = if model.zones.len() > MAX_ZONES { ", …" } else { "" };
     let here = if zones.is_empty() {
         "There are no zones here yet".to_owned()
     } else {
         format!("Zones here: {}{more}", zones.join(", "))
     };
-    format!("{} is not under a zone of this server. {here}.", shown(name))
+    format!("{} is not under a zone of this server. {here}.", name.without_dot())
 }
 
 #[cfg(test)]

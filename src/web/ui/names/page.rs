@@ -8,7 +8,7 @@ use super::super::sentence::{Plain, region_name, regions};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::state::NameState;
-use super::{World, path, shown, steering, tabs, traffic, types_word};
+use super::{World, path, steering, tabs, traffic, types_word};
 use crate::answer::{PlanState, PolicyState, policy_state};
 use crate::health::HealthTable;
 use crate::model::{Id, Model, Name, Policy, RecordType};
@@ -80,7 +80,7 @@ pub fn head(visit: &Visit, world: &World, name: &Name, tab: &'static str, shows_
     let found = super::policy_of(model, name);
     let health = visit.web.control.health();
     let mut head = Head {
-        name: shown(name),
+        name: name.without_dot(),
         path: path(name),
         types: types_word(&types(model, name, found.map(|(_, policy)| &**policy))),
         ttl: found.map(|(_, policy)| policy.ttl),
@@ -182,5 +182,5 @@ pub fn since(now: &PolicyState, health: &HealthTable) -> Option<Timestamp> {
 /// The policy that a form of this name's page edits.
 pub fn edited<'w>(world: &'w World, name: &Name) -> Result<(&'w Id<Policy>, &'w Policy), Problem> {
     let found = world.policy_of(name).map(|(id, policy)| (id, &**policy));
-    found.ok_or_else(|| Problem::not_found(format!("{} is not steered; nothing was changed.", shown(name))))
+    found.ok_or_else(|| Problem::not_found(format!("{} is not steered; nothing was changed.", name.without_dot())))
 }

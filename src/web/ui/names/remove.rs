@@ -11,7 +11,7 @@ use super::super::frame::{Frame, Place};
 use super::super::text::{plain, text};
 use super::super::visit::{Visit, see};
 use super::page::{Head, head};
-use super::{World, path, shown, types_word};
+use super::{World, path, types_word};
 use crate::model::{Edit, Id, Kind, Name, Policy, RecordKey};
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -79,7 +79,8 @@ pub async fn delete(visit: Visit, Path(name): Path<String>, _form: Form) -> Resu
         Kept::Clash(page) => Ok(page),
         Kept::Drafted => {
             visit.say(
-                text("{name} deleted in your draft. Clients notice when you publish it.").set("name", shown(&name)),
+                text("{name} deleted in your draft. Clients notice when you publish it.")
+                    .set("name", name.without_dot()),
             );
             let left = super::policy_of(&visit.model(), &name).is_some();
             Ok(see(&if left { format!("{}?version=live", path(&name)) } else { "/names".into() }))

@@ -193,7 +193,7 @@ pub async fn discard(visit: Visit, Path(name): Path<String>, _form: Form) -> Res
             visit.web.control.discard_draft(user, Some((Kind::Records, &record.id))).await?;
         }
     }
-    visit.say(text("Your draft of {name} is discarded.").set("name", super::shown(&name)));
+    visit.say(text("Your draft of {name} is discarded.").set("name", name.without_dot()));
     let there = policy_of(&visit.model(), &name).is_some() || super::is_plain(&visit.model(), &name);
     Ok(see(&if there { path(&name) } else { "/names".into() }))
 }

@@ -57,7 +57,7 @@ impl Links<'_> {
         let class = if is_new { "slot new" } else { "slot" };
         let open = format!("<a class=\"{class}\" href=\"{}\">{before}", escaped(&self.href));
         let close = format!("{}</a>", icon_html("chevron-down"));
-        text("{open}{inner}{close}").html("open", open).say("inner", inner).html("close", close)
+        beside_marks(text("{open}{inner}{close}").html("open", open).say("inner", inner).html("close", close))
     }
 
     fn chip(&self, spot: &str, pool: String, colour: usize, is_new: bool) -> String {
@@ -85,13 +85,19 @@ impl Slots for Links<'_> {
             Spot::Step(step, at) => format!("{step}.{at}"),
             Spot::LastResort => "last".to_owned(),
         };
-        text("{chip}").html("chip", self.chip(&spot, pool.to_string(), colour, is_new))
+        beside_marks(text("{chip}").html("chip", self.chip(&spot, pool.to_string(), colour, is_new)))
     }
 
     fn manner(&self, words: Text) -> Text {
         // Within the words there may be a link already, which cannot hold another.
         words
     }
+}
+
+/// Keeps the comma or full stop after a slot on its line. A line may always end beside a box, but not at a word joiner;
+/// between the two the span has no end of a line.
+fn beside_marks(slot: Text) -> Text {
+    text("<span class=\"nb\">{slot}&#8288;</span>").say("slot", slot)
 }
 
 /// The pool was not in the rule, or, where all of them were, stood elsewhere.

@@ -241,7 +241,7 @@ pub async fn page(
 
 impl Steering {
     fn fill(&mut self, visit: &Visit, world: &World, model: &Model, policy: &Policy, live: Option<&Policy>) {
-        let states = PoolStates::with_draft(&world.live, model, &visit.web.control.health());
+        let states = PoolStates::of(model, &visit.web.control.health());
         let now = policy_state(&world.snapshot, policy);
         let shares = shares(world, model, policy);
         let (fates, removed) = live.map(|live| sentence::fates(live, policy)).unwrap_or_default();

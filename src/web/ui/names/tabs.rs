@@ -20,7 +20,7 @@ use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
 use super::page::{Head, head};
 use super::steering::Choices;
-use super::{World, path, shown};
+use super::{World, path};
 use crate::answer::{Verdict, rehearse};
 use crate::control::simulate::At;
 use crate::health::{Event, EventKind};
@@ -280,7 +280,7 @@ pub async fn keep_test(visit: Visit, Path(name): Path<String>, form: Form) -> Re
 }
 
 fn free_test_id(world: &World, name: &Name) -> String {
-    let label: String = shown(name).chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let label: String = name.without_dot().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let label: String = label.trim_matches('-').chars().take(MAX_ID - 6).collect();
     let label = if label.is_empty() { "test".into() } else { label };
     let numbered = (1..).map(|n| format!("{label}-{n}"));

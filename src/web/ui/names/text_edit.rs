@@ -12,7 +12,7 @@ use super::super::visit::{Visit, see};
 use super::page::edited;
 use super::rules::keep_policy;
 use super::steering::{Open, page};
-use super::{World, path, shown};
+use super::{World, path};
 use crate::model::{FieldError, Id, Kind, Model, Policy};
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -115,7 +115,7 @@ pub async fn keep(visit: Visit, Path(name): Path<String>, form: Form) -> Result<
         Ok(value) => match keep_policy(&visit, id, value, &format!("{}?edit=text#text", path(&name))).await? {
             Kept::Clash(page) => return Ok(page),
             Kept::Drafted => {
-                visit.say(text("Text of {name} kept in your draft.").set("name", shown(&name)));
+                visit.say(text("Text of {name} kept in your draft.").set("name", name.without_dot()));
                 return Ok(see(&after(&visit, &name).await));
             }
             Kept::Wrong(errors) => errors.into_iter().map(|error| placed(&typed, id, error)).collect(),
@@ -128,7 +128,7 @@ pub async fn keep(visit: Visit, Path(name): Path<String>, form: Form) -> Result<
 /// The text may have taken the name out of the policy.
 async fn after(visit: &Visit, name: &crate::model::Name) -> String {
     let world = World::of(visit).await;
-    if world.name(&shown(name)).is_ok() { path(name) } else { "/names".into() }
+    if world.name(&name.without_dot()).is_ok() { path(name) } else { "/names".into() }
 }
 
 fn placed(typed: &str, id: &Id<Policy>, error: FieldError) -> TextFault {

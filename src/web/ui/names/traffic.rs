@@ -15,7 +15,7 @@ use super::super::state::{COLOURS, PoolStates};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::page::Head;
-use super::{World, policy_of, shown, tabs};
+use super::{World, policy_of, tabs};
 use crate::control::series::{Curve, Span};
 use crate::health::{Event, EventKind};
 use crate::model::{Id, Name, Policy};
@@ -108,7 +108,7 @@ pub async fn table(visit: Visit, Path(name): Path<String>, format: Format) -> Re
     let parts = policy_of(&world.live, &name).map(|(id, _)| parts(&visit, &world, id, asked));
     let parts = parts.unwrap_or_default();
     let rows = parts.iter().flat_map(|part| part.curve.each().map(|(at, rate)| json!([at, part.key, rate])));
-    format.table(&format!("traffic-{}", shown(&name)), &["from", asked.by.word(), "answers_per_second"], rows)
+    format.table(&format!("traffic-{}", name.without_dot()), &["from", asked.by.word(), "answers_per_second"], rows)
 }
 
 /// The parts, the most first; then what was counted before there were parts, or beyond as many as are kept.

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::super::filters::{figure_text, span};
 use super::super::state::{PoolStates, StateWord};
 use super::super::text::{Text, count, plain, text};
-use crate::answer::{PlanState, RuleState, Snapshot, policy_state, worst_state};
+use crate::answer::{PlanState, RuleState, Snapshot, policy_state, worst_states};
 use crate::control::geo_files::Source;
-use crate::model::{Id, Policy, Pool};
+use crate::model::{Id, Name, Policy, Pool};
 
 /// Geo data older than this is said at the top, in days: files of one's own are meant to be renewed every month, the
 /// database in the program comes with a new version of it.
@@ -133,20 +133,19 @@ impl Head {
 
 fn look(snapshot: &Snapshot) -> Found<'_> {
     let mut found = Found::default();
-    for (id, policy) in snapshot.model().policies.iter().filter(|(_, policy)| policy.enabled) {
-        let mut names: Vec<String> = policy.attach.iter().map(|attach| attach.name.without_dot()).collect();
+    let states = worst_states(snapshot, &snapshot.model().policies);
+    for (id, policy, state) in states.filter(|(_, policy, _)| policy.enabled) {
+        let mut names: Vec<&Name> = policy.attach.iter().map(|attach| &attach.name).collect();
         names.dedup();
         found.names += names.len();
-        let state = worst_state(snapshot, policy);
-        if state != PlanState::AsPlanned {
-            found.astray.insert(id, state);
-        }
-        match state {
-            PlanState::NoAnswer => found.unanswered.extend(names),
-            PlanState::LastResort => found.last_resort.extend(names),
-            PlanState::Failover => found.failover.extend(names),
-            PlanState::AsPlanned => {}
-        }
+        let astray = match state {
+            PlanState::NoAnswer => &mut found.unanswered,
+            PlanState::LastResort => &mut found.last_resort,
+            PlanState::Failover => &mut found.failover,
+            PlanState::AsPlanned => continue,
+        };
+        astray.extend(names.into_iter().map(Name::without_dot));
+        found.astray.insert(id, state);
     }
     found
 }

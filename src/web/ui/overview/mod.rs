@@ -257,7 +257,7 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
         choices,
         map,
         borders_href,
-        pools: pools(visit, &model, &states),
+        pools: pools(visit, &model, &states).await,
         pools_in_all: model.pools.len(),
         title: if asked.is_by_region() { "Queries by region" } else { "Queries by pool" },
         bys: bys.into(),
@@ -295,7 +295,7 @@ fn choices(visit: &Visit, model: &Model, head: &Head, asked: &Asked) -> (Vec<Cho
     (choices, shown)
 }
 
-fn pools(visit: &Visit, model: &Model, states: &PoolStates) -> Vec<Row> {
+async fn pools(visit: &Visit, model: &Model, states: &PoolStates) -> Vec<Row> {
     let mut all: Vec<(&Id<Pool>, &PoolShown)> = states.iter().collect();
     all.sort_by_key(|(_, shown)| shown.state);
     all.truncate(MAX_POOLS);
@@ -303,9 +303,7 @@ fn pools(visit: &Visit, model: &Model, states: &PoolStates) -> Vec<Row> {
     let now_ms = visit.now.as_millisecond().unsigned_abs();
     let known = all.iter().filter_map(|(id, _)| Some((*id, &**model.pools.get(id)?)));
     let beats = beat::of_pools(&control.shared().outcomes, model, known, now_ms);
-    let answers = control.shared().traffic.lock().policies.clone();
-    let planned = control.shared().planned.of(&control.snapshot());
-    let shares = planned.shares(&answers);
+    let shares = control.pool_shares().await;
     let differs = |(now, planned): &(f64, f64)| percent_text(*now) != percent_text(*planned);
     let row = |((id, shown), beat): ((&Id<Pool>, &PoolShown), Option<Beat>)| Row {
         name: model.pools.get(id).map(|pool| pool.meta.name.clone()).unwrap_or_default(),

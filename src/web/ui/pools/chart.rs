@@ -23,13 +23,13 @@ pub struct Chart {
     /// The largest time of the axis, and its half.
     pub top: String,
     pub middle: String,
-    pub from: String,
-    pub half: String,
-    pub to: String,
+    pub from: Timestamp,
+    pub half: Timestamp,
+    pub to: Timestamp,
     /// Minutes of the axis: two hours, or since the first check.
     pub span: u64,
     /// Every ten minutes: the time and a mean for each line.
-    pub table: Vec<(String, Vec<String>)>,
+    pub table: Vec<(Timestamp, Vec<String>)>,
     /// Lines that are not drawn.
     pub more: usize,
 }
@@ -81,10 +81,7 @@ fn draw(series: &[(String, BTreeMap<u64, f64>)], now_minute: u64) -> Chart {
     let first = now_minute.saturating_sub(span);
     let largest = drawn.iter().flat_map(|(_, minutes)| minutes.range(first..).map(|(_, ms)| *ms)).fold(0.0, f64::max);
     let top = round_up(largest);
-    let clock = |minute: u64| {
-        let at = Timestamp::from_second((minute * 60) as i64).unwrap_or_default();
-        at.strftime("%H:%M").to_string()
-    };
+    let clock = |minute: u64| Timestamp::from_second((minute * 60) as i64).unwrap_or_default();
     let dashes = ["", "dash", "dot"];
     let lines = drawn.iter().enumerate().map(|(at, (endpoint, minutes))| {
         let recent: Vec<(u64, f64)> = minutes.range(first..).map(|(minute, ms)| (*minute, *ms)).collect();

@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::form::{Faults, Form};
-use super::super::frame::{Frame, Place};
+use super::super::frame::Place;
 use super::super::state::PoolStates;
 use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
 use super::super::{cause, filters};
-use super::sheet::{self, Asking, Moved, moved};
+use super::sheet::{self, Asking, Moved, Sheet, moved};
 use super::{Scene, endpoint};
 use crate::answer::shares;
 use crate::control::effect::{Effect, NOTHING, effect_of, held};
@@ -74,23 +73,6 @@ impl To {
             To::Checks => "Follow its checks again",
         }
     }
-}
-
-#[derive(Template)]
-#[template(path = "ui/pools/hold.html")]
-struct Sheet {
-    frame: Frame,
-    action: String,
-    to: &'static str,
-    question: Text,
-    explained: &'static str,
-    button: &'static str,
-    /// The endpoints of the pool, and the pools of the names where they move.
-    endpoints: Vec<Moved>,
-    moved: Vec<Moved>,
-    effect: Effect,
-    asking: Asking,
-    back: String,
 }
 
 pub async fn sheet(visit: Visit, Path((id, endpoint)): Path<(String, String)>) -> Result<Response, Problem> {
@@ -181,11 +163,12 @@ async fn page(
     asking.nothing_left = asking.nothing_left.filter(|_| is_emptied);
     let page = Sheet {
         frame,
-        action: format!("{back}/force"),
-        to: to.word(),
         question,
         explained: to.explained(),
         button: to.button(),
+        action: format!("{back}/force"),
+        carried: vec![("state", to.word().to_owned())],
+        pools: Vec::new(),
         endpoints,
         moved: if pools { moved(&effect, &states) } else { Vec::new() },
         effect,

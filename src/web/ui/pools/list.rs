@@ -102,7 +102,7 @@ pub async fn live(visit: &Visit, ids: &str) -> Vec<Fragment> {
         Some(Found { id, pool, shown: states.get(id)? })
     });
     let known: Vec<Found> = known.collect();
-    rows(visit, &live, &live, &known).iter().flat_map(|row| fragments(visit, row, row.id.as_str())).collect()
+    rows(visit, &live, &live, &known).await.iter().flat_map(|row| fragments(visit, row, row.id.as_str())).collect()
 }
 
 pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
@@ -114,7 +114,7 @@ pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, 
     let pages = found.len().div_ceil(ROWS).max(1);
     let page = asked.page.min(pages - 1);
     let on_page = &found[page * ROWS..found.len().min((page + 1) * ROWS)];
-    let rows = rows(&visit, &live, &drafted, on_page);
+    let rows = rows(&visit, &live, &drafted, on_page).await;
     let ids: Vec<&str> = on_page.iter().map(|found| found.id.as_str()).collect();
     let frame = frame.live(format!("pools:{}", ids.join("+")));
     let mut words: Vec<(&'static str, usize)> = Vec::new();
@@ -160,14 +160,12 @@ fn search<'m>(model: &'m Model, states: &'m PoolStates, asked: &Asked) -> Vec<Fo
     found
 }
 
-fn rows(visit: &Visit, live: &Model, drafted: &Model, found: &[Found]) -> Vec<Row> {
+async fn rows(visit: &Visit, live: &Model, drafted: &Model, found: &[Found<'_>]) -> Vec<Row> {
     let shared = visit.web.control.shared();
     let now_ms = visit.now.as_millisecond().unsigned_abs();
     let beats = beat::of_pools(&shared.outcomes, live, found.iter().map(|found| (found.id, found.pool)), now_ms);
     let uses = uses(live);
-    let answers = shared.traffic.lock().policies.clone();
-    let planned = shared.planned.of(&visit.web.control.snapshot());
-    let shares = planned.shares(&answers);
+    let shares = visit.web.control.pool_shares().await;
     let row = |(found, beat): (&Found, Beat)| Row {
         id: found.id.to_string(),
         place: place(found.pool, visit.language),
@@ -210,11 +208,11 @@ struct Exported {
     reason: String,
 }
 
-fn exported(visit: &Visit, asked: &Asked) -> Vec<Exported> {
+async fn exported(visit: &Visit, asked: &Asked) -> Vec<Exported> {
     let live = visit.model();
     let states = PoolStates::of(&live, &visit.web.control.health());
     let found = search(&live, &states, asked);
-    let rows = rows(visit, &live, &live, &found);
+    let rows = rows(visit, &live, &live, &found).await;
     let answered: Vec<Option<f64>> = {
         let traffic = visit.web.control.shared().traffic.lock();
         let total: f64 = live.pools.keys().map(|id| traffic.pool_rate(id)).sum();
@@ -240,14 +238,14 @@ fn exported(visit: &Visit, asked: &Asked) -> Vec<Exported> {
 }
 
 pub async fn json(visit: Visit, Query(asked): Query<Asked>) -> Response {
-    export::json("pools", exported(&visit, &asked))
+    export::json("pools", exported(&visit, &asked).await)
 }
 
 pub async fn csv(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let columns =
         ["pool", "place", "state", "up", "of", "names", "share", "share_now", "share_planned", "probe_ms", "reason"];
     let number = |number: Option<f64>| number.map_or(String::new(), |number| format!("{number:.4}"));
-    let rows = exported(&visit, &asked).into_iter().map(|row| {
+    let rows = exported(&visit, &asked).await.into_iter().map(|row| {
         vec![
             row.pool,
             row.place,

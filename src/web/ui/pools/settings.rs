@@ -18,7 +18,7 @@ use super::super::{every, filters};
 use super::address::{Address, address};
 use super::head::{Head, Tab};
 use super::{Scene, models};
-use crate::model::{Edit, FieldError, Id, Kind, Model, Monitor, MonitorUse, Pool, Role};
+use crate::model::{COLOURS, Edit, FieldError, Id, Kind, Model, Monitor, MonitorUse, Pool, Role};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -29,7 +29,7 @@ const MAX_SERVERS: usize = crate::model::MAX_MEMBERS;
 /// Rules that a refusal names.
 const MAX_NAMED: usize = 10;
 /// The fields whose errors stand beside them.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "id",
     "servers",
     "name",
@@ -40,6 +40,7 @@ const FIELDS: [&str; 16] = [
     "lat",
     "lon",
     "note",
+    "colour",
     "ramp",
     "answers",
     "shed.percent",
@@ -48,8 +49,22 @@ const FIELDS: [&str; 16] = [
     "shed.stale_after",
 ];
 /// Those that are folded away while nothing is wrong with them.
-const FOLDED: [&str; 10] =
-    ["admin", "lat", "lon", "note", "ramp", "answers", "shed.percent", "shed.low", "shed.high", "shed.stale_after"];
+const FOLDED: [&str; 11] = [
+    "admin",
+    "lat",
+    "lon",
+    "note",
+    "colour",
+    "ramp",
+    "answers",
+    "shed.percent",
+    "shed.low",
+    "shed.high",
+    "shed.stale_after",
+];
+/// What the colours of charts look like, from 1.
+const COLOUR_WORDS: [(&str, &str); COLOURS as usize] =
+    [("1", "Blue"), ("2", "Violet"), ("3", "Pink"), ("4", "Brown"), ("5", "Grey"), ("6", "Olive")];
 
 /// A health check that can be chosen, and how much it counts.
 pub struct MonitorChoice {
@@ -168,7 +183,7 @@ fn put_all(value: &mut Value, form: &Form) {
     for name in ["name", "note", "country", "admin"] {
         put(value, name, words(form.text(name)));
     }
-    for name in ["lat", "lon", "answers", "shed.low", "shed.high"] {
+    for name in ["lat", "lon", "colour", "answers", "shed.low", "shed.high"] {
         put(value, name, number(form.text(name)));
     }
     for name in ["ramp", "shed.percent", "shed.stale_after"] {
@@ -393,7 +408,7 @@ mod tests {
     fn a_pool_goes_through_its_form_unchanged() {
         let pool = json!({
             "name": "Berlin", "admin": "on", "country": "DE", "healthy_when": "percent 50", "recovery": "after 60",
-            "ramp": 30, "shed": { "percent": 5, "low": 70.0, "high": 90.0, "stale_after": 60 },
+            "ramp": 30, "colour": 4, "shed": { "percent": 5, "low": 70.0, "high": 90.0, "stale_after": 60 },
             "monitors": [{ "monitor": "web", "role": "vote" }], "members": [{ "endpoint": "a" }],
         });
         let values = values_of(&pool);
@@ -406,6 +421,7 @@ mod tests {
             "recovery_kind",
             "recovery_s",
             "ramp",
+            "colour",
             "shed.percent",
             "shed.low",
             "shed.high",

@@ -1,13 +1,37 @@
-//! What every sheet says and asks before a switch acts: shares now and after, who would be left without an answer, the
-//! reason, and a name to type where that is so.
+//! The sheet before a switch of pools or of an endpoint acts: shares now and after, who would be left without an answer,
+//! the reason, and a name to type where that is so.
 
+use askama::Template;
 use axum::http::StatusCode;
 
+use super::super::filters;
 use super::super::form::{Faults, Form, MAX_REASON, WHY};
+use super::super::frame::{Frame, Place};
 use super::super::state::PoolStates;
 use super::super::text::{Text, count, text};
 use crate::control::effect::{Effect, Stranded};
 use crate::model::{FieldError, Id, Pool};
+
+#[derive(Template)]
+#[template(path = "ui/pools/sheet.html")]
+pub struct Sheet {
+    pub frame: Frame,
+    pub question: Text,
+    pub explained: &'static str,
+    pub button: &'static str,
+    pub action: String,
+    /// Fields that the form sends along unseen.
+    pub carried: Vec<(&'static str, String)>,
+    /// What is switched, where that is more than one pool.
+    pub pools: Vec<String>,
+    /// The endpoints of the pool, where one of them is switched.
+    pub endpoints: Vec<Moved>,
+    /// The pools of the names, where clients move.
+    pub moved: Vec<Moved>,
+    pub effect: Effect,
+    pub asking: Asking,
+    pub back: String,
+}
 
 /// A pool or an endpoint, with its share of the answers.
 pub struct Moved {

@@ -134,7 +134,7 @@ pub async fn page(
     let caches = CachesPart { pool: &head.id, form_token: &frame.form_token, caches: head.caches.as_ref() };
     let fields: Vec<String> = part.rows.iter().map(|row| format!("weight-{}", row.id)).collect();
     let show = Show {
-        share: share_words(visit, scene),
+        share: share_words(visit, scene).await,
         part_html: Markup(visit.render(&part)?),
         caches_html: Markup(visit.render(&caches)?),
         beside: faults.beside(&fields.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -152,10 +152,8 @@ pub async fn page(
 }
 
 /// How much of the clients of its names the pool gets, beside how much it would get if nothing were down.
-fn share_words(visit: &Visit, scene: &Scene) -> Text {
-    let control = &visit.web.control;
-    let answers = control.shared().traffic.lock().policies.clone();
-    match control.shared().planned.of(&control.snapshot()).shares(&answers).get(&scene.id) {
+async fn share_words(visit: &Visit, scene: &Scene) -> Text {
+    match visit.web.control.pool_shares().await.get(&scene.id) {
         None => text(""),
         Some(&(now, planned)) => text("Share of the clients of its names: {now} now, {planned} planned.")
             .set("now", percent_text(now))
@@ -171,7 +169,7 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let mut fragments = Vec::new();
     let sentence = format!("<span id=\"pool-state\">{}</span>", head.sentence.to_html(visit.language));
     fragments.push(Fragment::new("pool-state", sentence));
-    let share = share_words(visit, &scene).to_html(visit.language);
+    let share = share_words(visit, &scene).await.to_html(visit.language);
     fragments.push(Fragment::new("pool-share", format!("<span id=\"pool-share\">{share}</span>")));
     for row in rows(visit, &scene, &BTreeMap::new()) {
         let html = visit.render(&RowBeat { row: &row });

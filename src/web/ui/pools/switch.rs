@@ -1,18 +1,16 @@
 //! Switches of pools that act at once: first a sheet that says what would happen, then the act, then the pool's
 //! page with the way back.
 
-use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::filters;
 use super::super::form::{Faults, Form};
-use super::super::frame::{Frame, Place};
+use super::super::frame::Place;
 use super::super::state::PoolStates;
 use super::super::text::{Text, count, plain, text};
 use super::super::visit::{Visit, see};
 use super::Scene;
-use super::sheet::{self, Asking, Moved, moved};
+use super::sheet::{self, Asking, Sheet, moved};
 use crate::control::effect::{Effect, effect};
 use crate::health::{PoolState, Switch};
 use crate::model::{Admin, Id, Pool};
@@ -97,21 +95,6 @@ impl To {
             }
         }
     }
-}
-
-#[derive(Template)]
-#[template(path = "ui/pools/switch.html")]
-struct Sheet {
-    frame: Frame,
-    to: &'static str,
-    question: Text,
-    button: &'static str,
-    explained: &'static str,
-    pools: Vec<String>,
-    moved: Vec<Moved>,
-    effect: Effect,
-    asking: Asking,
-    back: String,
 }
 
 pub async fn drain(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -239,13 +222,18 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
     let mut asking = Asking::new(&effect, &pools, form, faults);
     asking.nothing_left = asking.nothing_left.filter(|_| takes_away);
     let status = asking.status();
+    let pools: Vec<String> = pools.iter().map(ToString::to_string).collect();
+    let carried = std::iter::once(("to", to.word().to_owned())).chain(pools.iter().map(|pool| ("pool", pool.clone())));
+    let carried = carried.collect();
     let sheet = Sheet {
         frame,
-        to: to.word(),
         question,
-        button: to.button(),
         explained: to.explained(),
-        pools: pools.iter().map(ToString::to_string).collect(),
+        button: to.button(),
+        action: "/pools/switch".into(),
+        carried,
+        pools,
+        endpoints: Vec::new(),
         moved,
         effect,
         asking,

@@ -8,8 +8,10 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use parking_lot::Mutex;
+use serde_json::json;
 
 use super::super::clash::{Kept, keep as keep_edits};
+use super::super::export::Format;
 use super::super::filters;
 use super::super::form::{Form, MAX_REASON, Upload, WHY};
 use super::super::frame::{Frame, Place};
@@ -22,6 +24,7 @@ use crate::model::zonefile::{self, Changes};
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
 use crate::web::Problem;
 use crate::web::api::zones::{find, new_id, origin};
+use crate::web::extract::Query;
 
 /// Differences and errors that are listed.
 const MAX_LISTED: usize = 50;
@@ -143,10 +146,7 @@ pub struct Asked {
     zone: String,
 }
 
-pub async fn show(
-    visit: Visit,
-    crate::web::extract::Query(Asked { zone }): crate::web::extract::Query<Asked>,
-) -> Result<Response, Problem> {
+pub async fn show(visit: Visit, Query(Asked { zone }): Query<Asked>) -> Result<Response, Problem> {
     let page = page(&visit, &zone, "", Vec::new(), None).await;
     Ok(visit.page(&page))
 }
@@ -189,6 +189,45 @@ pub async fn preview(visit: Visit, upload: Upload) -> Result<Response, Problem> 
     Ok(visit.page(&page))
 }
 
+/// The zone and the text of a preview that waits for this visitor.
+fn waiting(visit: &Visit, number: u64) -> Option<(Name, Arc<str>)> {
+    let waiting = WAITING.lock();
+    let mine = waiting.1.iter().find(|waiting| waiting.number == number && waiting.user == visit.user().id);
+    mine.map(|waiting| (waiting.apex.clone(), waiting.text.clone()))
+}
+
+fn gone() -> FieldError {
+    FieldError::new("file", "the preview is no longer kept", "choose the file once more")
+}
+
+#[derive(serde::Deserialize)]
+pub struct Previewed {
+    number: u64,
+}
+
+/// Every difference of a preview, as a table.
+pub async fn changes(visit: Visit, Query(of): Query<Previewed>, format: Format) -> Result<Response, Problem> {
+    let (apex, content) = waiting(&visit, of.number).ok_or_else(|| Problem::fields(vec![gone()]))?;
+    let (model, _) = drafted(&visit).await?;
+    let id = find(&model, &apex.to_string()).unwrap_or_else(|| new_id(&model, &apex));
+    let read = || zonefile::import(&content, &id, Some(&apex)).map(|imported| imported.changes(&model));
+    let edits = tokio::task::block_in_place(read).map_err(Problem::fields)?.edits;
+    let own = own_differences(&model, &edits);
+    let own = own.into_iter().map(|row| json!([row.name, null, row.before, null, row.after]));
+    let sets = edits.iter().filter(|edit| edit.kind == Kind::Records).map(|edit| {
+        let [before, after] =
+            [model.entity(Kind::Records, &edit.id), edit.value.clone()].map(Option::unwrap_or_default);
+        json!([record_set(&id, edit), before["ttl"], before["values"], after["ttl"], after["values"]])
+    });
+    let columns = ["record_set", "ttl_before", "values_before", "ttl_after", "values_after"];
+    format.table(&format!("import-{}", apex.without_dot()), &columns, own.chain(sets))
+}
+
+/// `www A`.
+fn record_set(zone: &Id<Zone>, edit: &Edit) -> String {
+    edit.id.strip_prefix(&format!("{zone}/")).unwrap_or(&edit.id).replace('/', " ")
+}
+
 /// The zone's name: as given, else as the file says.
 fn apex(model: &Model, zone: &str, content: &str) -> Result<Name, FieldError> {
     let named = if zone.is_empty() { origin(content).unwrap_or_default() } else { zone };
@@ -215,10 +254,10 @@ fn wait(visit: &Visit, apex: Name, text: Arc<str>) -> u64 {
 
 fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u64) -> Preview {
     let Changes { edits, added, changed, removed, left_out } = changes;
-    let (is_new, prefix) = (!model.zones.contains_key(id), format!("{id}/"));
+    let is_new = !model.zones.contains_key(id);
     let sets = edits.iter().filter(|edit| edit.kind == Kind::Records);
     let difference = |edit: &Edit| Difference {
-        name: edit.id.strip_prefix(&prefix).unwrap_or(&edit.id).replace('/', " "),
+        name: record_set(id, edit),
         before: said(model.entity(Kind::Records, &edit.id).as_ref()),
         after: said(edit.value.as_ref()),
     };
@@ -289,14 +328,8 @@ fn said(value: Option<&serde_json::Value>) -> String {
 
 pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
     let number: u64 = form.text("number").parse().unwrap_or(0);
-    let found = {
-        let waiting = WAITING.lock();
-        let mine = waiting.1.iter().find(|waiting| waiting.number == number && waiting.user == visit.user().id);
-        mine.map(|waiting| (waiting.apex.clone(), waiting.text.clone()))
-    };
-    let Some((apex, content)) = found else {
-        let problem = FieldError::new("file", "the preview is no longer kept", "choose the file once more");
-        let page = page(&visit, form.text("zone"), "", vec![problem], None).await;
+    let Some((apex, content)) = waiting(&visit, number) else {
+        let page = page(&visit, form.text("zone"), "", vec![gone()], None).await;
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     };
     // Against what is there by now.
@@ -364,8 +397,6 @@ fn done(number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn model() -> Model {

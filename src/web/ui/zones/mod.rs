@@ -70,6 +70,7 @@ pub(super) fn pages() -> Vec<Page> {
         Page::new("/zones/{zone}/export", Viewer, get(delegation::export)),
     ];
     pages.extend(both!("/zones", list_table));
+    pages.extend(both!("/zones/import/changes", import::changes, Editor));
     pages.extend(both!("/zones/{zone}/name-servers", delegation::servers));
     pages
 }
