@@ -15,8 +15,10 @@ use crate::model::{Id, Name, Policy, Pool};
 /// database in the program comes with a new version of it.
 const OLD_GEO_DAYS: u64 = 45;
 const OLD_BUNDLED_GEO_DAYS: u64 = 365;
-/// Pools and names that are named; the lists have the others.
+/// Names that are named; the list has the others.
 const NAMED: usize = 2;
+/// Pools that are missed.
+const NAMED_MISSED: usize = 3;
 /// Pools that answer instead of one.
 const NAMED_INSTEAD: usize = 4;
 /// Policies whose causes are looked for; most failures are of few pools.
@@ -186,7 +188,7 @@ fn causes(snapshot: &Snapshot, found: &Found, states: &PoolStates, now: Timestam
     }
     let is_all = worst_first.len() <= MAX_EXPLAINED;
     let mut said = Vec::new();
-    for pool in order.iter().take(NAMED) {
+    for pool in order.iter().take(NAMED_MISSED) {
         said.extend(missing(states, pool, now));
         let Some(Missed { instead, is_partly }) = missed.get(pool).filter(|missed| !missed.instead.is_empty()) else {
             continue;
@@ -197,7 +199,7 @@ fn causes(snapshot: &Snapshot, found: &Found, states: &PoolStates, now: Timestam
         };
         said.push(words.say("pools", pools(instead, is_all)));
     }
-    if order.len() > NAMED {
+    if order.len() > NAMED_MISSED {
         said.push(text("More pools are missed; the list of names tells of each."));
     }
     if !anyway.is_empty() {
