@@ -48,8 +48,10 @@ pub struct Stranded {
     pub rule: usize,
     /// The rule for everyone else.
     pub is_last: bool,
-    /// The pools that it must stay within.
+    /// Its pools.
     pub pools: Vec<String>,
+    /// It must not leave them: a residency lock keeps it there.
+    pub is_locked: bool,
 }
 
 /// `states` are the switches, `answers` how many queries each policy had: busy names weigh more.
@@ -197,7 +199,8 @@ fn stranded(policy: &Policy, rule: usize) -> Option<Stranded> {
         configured.steps.iter().flat_map(|step| &step.pools).map(|used| used.pool.to_string()).collect();
     pools.dedup();
     let name = name.trim_end_matches('.').to_owned();
-    Some(Stranded { name, rule: rule + 1, is_last: rule + 1 == policy.rules.len(), pools })
+    let is_locked = configured.residency_lock.is_some();
+    Some(Stranded { name, rule: rule + 1, is_last: rule + 1 == policy.rules.len(), pools, is_locked })
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ pub fn is_news(event: &Event) -> bool {
 
 /// The names that an event brings with it.
 fn weight(event: &Event) -> usize {
-    event.names.len() + event.unserved.len()
+    event.names.len() + event.last_resort.len() + event.unserved.len()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -51,7 +51,10 @@ pub struct Event {
     /// Pools that answer instead from now on, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instead: Vec<String>,
-    /// Names of which some clients have no working pool from now on, at most 100.
+    /// Names of which some clients get the last resort from now on, at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_resort: Vec<String>,
+    /// Names of which some clients get no answer from now on, at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unserved: Vec<String>,
     /// Of a start: until when northing ran before it, as far as is known. Nobody watched in between.
@@ -72,6 +75,14 @@ pub struct Moved {
 }
 
 impl Event {
+    /// A pool is down, and its clients get it all the same: there is nobody else.
+    pub fn answers_stay(&self) -> bool {
+        self.kind == EventKind::Pool
+            && !self.last_resort.is_empty()
+            && self.instead.is_empty()
+            && self.unserved.is_empty()
+    }
+
     /// An event by health itself, to be completed.
     pub(super) fn new(kind: EventKind, subject: String, now_ms: u64) -> Self {
         Event::at(moment(now_ms).unwrap_or(Timestamp::MAX), kind, subject)
@@ -94,6 +105,7 @@ impl Event {
             incident: None,
             first_failed: None,
             instead: Vec::new(),
+            last_resort: Vec::new(),
             unserved: Vec::new(),
             ran_until: None,
             ttl: None,

@@ -1,6 +1,8 @@
 //! What events tell together: the outages, lost endpoints and switches of a period, step by step, and the states
 //! of pools through time. Pure; reads events and what is known now.
 
+mod teller;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -13,6 +15,7 @@ use super::event::moment;
 use super::lanes::{self, Gap};
 use super::{Event, EventKind, HealthTable, Moved, PoolState};
 use crate::model::{Endpoint, Id, Model, Pool};
+use teller::Teller;
 
 /// Steps of one story that are kept; the rest is counted.
 pub const MAX_STEPS: usize = 200;
@@ -123,6 +126,8 @@ pub struct Story {
     /// The events that tell which names it touches; most tell the same as the one before.
     named: Vec<Arc<Event>>,
     pub instead: Vec<String>,
+    /// Names of which some clients got the last resort, and of which some got no answer.
+    pub last_resort: Vec<String>,
     pub unserved: Vec<String>,
     pub share: Option<f64>,
     pub moved: Option<Moved>,
@@ -158,6 +163,7 @@ impl Story {
             to: event.to.clone(),
             named: Vec::new(),
             instead: Vec::new(),
+            last_resort: Vec::new(),
             unserved: Vec::new(),
             share: None,
             moved: None,
@@ -176,7 +182,12 @@ impl Story {
         if !event.names.is_empty() && self.named.last().is_none_or(|last| last.names != event.names) {
             self.named.push(event.clone());
         }
-        for (mine, more) in [(&mut self.instead, &event.instead), (&mut self.unserved, &event.unserved)] {
+        let lists = [
+            (&mut self.instead, &event.instead),
+            (&mut self.last_resort, &event.last_resort),
+            (&mut self.unserved, &event.unserved),
+        ];
+        for (mine, more) in lists {
             // What follows mostly says the same.
             if *mine == *more {
                 continue;
@@ -194,8 +205,17 @@ impl Story {
         }
     }
 
+    /// Steps of before it began, which belong to it.
+    fn take_endpoints(&mut self, mut taken: Vec<Arc<Event>>) {
+        taken.truncate(MAX_STEPS.saturating_sub(self.steps.len()));
+        self.steps.splice(0..0, taken);
+    }
+
     /// The change of answers that began it.
     fn begin(&mut self, event: &Event) {
+        if event.answers_stay() {
+            return;
+        }
         let waited = event.first_failed.map(|first| event.at.duration_since(first).as_millis().max(0));
         self.reaction_ms = waited.and_then(|ms| u64::try_from(ms).ok());
         self.ttl = event.ttl;
@@ -303,25 +323,13 @@ fn is_out(word: &str) -> bool {
     matches!(word, "drain" | "off")
 }
 
-/// Puts stories together from events, the oldest first.
-#[derive(Default)]
-struct Teller {
-    stories: BTreeMap<Key, Story>,
-    /// Endpoints with addresses that are down, and the story that their end belongs to.
-    endpoints: BTreeMap<String, (Vec<String>, Key)>,
-    /// Pools that somebody took out.
-    switched: BTreeMap<String, Key>,
-}
-
 /// The stories of `events`, which come the oldest first, as do those `after` them: those still open first, then the
 /// newest first.
 pub fn stories(events: &[Arc<Event>], after: &[Arc<Event>], model: &Model, health: &HealthTable) -> Vec<Story> {
-    let mut teller = Teller::default();
-    for event in events {
-        teller.hear(event);
-    }
+    let mut teller = Teller::new(model);
+    events.iter().for_each(|event| teller.hear(event));
     let outages = Outages::of(after, health);
-    let mut stories: Vec<Story> = teller.stories.into_values().collect();
+    let mut stories = teller.stories();
     for story in &mut stories {
         outages.complete(story, model);
         story.is_open = story.ends.is_none() && is_open(story, model, health);
@@ -409,136 +417,6 @@ fn is_open(story: &Story, model: &Model, health: &HealthTable) -> bool {
             known.is_some_and(|known| known.families.values().any(|family| family.state == super::EndpointState::Down))
         }
         _ => false,
-    }
-}
-
-impl Teller {
-    fn hear(&mut self, event: &Arc<Event>) {
-        if event.kind == EventKind::Note {
-            return self.note(event);
-        }
-        let incident = event.incident.map(Key::Incident);
-        if let Some(pool) = pool_id(event) {
-            match incident {
-                Some(key) => self.outage(key, pool, event),
-                None => self.switch(pool, event),
-            }
-            self.out(pool, event);
-        } else if let Some(endpoint) = endpoint_id(event) {
-            self.endpoint(endpoint, incident, event);
-        } else if let Some(story) = incident.and_then(|key| self.stories.get_mut(&key)) {
-            story.add(event);
-        } else {
-            let key = Key::Event(event.sequence);
-            let mut story = Story::new(key, Plot::Notice, event.subject.clone(), event);
-            story.ends = Some(event.at);
-            story.add(event);
-            self.stories.insert(key, story);
-        }
-    }
-
-    /// What people wrote names the story in its subject.
-    fn note(&mut self, event: &Arc<Event>) {
-        let key = subject_id(event, "history").and_then(|key| key.parse().ok());
-        if let Some(story) = key.and_then(|key: Key| self.stories.get_mut(&key)) {
-            story.add(event);
-        }
-    }
-
-    fn outage(&mut self, key: Key, pool: &str, event: &Arc<Event>) {
-        let begins = matches!(event.to.as_str(), "down" | "held") && !matches!(event.from.as_str(), "down" | "held");
-        let known = self.stories.get(&key).is_some_and(|story| story.plot == Plot::Outage && !story.subject.is_empty());
-        let story = self.stories.entry(key).or_insert_with(|| {
-            let mut story = Story::new(key, Plot::Outage, pool.to_owned(), event);
-            story.began_earlier = !begins;
-            story
-        });
-        if !known {
-            // Its endpoint was heard before.
-            story.subject = pool.to_owned();
-            story.to = event.to.clone();
-            story.began_earlier = !begins;
-        }
-        if begins && story.reaction_ms.is_none() {
-            story.cause = event.cause.clone();
-            story.begin(event);
-        }
-        story.add(event);
-        story.count_down(&event.to, event.at);
-        if event.to == "ok" {
-            story.ends = Some(event.at);
-        }
-    }
-
-    /// A pool that somebody, or a revision, takes out or puts back.
-    fn switch(&mut self, pool: &str, event: &Arc<Event>) {
-        if let Some(story) = self.switched.get(pool).and_then(|key| self.stories.get_mut(key)) {
-            return story.add(event);
-        }
-        let key = Key::Event(event.sequence);
-        let mut story = Story::new(key, Plot::Switch, pool.to_owned(), event);
-        story.is_automatic = false;
-        if is_out(&event.to) {
-            self.switched.insert(pool.to_owned(), key);
-            story.begin(event);
-        } else {
-            story.began_earlier = is_out(&event.from);
-            story.ends = Some(event.at);
-        }
-        story.add(event);
-        self.stories.insert(key, story);
-    }
-
-    /// Ends the story of a pool that was taken out.
-    fn out(&mut self, pool: &str, event: &Event) {
-        if is_out(&event.to) {
-            return;
-        }
-        if let Some(story) = self.switched.remove(pool).and_then(|key| self.stories.get_mut(&key)) {
-            story.ends = Some(event.at);
-        }
-    }
-
-    fn endpoint(&mut self, id: &str, incident: Option<Key>, event: &Arc<Event>) {
-        if matches!(event.from.as_str(), "unknown") && !is_down(&event.to) {
-            // The first verdict after a start is no news.
-            return;
-        }
-        if is_down(&event.to) {
-            let plot = if event.kind == EventKind::Switch { Plot::Switch } else { Plot::Endpoint };
-            let new = (Vec::new(), incident.unwrap_or(Key::Event(event.sequence)));
-            let (down, key) = self.endpoints.entry(id.to_owned()).or_insert(new);
-            down.push(event.subject.clone());
-            let key = incident.unwrap_or(*key);
-            let story = self.stories.entry(key).or_insert_with(|| match incident {
-                Some(_) => Story::new(key, Plot::Outage, String::new(), event),
-                None => Story::new(key, plot, id.to_owned(), event),
-            });
-            if incident.is_none() && story.steps.is_empty() {
-                story.begin(event);
-            }
-            return story.add(event);
-        }
-        let Some((down, key)) = self.endpoints.get_mut(id) else {
-            if let Some(story) = incident.and_then(|key| self.stories.get_mut(&key)) {
-                story.add(event);
-            }
-            return;
-        };
-        down.retain(|subject| *subject != event.subject);
-        let (key, is_over) = (*key, down.is_empty());
-        if is_over {
-            self.endpoints.remove(id);
-        }
-        if let Some(story) = self.stories.get_mut(&key) {
-            story.add(event);
-            if is_over && matches!(story.plot, Plot::Endpoint | Plot::Switch) {
-                story.ends = Some(event.at);
-            }
-        }
-        if let Some(story) = incident.filter(|other| *other != key).and_then(|key| self.stories.get_mut(&key)) {
-            story.add(event);
-        }
     }
 }
 

@@ -130,13 +130,14 @@ impl Health {
         cause: String,
         now_ms: u64,
     ) -> Event {
-        let Fallout { instead, unserved, ttl } = self.fallout(id);
+        let Fallout { instead, last_resort, unserved, ttl } = self.fallout(id);
         Event {
             from: change.from.to_string(),
             to: change.to.to_string(),
             cause,
             names: self.index.names(&self.model, [id]),
             instead,
+            last_resort,
             unserved,
             ttl,
             incident: change.incident,

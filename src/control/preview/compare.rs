@@ -1,5 +1,5 @@
 //! Who gets other answers by a change, by the code that answers: the clients of each country, and of each network
-//! that a rule names, before and after, as things are and with each pool down.
+//! that a rule names, before and after, in whatever health both worlds are, and with each pool down.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,7 +16,7 @@ use crate::model::{
 };
 
 use super::inside::{Inside, Side};
-use super::{Effect, Loss, Move, NameEffect, Outage, PoolShare, Preview};
+use super::{Answers, Effect, Loss, Move, NameEffect, Outage, PoolShare, Preview};
 
 /// Addresses that stand for each country; with pools down, its largest network alone.
 const SAMPLES: usize = 3;
@@ -63,24 +63,47 @@ struct Portion {
     fixed: bool,
 }
 
-/// Adds to `preview` what the change does to answers.
-pub fn compare(before: &Snapshot, after: &Snapshot, inside: &Inside, changes: &[Change], preview: &mut Preview) {
-    let groups = groups(before.model(), after.model(), changes);
-    names(before.model(), &groups, changes, preview);
-    preview.policies_not_compared = groups.len().saturating_sub(MAX_GROUPS);
-    let groups = &groups[..groups.len().min(MAX_GROUPS)];
-    if groups.is_empty() {
-        return;
+/// Whose answers are compared.
+pub struct Comparison {
+    groups: Vec<Group>,
+    clients: Vec<Who>,
+}
+
+impl Comparison {
+    /// Adds to `preview` which names a change affects; `None` where no policy is touched.
+    pub fn of(before: &Snapshot, after: &Snapshot, changes: &[Change], preview: &mut Preview) -> Option<Comparison> {
+        let mut groups = groups(before.model(), after.model(), changes);
+        names(before.model(), &groups, changes, preview);
+        preview.policies_not_compared = groups.len().saturating_sub(MAX_GROUPS);
+        groups.truncate(MAX_GROUPS);
+        let clients = if groups.is_empty() { return None } else { clients(before, after, &groups) };
+        Some(Comparison { groups, clients })
     }
-    let clients = clients(before, after, groups);
-    let all: usize = groups.iter().map(|group| group.names.len()).sum();
-    for group in groups {
-        group.compare(before, after, (inside, &clients), group.names.len() as f64 / all as f64, preview);
+
+    /// The pools that can answer on one side of the change.
+    pub fn pools<'m>(&self, model: &'m Model, side: Side) -> BTreeSet<&'m Id<Pool>> {
+        let policies = self.groups.iter().filter_map(|group| model.policies.get(group.policy(side).as_ref()?));
+        policies.flat_map(|policy| pools_of(policy)).collect()
     }
-    preview.by_name.sort_by(|a, b| b.moved.total_cmp(&a.moved));
-    preview.moves.sort_by(|a, b| b.moved.total_cmp(&a.moved));
-    preview.losses.sort_by(|a, b| b.share.total_cmp(&a.share));
-    preview.outages = outages(before, after, groups, &clients, changes);
+
+    /// What the change does to answers, in the health of these snapshots.
+    pub fn answers(&self, before: &Snapshot, after: &Snapshot, inside: &Inside) -> Answers {
+        let mut answers = Answers::default();
+        let all: usize = self.groups.iter().map(|group| group.names.len()).sum();
+        for group in &self.groups {
+            let weight = group.names.len() as f64 / all as f64;
+            group.compare(before, after, (inside, &self.clients), weight, &mut answers);
+        }
+        answers.by_name.sort_by(|a, b| b.moved.total_cmp(&a.moved));
+        answers.moves.sort_by(|a, b| b.moved.total_cmp(&a.moved));
+        answers.losses.sort_by(|a, b| b.share.total_cmp(&a.share));
+        answers
+    }
+
+    /// Each pool taken down, those that the change is about first; for every name that uses it.
+    pub fn outages(&self, before: &Snapshot, after: &Snapshot, changes: &[Change]) -> Vec<Outage> {
+        outages(before, after, &self.groups, &self.clients, changes)
+    }
 }
 
 /// The names of every policy that the changes can touch, grouped by who answers them before and after.
@@ -268,7 +291,7 @@ impl Group {
         after: &Snapshot,
         (inside, clients): (&Inside, &[Who]),
         weight: f64,
-        preview: &mut Preview,
+        answers: &mut Answers,
     ) {
         let (was, is) = (self.side(before, &self.before), self.side(after, &self.after));
         let types: Vec<RecordType> = self.types.iter().copied().collect();
@@ -300,7 +323,7 @@ impl Group {
             }
         }
         let policy = self.after.as_ref().or(self.before.as_ref()).map(ToString::to_string).unwrap_or_default();
-        preview.moves.extend(moves.into_iter().filter(|((from, to), _)| from != to).map(
+        answers.moves.extend(moves.into_iter().filter(|((from, to), _)| from != to).map(
             |((from, to), (countries, share, moved))| Move {
                 name: name.clone(),
                 policy: policy.clone(),
@@ -311,13 +334,13 @@ impl Group {
                 moved,
             },
         ));
-        preview.losses.extend(losses.into_iter().map(|(rule, (countries, share))| Loss {
+        answers.losses.extend(losses.into_iter().map(|(rule, (countries, share))| Loss {
             name: name.clone(),
             rule: rule.map(|rule| rule + 1),
             share,
             countries: countries.into_iter().collect(),
         }));
-        preview.shares.extend(pools.into_iter().map(|(pool, (now, after))| PoolShare {
+        answers.shares.extend(pools.into_iter().map(|(pool, (now, after))| PoolShare {
             name: name.clone(),
             more_names,
             endpoints: inside.rows(&pool, &types, (now, after)),
@@ -325,10 +348,10 @@ impl Group {
             now,
             after,
         }));
-        preview.moved += whole.moved * weight;
-        preview.unanswered_now += whole.unanswered_now * weight;
-        preview.unanswered += whole.unanswered * weight;
-        preview.by_name.push(whole);
+        answers.moved += whole.moved * weight;
+        answers.unanswered_now += whole.unanswered_now * weight;
+        answers.unanswered += whole.unanswered * weight;
+        answers.by_name.push(whole);
     }
 
     /// One that stands for all.
@@ -397,7 +420,6 @@ impl Portion {
     }
 }
 
-/// Each pool of the groups taken down, those that the change is about first; for every name that uses it.
 fn outages(before: &Snapshot, after: &Snapshot, groups: &[Group], clients: &[Who], changes: &[Change]) -> Vec<Outage> {
     let groups = &groups[..groups.len().min(MAX_OUTAGE_GROUPS)];
     let mut pools: BTreeSet<(bool, Id<Pool>)> = BTreeSet::new();
@@ -522,12 +544,13 @@ mod tests {
         document["policies"]["app"]["rules"].as_array_mut().unwrap().insert(0, rule);
         let edits = snapshot.model().edits_to(&document).unwrap();
         let preview = preview(&snapshot, &HealthTable::default(), &edits).unwrap();
-        for (now, after) in [(0.0, 0.0)].into_iter().chain(preview.shares.iter().map(|share| (share.now, share.after)))
+        for (now, after) in
+            [(0.0, 0.0)].into_iter().chain(preview.as_now.shares.iter().map(|share| (share.now, share.after)))
         {
             assert!(now <= 1.0 && after <= 1.0, "{preview:?}");
         }
-        let sum = |of: fn(&PoolShare) -> f64| preview.shares.iter().map(of).sum::<f64>();
+        let sum = |of: fn(&PoolShare) -> f64| preview.as_now.shares.iter().map(of).sum::<f64>();
         assert!((sum(|share| share.now) - 1.0).abs() < 1e-6 && (sum(|share| share.after) - 1.0).abs() < 1e-6);
-        assert!(preview.moved > 0.3 && preview.moved <= 1.0, "{}", preview.moved);
+        assert!(preview.as_now.moved > 0.3 && preview.as_now.moved <= 1.0, "{}", preview.as_now.moved);
     }
 }

@@ -16,7 +16,8 @@ use crate::health::HealthTable;
 use crate::model::{Change, Checked, Edit, FieldError, Model, builtin, is_part_of_a_zone, sentences};
 
 use super::rehearsal::Rehearsal;
-use inside::Inside;
+use compare::Comparison;
+use inside::{Inside, Side};
 
 /// Changes that are listed one by one; the rest are counted.
 const MAX_CHANGES: usize = 200;
@@ -32,30 +33,41 @@ pub struct Preview {
     /// Empty when nothing would change.
     pub sentences: Vec<String>,
     pub warnings: Vec<FieldError>,
-    /// Who would get other answers, with everything as up as it is now.
-    pub moves: Vec<Move>,
+    /// With everything as up as it is now.
+    #[serde(flatten)]
+    pub as_now: Answers,
+    /// With every pool up, where one of those names is not now.
+    pub all_up: Option<Answers>,
     /// Names whose answers the change can touch, the first few; `names_affected` counts all.
     pub names: Vec<String>,
     pub names_affected: usize,
     /// How long resolvers may keep what they were answered before, in seconds.
     pub keep_seconds: u32,
-    /// Part of the answers of the affected names that would be of another pool or another address, 0 to 1.
-    pub moved: f64,
-    /// Part of them that gets no answer now, and would get none.
-    pub unanswered_now: f64,
-    pub unanswered: f64,
-    /// The same name by name, those first of which most moves.
-    pub by_name: Vec<NameEffect>,
-    pub shares: Vec<PoolShare>,
-    /// What would happen to each of these names if a pool that it uses went down.
+    /// What would happen to each of these names if a pool that it uses went down while every other is up.
     pub outages: Vec<Outage>,
-    /// Rules by which clients would be left without an answer that have one now.
-    pub losses: Vec<Loss>,
     /// Pools that the change itself would take down.
     pub shortfalls: Vec<Shortfall>,
     pub tests: Rehearsal,
     /// Policies that were not compared because there are too many.
     pub policies_not_compared: usize,
+}
+
+/// What publishing would do to answers, in one state of the pools.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct Answers {
+    /// Who would get other answers.
+    pub moves: Vec<Move>,
+    /// Part of the answers of the affected names that would be of another pool or another address, 0 to 1.
+    pub moved: f64,
+    /// Part of them that gets no answer without the change, and with it.
+    pub unanswered_now: f64,
+    pub unanswered: f64,
+    /// The same name by name, those first of which most moves.
+    pub by_name: Vec<NameEffect>,
+    pub shares: Vec<PoolShare>,
+    /// Rules by which clients would be left without an answer that have one without the change.
+    pub losses: Vec<Loss>,
 }
 
 /// Clients of a name that would be answered otherwise.
@@ -205,7 +217,21 @@ fn compared(
         (then, preview.shortfalls) = standing::after(before, model, health);
         let inside = Inside::of((before, health), (model, &then));
         let changed = Snapshot::compile(model, snapshot.geo(), &then, Some(snapshot));
-        compare::compare(snapshot, &changed, &inside, changes, &mut preview);
+        if let Some(comparison) = Comparison::of(snapshot, &changed, changes, &mut preview) {
+            preview.as_now = comparison.answers(snapshot, &changed, &inside);
+            let mut used = comparison.pools(before, Side::Before);
+            used.extend(comparison.pools(model, Side::After));
+            preview.outages = match standing::all_up_unless_so(before, health, &used) {
+                None => comparison.outages(snapshot, &changed, changes),
+                Some(well) => {
+                    let (well_then, _) = standing::after(before, model, &well);
+                    let inside = Inside::of((before, &well), (model, &well_then));
+                    let (up, changed_up) = (snapshot.with_health(&well), changed.with_health(&well_then));
+                    preview.all_up = Some(comparison.answers(&up, &changed_up, &inside));
+                    comparison.outages(&up, &changed_up, changes)
+                }
+            };
+        }
         preview.tests = Rehearsal::of(snapshot, &changed, changes);
     }
     preview
@@ -239,6 +265,20 @@ pub fn check_alone(document: &Value) -> Result<Preview, Vec<FieldError>> {
     Ok(Preview { sentences, warnings: checked.warnings, ..Preview::default() })
 }
 
+impl Answers {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Move { name, from, to, countries, share, .. } in &self.moves {
+            let percent = share * 100.0;
+            writeln!(f, "  {name} {from} → {to}: {} ({percent:.1} % of known addresses)", listed(countries))?;
+        }
+        for Loss { name, rule, share, .. } in &self.losses {
+            let rule = rule.map_or(String::new(), |rule| format!(" by rule {rule}"));
+            writeln!(f, "  warning: {:.1} % of the clients of {name} would get no answer{rule}", share * 100.0)?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Preview {
     /// The plan, as the command line shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -248,16 +288,17 @@ impl fmt::Display for Preview {
         for sentence in &self.sentences {
             writeln!(f, "  {sentence}")?;
         }
-        for Move { name, from, to, countries, share, .. } in &self.moves {
-            let percent = share * 100.0;
-            writeln!(f, "  {name} {from} → {to}: {} ({percent:.1} % of known addresses)", listed(countries))?;
+        self.as_now.write(f)?;
+        if let Some(all_up) = &self.all_up {
+            writeln!(
+                f,
+                "With every pool up:{}",
+                if all_up.moves.is_empty() { " nobody gets other answers." } else { "" }
+            )?;
+            all_up.write(f)?;
         }
         if self.policies_not_compared > 0 {
             writeln!(f, "  The answers of {} more policies were not compared.", self.policies_not_compared)?;
-        }
-        for Loss { name, rule, share, .. } in &self.losses {
-            let rule = rule.map_or(String::new(), |rule| format!(" by rule {rule}"));
-            writeln!(f, "  warning: {:.1} % of the clients of {name} would get no answer{rule}", share * 100.0)?;
         }
         for Shortfall { pool, healthy, total, needed } in &self.shortfalls {
             writeln!(f, "  warning: pool {pool} would go down: {healthy} of {total} endpoints up, {needed} needed")?;
@@ -288,8 +329,9 @@ fn listed(codes: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::switched;
     use crate::control::fixture;
-    use crate::health::Health;
+    use crate::health::{Health, PoolState};
     use crate::model::Kind;
     use serde_json::json;
 
@@ -306,8 +348,8 @@ mod tests {
         document["policies"]["app"]["rules"].as_array_mut().unwrap().insert(0, rule);
         let edits = snapshot.model().edits_to(&document).unwrap();
         let preview = preview(&snapshot, &HealthTable::default(), &edits).unwrap();
-        assert_eq!(preview.moves.len(), 1, "{preview:?}");
-        let Move { name, from, to, countries, share, .. } = &preview.moves[0];
+        assert_eq!(preview.as_now.moves.len(), 1, "{preview:?}");
+        let Move { name, from, to, countries, share, .. } = &preview.as_now.moves[0];
         assert_eq!((name.as_str(), from.as_str(), to.as_str()), ("app.z.test.", "eu 100 %", "us 100 %"));
         assert_eq!(countries, &["PL"]);
         assert!(*share > 0.0 && *share < 0.05, "{share}");
@@ -331,7 +373,7 @@ mod tests {
             (with("members", json!([{ "endpoint": "one" }, { "endpoint": "two", "weight": 0 }])), false),
         ] {
             assert_eq!(change.shortfalls.len(), usize::from(is_told), "{change:?}");
-            assert_eq!(change.moves.iter().any(|one| one.to == "us 100 %"), is_told, "{change:?}");
+            assert_eq!(change.as_now.moves.iter().any(|one| one.to == "us 100 %"), is_told, "{change:?}");
         }
         let drained = with("members", json!([{ "endpoint": "one", "weight": 0 }]));
         assert!(drained.to_string().contains("pool eu would go down: 0 of 0 endpoints up, 1 needed"), "{drained}");
@@ -361,7 +403,7 @@ mod tests {
             let preview = preview(&snapshot, live.table(), &edits).unwrap();
             let told: Vec<&str> = preview.shortfalls.iter().map(|one| one.pool.as_str()).collect();
             assert_eq!(told, if is_told { vec!["eu"] } else { vec![] }, "{path} {preview:?}");
-            assert_eq!(preview.moves.iter().any(|one| one.to == "us 100 %"), is_told, "{path} {preview:?}");
+            assert_eq!(preview.as_now.moves.iter().any(|one| one.to == "us 100 %"), is_told, "{path} {preview:?}");
         }
     }
 
@@ -394,22 +436,54 @@ mod tests {
         for (one, three, moved, shares) in [(100, 100, 40, [50, 50]), (10, 0, 90, [100, 0]), (20, 180, 0, [10, 90])] {
             let preview = weights(one, three);
             let percent = |share: f64| (share * 100.0).round() as i32;
-            assert_eq!(percent(preview.moved), moved, "{preview:?}");
-            assert_eq!((preview.shares.len(), percent(preview.shares[0].after)), (1, 100), "the pool keeps its share");
+            assert_eq!(percent(preview.as_now.moved), moved, "{preview:?}");
+            assert_eq!(
+                (preview.as_now.shares.len(), percent(preview.as_now.shares[0].after)),
+                (1, 100),
+                "the pool keeps its share"
+            );
             let found: Vec<(i32, i32)> =
-                preview.shares[0].endpoints.iter().map(|one| (percent(one.now), percent(one.after))).collect();
+                preview.as_now.shares[0].endpoints.iter().map(|one| (percent(one.now), percent(one.after))).collect();
             match moved {
-                0 => assert!(found.is_empty() && preview.moves.is_empty(), "{preview:?}"),
+                0 => assert!(found.is_empty() && preview.as_now.moves.is_empty(), "{preview:?}"),
                 _ => {
                     assert_eq!(found, [(10, shares[0]), (90, shares[1])]);
-                    let Move { from, to, moved: part, .. } = &preview.moves[0];
+                    let Move { from, to, moved: part, .. } = &preview.as_now.moves[0];
                     assert_eq!(from, "eu 100 % (one 10 %; three 90 %)");
                     assert_eq!(to, &format!("eu 100 % (one {} %; three {} %)", shares[0], shares[1]));
                     assert_eq!(percent(*part), moved, "the table and the figure have one base");
                 }
             }
-            assert_eq!(percent(preview.by_name[0].moved), moved);
+            assert_eq!(percent(preview.as_now.by_name[0].moved), moved);
         }
+    }
+
+    #[test]
+    fn a_change_of_a_pool_that_is_down_is_compared_with_every_pool_up_as_well() {
+        let rules = |steps: &[&str]| json!([{ "name": "All", "steps": steps.iter().map(|id| fixture::step(id)).collect::<Vec<_>>() }]);
+        let [eu, us] = ["eu", "us"].map(|id| id.parse().unwrap());
+        let well = HealthTable::default();
+        let of = |steps: &[&str], health: &HealthTable| {
+            let mut document = shared().model().document();
+            document["policies"]["app"]["rules"] = rules(steps);
+            let snapshot = fixture::snapshot(&document, health);
+            let mut wanted = snapshot.model().document();
+            wanted["pools"]["eu"]["members"][0]["weight"] = json!(90);
+            let edits = snapshot.model().edits_to(&wanted).unwrap();
+            preview(&snapshot, health, &edits).unwrap()
+        };
+        let up = of(&["eu", "us"], &well);
+        assert!((up.as_now.moved - 0.4).abs() < 1e-6 && up.all_up.is_none(), "{up:?}");
+        for state in [PoolState::Down, PoolState::Held, PoolState::Drain] {
+            let down = of(&["eu", "us"], &switched(&well, &eu, state));
+            assert_eq!((down.as_now.moved, down.as_now.shares.len()), (0.0, 1), "{down:?}");
+            assert_eq!(down.all_up.as_ref(), Some(&up.as_now), "{state}");
+            assert_eq!(down.outages, up.outages, "what goes down is the same, whatever is down now");
+            assert!(down.outages.iter().any(|one| one.pool == "eu" && one.now.clients > 0.9), "{down:?}");
+            assert!(down.to_string().contains("With every pool up:\n  app.z.test. eu 100 % (one 10 %"), "{down}");
+        }
+        // What is down and has nothing to do with the change is no matter.
+        assert_eq!(of(&["eu"], &switched(&well, &us, PoolState::Down)).all_up, None);
     }
 
     #[test]
@@ -421,21 +495,21 @@ mod tests {
             document["pools"]["eu"]["members"] = ids.iter().map(|id| json!({ "endpoint": id })).collect();
         };
         let replaced = changed(&shared(), |document| others(document, &["a", "b", "c", "d"])).preview;
-        let Move { from, to, .. } = &replaced.moves[0];
+        let Move { from, to, .. } = &replaced.as_now.moves[0];
         assert_eq!(from, "eu 100 % (one 10 %; three 90 %)");
         assert_eq!(to, "eu 100 % (a 25 %; b 25 %; c 25 %; d 25 %)");
         let many = changed(&shared(), |document| others(document, &["a", "b", "c", "d", "e", "f"])).preview;
-        assert!(many.moves[0].to.ends_with("; 1 more)"), "{}", many.moves[0].to);
+        assert!(many.as_now.moves[0].to.ends_with("; 1 more)"), "{}", many.as_now.moves[0].to);
     }
 
     #[test]
     fn another_address_of_an_endpoint_moves_its_share() {
         let preview =
             changed(&shared(), |document| document["endpoints"]["three"]["ipv4"] = json!("192.0.2.33")).preview;
-        assert!((preview.moved - 0.9).abs() < 1e-6, "{preview:?}");
-        let three = &preview.shares[0].endpoints[1];
+        assert!((preview.as_now.moved - 0.9).abs() < 1e-6, "{preview:?}");
+        let three = &preview.as_now.shares[0].endpoints[1];
         assert_eq!(three.address, Some(("192.0.2.3".into(), "192.0.2.33".into())));
-        assert_eq!(preview.moves[0].to, "eu 100 % (one 10 %; three at 192.0.2.33 90 %)");
+        assert_eq!(preview.as_now.moves[0].to, "eu 100 % (one 10 %; three at 192.0.2.33 90 %)");
     }
 
     #[test]
@@ -445,8 +519,8 @@ mod tests {
         document["endpoints"]["three"]["depends_on"] = json!(["base"]);
         let snapshot = fixture::snapshot(&document, &HealthTable::default());
         let preview = changed(&snapshot, |document| document["endpoints"]["base"]["serve"] = json!("never")).preview;
-        assert!((preview.moved - 0.9).abs() < 1e-6, "{preview:?}");
-        assert_eq!(preview.moves[0].to, "eu 100 % (one 100 %; three 0 %)");
+        assert!((preview.as_now.moved - 0.9).abs() < 1e-6, "{preview:?}");
+        assert_eq!(preview.as_now.moves[0].to, "eu 100 % (one 100 %; three 0 %)");
     }
 
     #[test]
@@ -460,8 +534,9 @@ mod tests {
             fixture::snapshot(&document, &HealthTable::default())
         };
         let preview = changed(&snapshot, |document| document["pools"]["eu"]["admin"] = json!("drain")).preview;
-        let of = |name: &str| preview.by_name.iter().find(|one| one.name == name).unwrap().moved;
-        let table = |name: &str| preview.moves.iter().filter(|one| one.name == name).map(|one| one.moved).sum::<f64>();
+        let of = |name: &str| preview.as_now.by_name.iter().find(|one| one.name == name).unwrap().moved;
+        let table =
+            |name: &str| preview.as_now.moves.iter().filter(|one| one.name == name).map(|one| one.moved).sum::<f64>();
         assert!((of("other.z.test.") - 1.0).abs() < 1e-6 && of("app.z.test.") < 0.6, "{preview:?}");
         for name in ["other.z.test.", "app.z.test."] {
             assert!((of(name) - table(name)).abs() < 1e-6, "{preview:?}");
@@ -491,7 +566,7 @@ mod tests {
         let snapshot = snapshot();
         let edits = snapshot.model().edits_to(&snapshot.model().document()).unwrap();
         let preview = preview(&snapshot, &HealthTable::default(), &edits).unwrap();
-        assert_eq!((preview.sentences.len(), preview.moves.len()), (0, 0));
+        assert_eq!((preview.sentences.len(), preview.as_now.moves.len()), (0, 0));
         assert!(preview.to_string().contains("Nothing would change"));
     }
 

@@ -1,10 +1,12 @@
-//! Health as it would be right after a change: endpoints as it sets them, and pools that it takes down or switches.
+//! Health as it would be: right after a change, with endpoints as it sets them and pools that it takes down or switches;
+//! and with nothing against any pool but how it is configured.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Shortfall;
 use crate::health::{HealthTable, PoolState, Standing};
-use crate::model::{Admin, Model};
+use crate::model::{Admin, Id, Member, Model, Pool};
 
 /// The table with the change, and the pools that serve now and are down by nothing but the change.
 pub fn after(before: &Model, after: &Model, health: &HealthTable) -> (HealthTable, Vec<Shortfall>) {
@@ -35,4 +37,30 @@ pub fn after(before: &Model, after: &Model, health: &HealthTable) -> (HealthTabl
         Arc::make_mut(then.pools.entry(id.clone()).or_default()).state = state;
     }
     (then, shortfalls)
+}
+
+/// The table with everything up that is configured to serve; `None` where these pools are so, whole. What was measured
+/// stays: it decides who is the fastest.
+pub fn all_up_unless_so(model: &Model, health: &HealthTable, pools: &BTreeSet<&Id<Pool>>) -> Option<HealthTable> {
+    // Mostly nothing is wrong at all, and nothing has to be worked out.
+    if is_up(model, health, &HealthTable::default(), pools) {
+        return None;
+    }
+    let (mut well, _) = after(&Model::empty(), model, &HealthTable::default());
+    for (id, known) in &health.pools {
+        if known.round_trip_ms.is_some() || known.load.is_some() {
+            let pool = Arc::make_mut(well.pools.entry(id.clone()).or_default());
+            (pool.round_trip_ms, pool.load) = (known.round_trip_ms, known.load);
+        }
+    }
+    (!is_up(model, health, &well, pools)).then_some(well)
+}
+
+fn is_up(model: &Model, health: &HealthTable, well: &HealthTable, pools: &BTreeSet<&Id<Pool>>) -> bool {
+    pools.iter().filter_map(|id| Some((*id, model.pools.get(*id)?))).all(|(id, pool)| {
+        let planned = well.pools.get(id).map_or(PoolState::Ok, |known| known.state);
+        let is_down = |member: &Member| health.is_down(&member.endpoint) && !well.is_down(&member.endpoint);
+        health.pools.get(id).is_none_or(|known| known.state == planned && known.ramp_percent == 100)
+            && !pool.members.iter().any(is_down)
+    })
 }

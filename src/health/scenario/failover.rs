@@ -47,9 +47,10 @@ fn active_passive_with_manual_failback_goes_step_by_step() {
     // Both down: nothing is held, so there is nothing to release.
     let events = world.fail("web-1", 3);
     assert_eq!(
-        (events[1].instead.len(), events[1].unserved.as_slice()),
-        (0, ["www.example.com.".to_owned()].as_slice())
+        (events[1].instead.len(), events[1].last_resort.as_slice(), events[1].unserved.len()),
+        (0, ["www.example.com.".to_owned()].as_slice(), 0)
     );
+    assert!(events[1].answers_stay(), "primary answers on, as the last resort");
     assert_eq!(world.states(), (PoolState::Down, PoolState::Down));
     assert_eq!(world.health.release(&id("primary"), world.now_ms), []);
 }

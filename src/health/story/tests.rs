@@ -36,7 +36,20 @@ fn told(rows: &[Row], health: &HealthTable) -> Vec<String> {
         let (key, subject, start) = (story.key, story.subject, since(story.starts));
         format!("{key} {} {subject} {start}-{end} ({})", plot.as_str().unwrap(), story.steps.len())
     };
-    stories(&events(rows), &[], &Model::default(), health).into_iter().map(one).collect()
+    stories(&events(rows), &[], &members(), health).into_iter().map(one).collect()
+}
+
+/// The pool `eu` has a and b, `us` has b.
+fn members() -> Model {
+    let (empty, endpoint) = (Model::empty(), |n: u8| serde_json::json!({ "ipv4": format!("192.0.2.{n}") }));
+    let document = serde_json::json!({
+        "endpoints": { "a": endpoint(1), "b": endpoint(2) },
+        "pools": {
+            "eu": { "members": [{ "endpoint": "a" }, { "endpoint": "b" }] },
+            "us": { "members": [{ "endpoint": "b" }] },
+        },
+    });
+    empty.check(&empty.edits_to(&document).unwrap()).unwrap().model
 }
 
 #[test]
@@ -55,7 +68,7 @@ fn events_of_one_outage_are_one_story() {
 }
 
 #[test]
-fn an_endpoint_that_its_pool_does_without_is_a_story_of_its_own() {
+fn endpoints_that_are_back_soon_after_their_pool_are_part_of_its_outage() {
     let rows: &[Row] = &[
         (0, E, "endpoints/a ipv4", "up", "down", None),
         (1, E, "endpoints/a ipv6", "up", "down", None),
@@ -67,7 +80,28 @@ fn an_endpoint_that_its_pool_does_without_is_a_story_of_its_own() {
         (30, E, "endpoints/b ipv4", "down", "up", None),
     ];
     let told = told(rows, &HealthTable::default());
-    assert_eq!(told, ["3 outage eu 5-9 (5)", "e1 endpoint a 0-20 (4)"]);
+    assert_eq!(told, ["3 outage eu 5-9 (8)"]);
+}
+
+#[test]
+fn an_endpoint_that_its_pool_does_without_is_a_story_of_its_own() {
+    let rows: &[Row] = &[
+        (0, E, "endpoints/a ipv4", "up", "down", None),
+        (1, E, "endpoints/a ipv6", "up", "down", None),
+        (9, E, "endpoints/a ipv4", "down", "up", None),
+        (20, E, "endpoints/a ipv6", "down", "up", None),
+    ];
+    assert_eq!(told(rows, &HealthTable::default()), ["e1 endpoint a 0-20 (4)"]);
+    let rows: &[Row] = &[
+        (0, E, "endpoints/a ipv4", "up", "down", None),
+        (5, E, "endpoints/b ipv4", "up", "down", Some(3)),
+        (5, P, "pools/eu", "ok", "down", Some(3)),
+        (9, E, "endpoints/b ipv4", "down", "up", Some(3)),
+        (9, P, "pools/eu", "down", "ok", Some(3)),
+        (200, E, "endpoints/a ipv4", "down", "up", None),
+    ];
+    assert_eq!(told(rows, &HealthTable::default()), ["e1 endpoint a 9-200 (2)", "3 outage eu 5-9 (5)"]);
+    assert_eq!(told(&rows[..5], &HealthTable::default()), ["e1 endpoint a 9-? (1)", "3 outage eu 5-9 (5)"]);
 }
 
 #[test]
@@ -246,4 +280,57 @@ fn no_time_in_which_northing_did_not_run_counts_as_down() {
     let open = in_outage("eu", 7);
     assert_eq!(counted(&events[..2], &open, 90), (Some(90), 50, Some(40)), "while it goes on");
     assert_eq!(counted(&events[..1], &open, 90), (Some(90), 90, Some(0)));
+}
+
+#[test]
+fn endpoints_that_were_down_before_their_pool_are_part_of_its_outage() {
+    let none = HealthTable::default();
+    let rows: &[Row] = &[
+        (0, E, "endpoints/b ipv4", "up", "down", None),
+        (1, E, "endpoints/a ipv4", "up", "down", Some(7)),
+        (1, P, "pools/eu", "ok", "down", Some(7)),
+        (60, E, "endpoints/b ipv4", "down", "up", Some(7)),
+        (60, P, "pools/eu", "down", "ok", Some(7)),
+        (61, E, "endpoints/a ipv4", "down", "up", None),
+    ];
+    assert_eq!(told(rows, &none), ["7 outage eu 1-60 (6)"]);
+    // With two pools each is told whole.
+    let rows: &[Row] = &[
+        (0, E, "endpoints/b ipv4", "up", "down", Some(7)),
+        (0, P, "pools/us", "ok", "down", Some(7)),
+        (5, E, "endpoints/a ipv4", "up", "down", Some(8)),
+        (5, P, "pools/eu", "ok", "down", Some(8)),
+    ];
+    assert_eq!(told(rows, &none), ["8 outage eu 5-? (3)", "7 outage us 0-? (2)"]);
+    // One that was back in time is a story of its own.
+    let rows: &[Row] = &[
+        (0, E, "endpoints/b ipv4", "up", "down", None),
+        (3, E, "endpoints/b ipv4", "down", "up", None),
+        (5, E, "endpoints/a ipv4", "up", "down", Some(8)),
+        (5, P, "pools/eu", "ok", "down", Some(8)),
+    ];
+    assert_eq!(told(rows, &none), ["8 outage eu 5-? (2)", "e1 endpoint b 0-3 (2)"]);
+}
+
+#[test]
+fn an_outage_in_which_clients_keep_their_pool_has_no_time_to_new_answers() {
+    let outage = |last_resort: &[&str], instead: &[&str]| {
+        let own = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let event = Event {
+            sequence: 1,
+            from: "ok".into(),
+            to: "down".into(),
+            incident: Some(7),
+            first_failed: Some(at(0)),
+            last_resort: own(last_resort),
+            instead: own(instead),
+            ttl: Some(30),
+            ..Event::at(at(2), P, "pools/eu".into())
+        };
+        let story = stories(&[Arc::new(event)], &[], &Model::default(), &HealthTable::default()).remove(0);
+        (story.reaction_ms, story.caches_end, story.last_resort.len(), story.unserved.len())
+    };
+    assert_eq!(outage(&["www."], &[]), (None, None, 1, 0));
+    assert_eq!(outage(&["www."], &["us"]), (Some(2000), Some(at(32)), 1, 0));
+    assert_eq!(outage(&[], &["us"]), (Some(2000), Some(at(32)), 0, 0));
 }

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::control::Refusal;
-use crate::control::preview::{Effect, Preview};
+use crate::control::preview::{Answers, Effect, Move, Preview};
 use crate::model::Edit;
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -56,38 +56,52 @@ pub async fn restoring_outages(visit: Visit, Path(number): Path<u64>, format: Fo
     all_outages(format, &format!("restore-{number}-outages"), &of_restoring(&visit, number).await?)
 }
 
+/// The two states of the pools that are compared, as the column `pools` says.
+fn sides(preview: &Preview) -> impl Iterator<Item = (&'static str, &Answers)> {
+    std::iter::once(("as now", &preview.as_now)).chain(preview.all_up.as_ref().map(|answers| ("all up", answers)))
+}
+
 fn all_moves(format: Format, file: &str, preview: &Preview) -> Result<Response, Problem> {
-    let rows = preview
-        .moves
-        .iter()
-        .map(|row| json!([row.name, row.policy, row.from, row.to, row.countries, row.share, row.moved]));
-    format.table(file, &["name", "policy", "from", "to", "countries", "share", "moved"], rows)
+    let rows = sides(preview).flat_map(|(pools, answers)| {
+        let row = move |row: &Move| {
+            json!([row.name, row.policy, row.from, row.to, row.countries, row.share, row.moved, pools])
+        };
+        answers.moves.iter().map(row)
+    });
+    format.table(file, &["name", "policy", "from", "to", "countries", "share", "moved", "pools"], rows)
 }
 
 fn all_shares(format: Format, file: &str, preview: &Preview) -> Result<Response, Problem> {
-    let rows = preview.shares.iter().flat_map(|row| {
-        let of =
-            |endpoint: &str, now: f64, after: f64| json!([row.name, row.more_names, row.pool, endpoint, now, after]);
+    let rows = sides(preview).flat_map(|(pools, answers)| answers.shares.iter().map(move |row| (pools, row)));
+    let rows = rows.flat_map(|(pools, row)| {
+        let of = |endpoint: &str, now: f64, after: f64| {
+            json!([row.name, row.more_names, row.pool, endpoint, now, after, pools])
+        };
         let endpoints = row.endpoints.iter().map(|one| of(&one.endpoint, one.now, one.after));
         std::iter::once(of("", row.now, row.after)).chain(endpoints).collect::<Vec<_>>()
     });
     // A row without an endpoint is of the whole pool.
-    format.table(file, &["name", "more_names_like_it", "pool", "endpoint", "now", "after"], rows)
+    format.table(file, &["name", "more_names_like_it", "pool", "endpoint", "now", "after", "pools"], rows)
 }
 
 fn all_outages(format: Format, file: &str, preview: &Preview) -> Result<Response, Problem> {
-    let takers = |effect: &Effect| -> Vec<String> {
-        effect.to.iter().map(|(pool, share)| format!("{pool} {share:.4}")).collect()
+    // A pool that takes over from itself is the last resort of its clients.
+    let takers = |down: &str, effect: &Effect| -> Vec<String> {
+        let said = |(pool, share): &(String, f64)| match pool == down {
+            true => format!("{pool} (last resort) {share:.4}"),
+            false => format!("{pool} {share:.4}"),
+        };
+        effect.to.iter().map(said).collect()
     };
     let rows = preview.outages.iter().map(|row| {
         let (now, after) = (&row.now, &row.after);
         json!([
             row.name,
             row.pool,
-            takers(now),
+            takers(&row.pool, now),
             now.unanswered,
             now.without,
-            takers(after),
+            takers(&row.pool, after),
             after.unanswered,
             after.without,
         ])

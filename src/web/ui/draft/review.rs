@@ -1,7 +1,7 @@
 //! What a review shows of a change, the same for a draft and for a version that is about to be restored.
 //! Works out nothing: `control::preview` did.
 
-use crate::control::preview::{Effect, EndpointShare, Loss, Move, NameEffect, Outage, PoolShare, Preview, Reviewed};
+use crate::control::preview::{Answers, Effect, EndpointShare, Loss, NameEffect, Outage, Preview, Reviewed};
 use crate::model::{Change, FieldError, Kind, Model, Sign};
 use crate::web::ui::change::{self, Said};
 use crate::web::ui::country;
@@ -26,6 +26,30 @@ pub struct Review {
     pub warnings: Vec<(Text, FieldError)>,
 }
 
+/// What happens to answers, and on what ground that is said.
+pub struct SideShown<'r> {
+    /// For the ids of the page.
+    pub key: &'static str,
+    pub base: Text,
+    pub answers: &'r Answers,
+}
+
+impl SideShown<'_> {
+    /// How much of each name's answers moves.
+    pub fn moved(&self) -> Text {
+        by_name(&self.answers.by_name, |one| one.moved)
+    }
+
+    pub fn unanswered(&self) -> Text {
+        by_name(&self.answers.by_name, |one| one.unanswered)
+    }
+}
+
+/// The first rows of a table.
+pub fn first<T>(rows: &[T]) -> &[T] {
+    &rows[..rows.len().min(MAX_ROWS)]
+}
+
 /// One thing that changes.
 pub struct Thing {
     pub kind: &'static str,
@@ -42,37 +66,36 @@ impl Review {
         Review { things, more_things: more_changes, preview, warnings: warnings.collect() }
     }
 
-    pub fn moves(&self) -> &[Move] {
-        &self.preview.moves[..self.preview.moves.len().min(MAX_ROWS)]
-    }
-
-    pub fn shares(&self) -> &[PoolShare] {
-        &self.preview.shares[..self.preview.shares.len().min(MAX_ROWS)]
+    /// What happens to answers as everything is now, and with every pool up where one is not.
+    pub fn sides(&self) -> Vec<SideShown<'_>> {
+        let Preview { as_now, all_up, .. } = &self.preview;
+        match all_up {
+            None => {
+                vec![SideShown { key: "now", base: text("As everything is now: no pool is down"), answers: as_now }]
+            }
+            Some(all_up) => vec![
+                SideShown { key: "now", base: text("As everything is now"), answers: as_now },
+                SideShown { key: "up", base: text("With every pool up"), answers: all_up },
+            ],
+        }
     }
 
     pub fn outages(&self) -> &[Outage] {
-        &self.preview.outages[..self.preview.outages.len().min(MAX_ROWS)]
-    }
-
-    /// How much of each name's answers moves.
-    pub fn moved(&self) -> Text {
-        by_name(&self.preview.by_name, |one| one.moved)
-    }
-
-    pub fn unanswered(&self) -> Text {
-        by_name(&self.preview.by_name, |one| one.unanswered)
+        first(&self.preview.outages)
     }
 
     /// Endpoints that are answered now and would not be, while their pool is.
     pub fn emptied(&self) -> Vec<(Text, Text)> {
         let mut said: Vec<(Text, Text)> = Vec::new();
-        for share in self.preview.shares.iter().filter(|share| share.after > SHOWN) {
+        // Of a pool that is down now the other side tells.
+        let all = self.sides().into_iter().flat_map(|side| &side.answers.shares);
+        for share in all.filter(|share| share.after > SHOWN) {
             for gone in share.endpoints.iter().filter(|one| one.now > SHOWN && one.after <= SHOWN) {
                 let what = text("{endpoint} of {pool} would get no more clients.");
                 let what = what.set("endpoint", &gone.endpoint).set("pool", &share.pool);
                 let left = share.endpoints.iter().filter(|one| one.after > SHOWN).take(MAX_PLACES);
                 let left = left.map(|one| format!("{} {}", one.endpoint, percent_text(one.after / share.after)));
-                let others = text("Of the answers of {pool} it gets {share} now. Then: {endpoints}.");
+                let others = text("Of the answers of {pool} it gets {share} without the change. Then: {endpoints}.");
                 let others = others.set("pool", &share.pool).set("share", percent_text(gone.now / share.now));
                 let others = others.set("endpoints", left.collect::<Vec<_>>().join(", "));
                 // Every name that the pool answers has it.
@@ -85,12 +108,13 @@ impl Review {
     }
 
     pub fn steers(&self) -> bool {
-        !self.preview.shares.is_empty()
+        !self.preview.as_now.shares.is_empty()
     }
 
     /// The name that has to be typed before clients are left without an answer.
     pub fn guard(&self) -> Option<&str> {
-        self.preview.losses.first().map(|loss| loss.name.trim_end_matches('.'))
+        let loss = self.sides().into_iter().find_map(|side| side.answers.losses.first())?;
+        Some(loss.name.trim_end_matches('.'))
     }
 
     pub fn losses(&self) -> Vec<Text> {
@@ -103,7 +127,13 @@ impl Review {
             };
             said.set("share", percent_text(loss.share)).set("name", name).say("places", places(&loss.countries))
         };
-        self.preview.losses.iter().take(MAX_ROWS).map(say).collect()
+        let Preview { as_now, all_up, .. } = &self.preview;
+        // What is lost now as well is said once.
+        let known =
+            |loss: &&Loss| as_now.losses.iter().any(|known| (&known.name, known.rule) == (&loss.name, loss.rule));
+        let later = all_up.iter().flat_map(|side| &side.losses).filter(|loss| !known(loss));
+        let later = later.map(|loss| text("Once every pool is up: {loss}").say("loss", say(loss)));
+        as_now.losses.iter().map(say).chain(later).take(MAX_ROWS).collect()
     }
 
     /// What is wrong with the typed confirmation, if one is needed.
@@ -199,17 +229,22 @@ pub fn places(codes: &[String]) -> Text {
     text("{places}").each("places", named)
 }
 
-/// One side of a row of the table of outages.
-pub fn effect(effect: &Effect) -> Text {
+/// One side of a row of the table of outages: who takes over when `down` goes down.
+pub fn effect(down: &str, effect: &Effect) -> Text {
     if effect.clients <= 0.0 {
         return text("not used");
     }
-    let to: Vec<String> =
-        effect.to.iter().take(4).map(|(pool, share)| format!("{pool} {}", percent_text(*share))).collect();
-    match to.is_empty() {
-        true => text("nobody takes over"),
-        false => plain(to.join(", ")),
-    }
+    let said = |(pool, share): &(String, f64)| {
+        match pool == down {
+            true => text("{pool} itself, though down: its last resort, {share}"),
+            false => text("{pool} {share}"),
+        }
+        .set("pool", pool)
+        .set("share", percent_text(*share))
+    };
+    let to = effect.to.iter().take(4).map(said);
+    let to = to.reduce(|before, next| text("{before}, {next}").say("before", before).say("next", next));
+    to.unwrap_or_else(|| text("nobody takes over"))
 }
 
 /// The part without an answer, and where they are.
@@ -268,11 +303,16 @@ mod tests {
             .iter()
             .map(|(what, others)| [what.to_html(Language::English), others.to_html(Language::English)])
             .collect();
-        let wanted =
-            ["one of eu would get no more clients.", "Of the answers of eu it gets 30% now. Then: three 100%."];
+        let wanted = [
+            "one of eu would get no more clients.",
+            "Of the answers of eu it gets 30% without the change. Then: three 100%.",
+        ];
         assert_eq!(said, [wanted.map(String::from)]);
-        assert_eq!(answer(&review.preview.moves[0].to).to_html(Language::English), "eu 100% (one 0%; three 100%)");
-        assert_eq!(answer(&review.preview.moves[0].to).to_html(Language::Korean), "eu 100%(one 0%; three 100%)");
+        assert_eq!(
+            answer(&review.preview.as_now.moves[0].to).to_html(Language::English),
+            "eu 100% (one 0%; three 100%)"
+        );
+        assert_eq!(answer(&review.preview.as_now.moves[0].to).to_html(Language::Korean), "eu 100%(one 0%; three 100%)");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::dig::{self, Server, dig};
 use crate::answer::{
-    ANY_RESOLVER, ClientSource, Explained, PoolTrace, RuleReason, RuleTrace, RuleVerdict, ServerTrace, Standing,
+    ANY_RESOLVER, ClientSource, Explained, Pass, PoolTrace, RuleReason, RuleTrace, RuleVerdict, ServerTrace, Standing,
     SteeringTrace, Trace, is_private, pools,
 };
 use crate::control::simulate::{At, Simulation, World};
@@ -153,7 +153,10 @@ impl Shown {
             rule_step(model, at + 1, rule, last)
         }));
         let of_step = steering.steps.iter().flat_map(|step| &step.pools);
-        self.steps.extend(of_step.filter(|pool| is_passed(pool)).map(|pool| passed(reader, simulation, pool)));
+        // In its last resort a rule asks pools that it passed over before.
+        let is_last_resort = steering.choice.pass == Some(Pass::Anyway);
+        let passes = |pool: &&PoolTrace| is_passed(pool) || (is_last_resort && pool.standing == Standing::Kept);
+        self.steps.extend(of_step.filter(passes).map(|pool| passed(reader, simulation, pool)));
         self.steps.push(used(steering, trace));
         let family = family(&trace.rtype);
         let servers: Vec<&ServerTrace> =

@@ -104,24 +104,49 @@ pub fn lane(pool: &str, spans: &[Span], filters: &Filters, language: Language) -
         out.sort_by_key(|span| span.from);
     }
     let bars: Vec<Bar> = out.iter().map(|span| bar(span.lane, percent(span.from), percent(span.to))).collect();
-    let mut words: Vec<Word> = Vec::new();
-    let mut taken = f64::INFINITY;
-    for span in out.iter().rev().filter(|span| span.lane != Lane::NoData) {
-        let (from, to) = (percent(span.from), percent(span.to));
-        let (x, at_end) =
-            if to > 100.0 - WORD_WIDTH { (from - 0.6, true) } else { (to.max(from + NARROWEST) + 0.4, false) };
-        let end = if at_end { x } else { x + WORD_WIDTH };
-        let begin = if at_end { x - WORD_WIDTH } else { x };
-        if words.len() == MAX_WORDS || end > taken || begin < 0.0 {
-            continue;
-        }
-        taken = from.min(begin);
-        let text = text("{state}, {length}").say("state", said(span.lane)).say("length", length(span));
-        words.push(Word { x: format!("{x:.2}%"), at_end, strong: open(span), text });
-    }
+    let word = |(span, x, at_end): (&Span, f64, bool)| Word {
+        x: format!("{x:.2}%"),
+        at_end,
+        strong: open(span),
+        text: text("{state}, {length}").say("state", said(span.lane)).say("length", length(span)),
+    };
+    let words = worded(&out, percent).into_iter().map(word).collect();
     let last = spans.last().map_or(StateWord::Up, |span| state(span.lane));
     let label = label(pool, &listed, language);
     LaneRow { pool: pool.to_owned(), state: last, bars, words, spans: listed, label }
+}
+
+/// The spans that words stand beside, where these begin, or end where they stand before their bars. Bars that touch are
+/// one: the words are of the worst of them, of these the longest, and stand beside the last or before the first.
+fn worded<'s>(out: &[&'s Span], percent: impl Fn(Timestamp) -> f64) -> Vec<(&'s Span, f64, bool)> {
+    let rank = |span: &Span| (state(span.lane), span.from.duration_since(span.to));
+    // From, to, and the span that is named.
+    let mut runs: Vec<(f64, f64, &Span)> = Vec::new();
+    for &span in out.iter().filter(|span| span.lane != Lane::NoData) {
+        let from = percent(span.from);
+        let to = percent(span.to).max(from + NARROWEST);
+        match runs.last_mut().filter(|run| from - run.1 < NARROWEST) {
+            Some(run) => *run = (run.0, run.1.max(to), if rank(span) < rank(run.2) { span } else { run.2 }),
+            None => runs.push((from, to, span)),
+        }
+    }
+    let mut worst_first: Vec<usize> = (0..runs.len()).collect();
+    worst_first.sort_by_key(|&at| rank(runs[at].2));
+    // Nothing is written over a bar or over other words.
+    let mut taken: Vec<(f64, f64)> = runs.iter().map(|(from, to, _)| (*from, *to)).collect();
+    let mut words = Vec::new();
+    for at in worst_first {
+        let (from, to, span) = runs[at];
+        let at_end = to > 100.0 - WORD_WIDTH;
+        let (begin, end) =
+            if at_end { (from - 0.6 - WORD_WIDTH, from - 0.6) } else { (to + 0.4, to + 0.4 + WORD_WIDTH) };
+        let is_free = taken.iter().all(|(from, to)| end <= *from || begin >= *to);
+        if words.len() < MAX_WORDS && begin >= 0.0 && is_free {
+            taken.push((begin, end));
+            words.push((span, if at_end { end } else { begin }, at_end));
+        }
+    }
+    words
 }
 
 fn bar(lane: Lane, from: f64, to: f64) -> Bar {
@@ -184,4 +209,32 @@ pub fn axis(filters: &Filters, language: Language) -> Vec<Tick> {
             Some(Tick { x: format!("{:.1}%", place(second)), at, word: at.strftime(form).to_string(), day })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_of_the_worst_of_bars_that_touch_and_never_over_a_bar() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let part = Lane::Degraded { up: 1, of: 2 };
+        let span = |lane, from, to| Span { lane, from: at(from), to: at(to) };
+        for (spans, expected) in [
+            (vec![span(part, 500, 500), span(Lane::Down, 500, 680)], vec![("down", 68.4)]),
+            (vec![span(Lane::Down, 100, 300), span(part, 300, 301)], vec![("down", 30.75)]),
+            (vec![span(part, 900, 901), span(Lane::Down, 901, 1000)], vec![("down", 89.4)]),
+            (vec![span(part, 100, 110), span(Lane::Down, 200, 210)], vec![("down", 21.4)]),
+            (vec![span(part, 100, 110), span(Lane::Down, 400, 410)], vec![("down", 41.4), ("deg", 11.4)]),
+            (vec![span(Lane::NoData, 100, 400)], vec![]),
+        ] {
+            let out: Vec<&Span> = spans.iter().collect();
+            let found = worded(&out, |time| time.as_second() as f64 / 10.0);
+            let found: Vec<(&str, f64)> = found
+                .iter()
+                .map(|(span, x, _)| (bar(span.lane, 0.0, 0.0).class, (x * 100.0).round() / 100.0))
+                .collect();
+            assert_eq!(found, expected, "{spans:?}");
+        }
+    }
 }

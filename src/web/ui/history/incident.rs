@@ -1,9 +1,11 @@
 //! One event of the history with all its steps, and notes on it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
+use jiff::SignedDuration;
 
 use super::super::filters;
 use super::super::form::{Faults, Form};
@@ -15,13 +17,15 @@ use super::filter::Filters;
 use super::row::{Members, Row};
 use super::{Drawing, drawn, leave_out_stops, moves, spans_of_pools, told};
 use crate::control::token::Role;
-use crate::health::story::{self, Key, Plot, Story};
+use crate::health::story::{self, Key, Plot, Story, subject_id};
 use crate::health::{Event, EventKind};
 use crate::model::FieldError;
 use crate::store::EventFilter;
 use crate::web::Problem;
 use crate::web::extract::Path;
 
+/// How long before an outage the first member of its pool may have gone down to be told with it.
+const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 /// The longest note, in characters.
 const MAX_NOTE: usize = 1000;
 
@@ -145,7 +149,7 @@ pub async fn find(visit: &Visit, key: &str) -> Result<Story, Problem> {
     let events = match key {
         Key::Incident(number) => {
             let filter = EventFilter { incident: Some(number), ..EventFilter::default() };
-            visit.web.control.stored(filter).await?.0
+            with_members(visit, visit.web.control.stored(filter).await?.0).await?
         }
         Key::Event(sequence) => since(visit, sequence).await?.ok_or_else(missing)?,
     };
@@ -153,6 +157,21 @@ pub async fn find(visit: &Visit, key: &str) -> Result<Story, Problem> {
     stories.retain(|story| story.key == key);
     leave_out_stops(visit, &mut stories, None).await?;
     stories.pop().ok_or_else(missing)
+}
+
+/// The events of an outage, and those of members of its pool that were down shortly before it.
+async fn with_members(visit: &Visit, events: Vec<Arc<Event>>) -> Result<Vec<Arc<Event>>, Problem> {
+    let Some(first) = events.first().cloned() else { return Ok(events) };
+    let model = visit.model();
+    let pools = events.iter().filter_map(|event| model.pools.get(&subject_id(event, "pools")?.parse().ok()?));
+    let members: BTreeSet<&str> = pools.flat_map(|pool| &pool.members).map(|member| member.endpoint.as_str()).collect();
+    let from = first.at.checked_sub(BEFORE).unwrap_or(first.at);
+    let to = first.at.checked_add(SignedDuration::from_secs(1)).ok();
+    let mut all = visit.web.control.period(from, to).await?.events;
+    let is_member = |event: &Event| subject_id(event, "endpoints").is_some_and(|id| members.contains(id));
+    all.retain(|event| event.sequence < first.sequence && is_member(event));
+    all.extend(events);
+    Ok(all)
 }
 
 /// An event, what happened to its subject since, and the notes on it.

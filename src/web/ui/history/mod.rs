@@ -244,12 +244,12 @@ fn head(told: &Told, filters: &Filters) -> Text {
     let rest = match (before, median, unserved.len()) {
         (Some(gap), None, 0) if gap.to >= filters.to => text("Nothing is known of this time."),
         (_, None, 0) => text("{period} no client was left without an answer."),
-        (_, None, _) => text("{period} some clients of {names} had no working pool."),
+        (_, None, _) => text("{period} some clients of {names} had no answer."),
         (_, Some(_), 0) => text(
             "{period} answers changed <b>{time}</b> (median) after the first failed check, and no client was left without an answer.",
         ),
         (_, Some(_), _) => text(
-            "{period} answers changed <b>{time}</b> (median) after the first failed check, and some clients of {names} had no working pool.",
+            "{period} answers changed <b>{time}</b> (median) after the first failed check, and some clients of {names} had no answer.",
         ),
     };
     let period = before.map(|gap| text("Since {time}").say("time", row::moment(gap.to, filters.to)));

@@ -1,6 +1,6 @@
 //! A report to print: one event or a period, with what was configured and who made the report.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use askama::Template;
 use axum::response::Response;
@@ -102,7 +102,8 @@ fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
     let down: u64 = of(Plot::Outage).map(|story| story.down_seconds(visit.now)).sum();
     let out: u64 = of(Plot::Outage).map(|story| known_seconds(story, visit)).sum();
     let stopped: u64 = of(Plot::Outage).filter_map(|story| story.stopped_seconds(visit.now)).sum();
-    let unserved: std::collections::BTreeSet<&String> = stories.iter().flat_map(|story| &story.unserved).collect();
+    let unserved: BTreeSet<&String> = stories.iter().flat_map(|story| &story.unserved).collect();
+    let last_resort: BTreeSet<&String> = stories.iter().flat_map(|story| &story.last_resort).collect();
     let median = story::median_reaction_ms(stories).map_or(text("no outage"), row::short);
     let mut summary = vec![
         (text("Outages of pools"), number(of(Plot::Outage).count())),
@@ -112,7 +113,8 @@ fn summary(stories: &[Story], visit: &Visit) -> Vec<(Text, Text)> {
         (text("Pools down, in all"), row::length(down)),
         (text("Pools down or held back, in all"), row::length(out)),
         (text("First failed check to new answers (median)"), median),
-        (text("Names whose clients were left without a working pool"), number(unserved.len())),
+        (text("Names with clients left without an answer"), number(unserved.len())),
+        (text("Names with clients that got the last resort"), number(last_resort.len())),
     ];
     if stopped > 0 {
         summary.insert(6, (text("No data in outages, Northing did not run"), row::length(stopped)));

@@ -303,11 +303,14 @@ fn facts(story: &Story, visit: &Visit) -> Vec<Fact> {
         add("Answered instead by", text("<b>{pools}</b>").set("pools", story.instead.join(", ")));
     }
     if story.plot != Plot::Notice {
-        let unserved = match story.unserved.len() {
+        let some = |names: usize| match names {
             0 => text("<b>0</b>"),
             names => text("<b>some</b>, of {names}").say("names", count(names, "{n} name", "{n} names")),
         };
-        add("Clients without an answer", unserved);
+        add("Clients without an answer", some(story.unserved.len()));
+        if !story.last_resort.is_empty() {
+            add("Clients that got the last resort", some(story.last_resort.len()));
+        }
     }
     if let Some(ttl) = story.ttl {
         add("TTL of the answers before", text("<b>{ttl} s</b>").set("ttl", ttl));
@@ -370,11 +373,12 @@ fn step(event: &Event, cause: &str, model: &Model) -> Text {
                 .set("instead", event.instead.join(", "))
                 .say("cause", said())
         }
-        (EventKind::Pool, Some(pool)) if !event.unserved.is_empty() => {
-            text("<b>{pool}: {state}.</b> Some clients have no working pool. {cause}")
-                .set("pool", pool)
-                .say("state", state(&event.to))
-                .say("cause", said())
+        (EventKind::Pool, Some(pool)) if !event.unserved.is_empty() || event.answers_stay() => {
+            let words = match event.unserved.is_empty() {
+                true => text("<b>{pool}: {state}.</b> Clients get it all the same, as the last resort. {cause}"),
+                false => text("<b>{pool}: {state}.</b> Some clients get no answer. {cause}"),
+            };
+            words.set("pool", pool).say("state", state(&event.to)).say("cause", said())
         }
         (EventKind::Endpoint, _) => text("<b>Endpoint {endpoint}: {state}.</b> {cause}")
             .set("endpoint", cause::subject(model, &event.subject))

@@ -15,7 +15,7 @@ use crate::health::story::{Plot, Story};
 use crate::web::Problem;
 use crate::web::extract::Query;
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "event",
     "plot",
     "kind",
@@ -33,7 +33,8 @@ const COLUMNS: [&str; 18] = [
     "first_failed_check_to_new_answers_ms",
     "share_of_queries",
     "answered_instead_by",
-    "names_without_a_working_pool",
+    "names_on_last_resort",
+    "names_without_an_answer",
 ];
 
 pub async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
@@ -62,6 +63,7 @@ pub async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem>
             text(story.reaction_ms.map(|ms| ms.to_string())),
             text(story.share.map(|share| share.to_string())),
             story.instead.join(" "),
+            story.last_resort.join(" "),
             story.unserved.join(" "),
         ]
     });
@@ -79,7 +81,7 @@ pub async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
             "seconds_down": (story.plot == Plot::Outage).then(|| story.down_seconds(visit.now)),
             "seconds_without_data": story.stopped_seconds(visit.now), "cause": story.cause, "reason": story.reason(), "started_by": story.actor, "names": story.names(),
             "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
-            "answered_instead_by": story.instead, "names_without_a_working_pool": story.unserved,
+            "answered_instead_by": story.instead, "names_on_last_resort": story.last_resort, "names_without_an_answer": story.unserved,
             "steps": story.steps.iter().map(|event| &**event).collect::<Vec<&Event>>(),
         })
     };

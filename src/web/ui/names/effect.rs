@@ -1,11 +1,12 @@
 //! What the reader's draft does to one policy: who moves, which rules go and come, what its tests say.
 
+use super::super::draft::review::answer;
 use super::super::sentence::{self, Bold, Fate};
-use super::super::text::Text;
+use super::super::text::{Text, text};
 use super::super::visit::Visit;
 use super::{World, tabs};
 use crate::control::Refusal;
-use crate::control::preview::Preview;
+use crate::control::preview::{Answers, Preview};
 use crate::model::{Id, Name, Policy};
 
 /// Moves that are listed.
@@ -15,16 +16,39 @@ const MAX_MOVES: usize = 8;
 pub struct Effect {
     /// It answers nobody before the draft is published.
     pub is_new: bool,
-    /// Part of known addresses that get another answer.
-    pub moving: f64,
-    pub moves: Vec<(String, String, f64)>,
-    pub more_moves: usize,
+    /// As everything is now, and with every pool up where one is not.
+    pub sides: Vec<SideShown>,
     pub changes: Vec<(Option<Text>, Option<Text>)>,
     pub warnings: Vec<String>,
     pub fault: Option<String>,
-    pub without_answer: f64,
     pub tests: usize,
     pub passing: usize,
+}
+
+/// Who moves, and on what ground that is said.
+pub struct SideShown {
+    pub base: Text,
+    /// Part of the answers that are others.
+    pub moving: f64,
+    pub without_answer: f64,
+    pub moves: Vec<(Text, Text, f64)>,
+    pub more_moves: usize,
+}
+
+impl SideShown {
+    fn of(id: &Id<Policy>, base: Text, answers: Answers) -> SideShown {
+        let mine: Vec<_> = answers.moves.into_iter().filter(|one| one.policy == id.as_str()).collect();
+        // Names of one policy are answered alike: the first stands for all.
+        let first = mine.first().map(|one| one.name.clone());
+        let moves: Vec<_> = mine.into_iter().filter(|one| Some(&one.name) == first.as_ref()).collect();
+        SideShown {
+            base,
+            moving: sum(moves.iter().map(|one| one.moved)),
+            without_answer: sum(moves.iter().filter(|one| !one.to.contains('%')).map(|one| one.share)),
+            more_moves: moves.len().saturating_sub(MAX_MOVES),
+            moves: moves.iter().take(MAX_MOVES).map(|one| (answer(&one.from), answer(&one.to), one.moved)).collect(),
+        }
+    }
 }
 
 pub async fn effect(
@@ -38,13 +62,10 @@ pub async fn effect(
     let (passing, tests) = tabs::passing(visit, world, name).await;
     let mut effect = Effect {
         is_new: live.is_none(),
-        moving: 0.0,
-        moves: Vec::new(),
-        more_moves: 0,
+        sides: Vec::new(),
         changes: changes(world, policy, live),
         warnings: Vec::new(),
         fault: None,
-        without_answer: 0.0,
         tests,
         passing,
     };
@@ -60,14 +81,9 @@ pub async fn effect(
 
 impl Effect {
     fn take(&mut self, preview: Preview, id: &Id<Policy>) {
-        let mine: Vec<_> = preview.moves.into_iter().filter(|one| one.policy == id.as_str()).collect();
-        // Names of one policy are answered alike: the first stands for all.
-        let first = mine.first().map(|one| one.name.clone());
-        let moves: Vec<_> = mine.into_iter().filter(|one| Some(&one.name) == first.as_ref()).collect();
-        self.moving = sum(moves.iter().map(|one| one.share));
-        self.without_answer = sum(moves.iter().filter(|one| !one.to.contains('%')).map(|one| one.share));
-        self.more_moves = moves.len().saturating_sub(MAX_MOVES);
-        self.moves = moves.into_iter().take(MAX_MOVES).map(|one| (one.from, one.to, one.share)).collect();
+        let up = preview.all_up.map(|answers| SideShown::of(id, text("With every pool up"), answers));
+        let base = if up.is_some() { "As everything is now" } else { "As everything is now: no pool is down" };
+        self.sides = std::iter::once(SideShown::of(id, text(base), preview.as_now)).chain(up).collect();
         let prefix = format!("policies/{id} ");
         let own = preview.warnings.iter().filter(|warning| warning.at.starts_with(&prefix));
         self.warnings = own.map(|warning| format!("{}; {}.", warning.problem, warning.remedy)).collect();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::filters::{figure_text, span};
 use super::super::state::{PoolStates, StateWord};
 use super::super::text::{Text, count, plain, text};
-use crate::answer::{PlanState, Snapshot, policy_state, worst_states};
+use crate::answer::{PlanState, RuleState, Snapshot, policy_state, worst_states};
 use crate::control::geo_files::Source;
 use crate::model::{Id, Name, Policy, Pool};
 
@@ -15,8 +15,12 @@ use crate::model::{Id, Name, Policy, Pool};
 /// database in the program comes with a new version of it.
 const OLD_GEO_DAYS: u64 = 45;
 const OLD_BUNDLED_GEO_DAYS: u64 = 365;
-/// Pools and names that are named; the lists have the others.
+/// Names that are named; the list has the others.
 const NAMED: usize = 2;
+/// Pools that are missed.
+const NAMED_MISSED: usize = 3;
+/// Pools that answer instead of one.
+const NAMED_INSTEAD: usize = 4;
 /// Policies whose causes are looked for; most failures are of few pools.
 const MAX_EXPLAINED: usize = 100;
 
@@ -35,6 +39,8 @@ pub struct Head {
     pub geo_days: Option<u64>,
     /// Where the story is told.
     pub href: Option<String>,
+    /// The one pool that waits to take its clients back.
+    pub held: Option<Id<Pool>>,
 }
 
 /// After how many days a database is old.
@@ -54,6 +60,12 @@ struct Found<'m> {
     unanswered: Vec<String>,
     last_resort: Vec<String>,
     failover: Vec<String>,
+}
+
+impl Found<'_> {
+    fn astray_names(&self) -> usize {
+        self.unanswered.len() + self.last_resort.len() + self.failover.len()
+    }
 }
 
 impl Head {
@@ -93,7 +105,7 @@ impl Head {
             _ => count(*names, "The one name answers as planned", "All {n} names answer as planned"),
         };
         let mut said = Vec::new();
-        said.extend(causes(snapshot, astray, states, now));
+        said.extend(causes(snapshot, &found, states, now));
         said.push(match unanswered.len() {
             0 => text("Every name has an answer."),
             _ => text("Clients of {names} get no answer now.").say("names", listed(unanswered)),
@@ -105,12 +117,19 @@ impl Head {
             let words = text("<b>{pool}</b> runs with {up} of {of} endpoints.");
             said.push(words.set("pool", pool).set("up", shown.answering()).set("of", shown.of));
         }
-        let href = down.or(degraded).map(|(pool, _)| format!("/pools/{pool}"));
+        let is_told = |state: StateWord| matches!(state, StateWord::Down | StateWord::Degraded | StateWord::Held);
+        let mut told = states.iter().filter(|(_, shown)| is_told(shown.state)).map(|(pool, _)| pool);
+        let href = told.next().map(|pool| match told.next() {
+            None => format!("/pools/{pool}"),
+            Some(_) => "/history".to_owned(),
+        });
+        let mut held = states.iter().filter(|(_, shown)| shown.state == StateWord::Held).map(|(pool, _)| pool.clone());
+        let held = held.next().filter(|_| held.next().is_none());
         let is_bad = !unanswered.is_empty();
         let astray_policies = astray.iter().map(|(id, state)| ((*id).clone(), *state)).collect();
         let Found { names, unanswered, last_resort, failover, .. } = found;
         let astray = [unanswered, last_resort, failover].concat();
-        Head { sentence, said, names, astray, astray_policies, is_bad, geo_days, href }
+        Head { sentence, said, names, astray, astray_policies, is_bad, geo_days, href, held }
     }
 }
 
@@ -133,42 +152,76 @@ fn look(snapshot: &Snapshot) -> Found<'_> {
     found
 }
 
-/// Which pools are missed, since when, and who answers for them: a pool is named once, the worst first.
-fn causes(
-    snapshot: &Snapshot,
-    astray: &BTreeMap<&Id<Policy>, PlanState>,
-    states: &PoolStates,
-    now: Timestamp,
-) -> Vec<Text> {
-    let mut worst_first: Vec<(PlanState, &Id<Policy>)> = astray.iter().map(|(id, state)| (*state, *id)).collect();
+/// Clients of a pool that does not answer as planned.
+#[derive(Default)]
+struct Missed<'r> {
+    /// Who answers them.
+    instead: BTreeSet<&'r Id<Pool>>,
+    /// Some get the last resort, or nothing.
+    is_partly: bool,
+}
+
+/// Which pools are missed, since when, and who answers for them over all names: a pool is named once, the worst first.
+fn causes(snapshot: &Snapshot, found: &Found, states: &PoolStates, now: Timestamp) -> Vec<Text> {
+    let mut worst_first: Vec<(PlanState, &Id<Policy>)> = found.astray.iter().map(|(id, state)| (*state, *id)).collect();
     worst_first.sort();
-    let mut named: BTreeSet<Id<Pool>> = BTreeSet::new();
-    let mut said = Vec::new();
-    for policy in worst_first.iter().take(MAX_EXPLAINED).filter_map(|(_, id)| snapshot.model().policies.get(*id)) {
-        let state = policy_state(snapshot, policy);
-        let Some(rule) = state.rules.iter().min_by_key(|rule| rule.state) else { continue };
-        let fresh: Vec<&Id<Pool>> = rule.missing.iter().filter(|pool| !named.contains(*pool)).collect();
-        if fresh.is_empty() {
-            continue;
+    let explained = worst_first.iter().take(MAX_EXPLAINED);
+    let policies = explained.filter_map(|(_, id)| snapshot.model().policies.get(*id));
+    let rules: Vec<RuleState> = policies.flat_map(|policy| policy_state(snapshot, policy).rules).collect();
+    let mut order: Vec<&Id<Pool>> = Vec::new();
+    let mut missed: BTreeMap<&Id<Pool>, Missed> = BTreeMap::new();
+    let mut anyway: BTreeSet<&Id<Pool>> = BTreeSet::new();
+    for rule in rules.iter().filter(|rule| rule.state != PlanState::AsPlanned) {
+        if rule.state == PlanState::LastResort {
+            anyway.extend(&rule.answering);
         }
-        if named.len() >= NAMED {
-            said.push(text("More pools are missed; the list of names tells of each."));
-            break;
-        }
-        said.extend(fresh.iter().take(NAMED).filter_map(|pool| missing(states, pool, now)));
-        named.extend(fresh.into_iter().cloned());
-        if !rule.answering.is_empty() {
-            let pools = rule.answering.iter().take(NAMED).map(|pool| format!("<b>{pool}</b>"));
-            // Ids are letters, digits and dashes: nothing in them to escape.
-            let pools = pools.collect::<Vec<_>>().join(", ");
-            let words = match rule.state {
-                PlanState::LastResort => text("No pool of it is up, so clients get {pools} all the same."),
-                _ => text("Its clients are answered from {pools}."),
-            };
-            said.push(words.html("pools", pools));
+        for pool in &rule.missing {
+            let known = missed.entry(pool).or_insert_with(|| {
+                order.push(pool);
+                Missed::default()
+            });
+            match rule.state {
+                PlanState::Failover => known.instead.extend(rule.answering.iter().filter(|id| *id != pool)),
+                _ => known.is_partly = true,
+            }
         }
     }
+    let is_all = worst_first.len() <= MAX_EXPLAINED;
+    let mut said = Vec::new();
+    for pool in order.iter().take(NAMED_MISSED) {
+        said.extend(missing(states, pool, now));
+        let Some(Missed { instead, is_partly }) = missed.get(pool).filter(|missed| !missed.instead.is_empty()) else {
+            continue;
+        };
+        let words = match is_partly {
+            true => text("Clients of it that can fail over are answered from {pools}."),
+            false => text("Its clients are answered from {pools}."),
+        };
+        said.push(words.say("pools", pools(instead, is_all)));
+    }
+    if order.len() > NAMED_MISSED {
+        said.push(text("More pools are missed; the list of names tells of each."));
+    }
+    if !anyway.is_empty() {
+        let words =
+            text("Some clients of {names} get {pools} all the same, as the last resort: nothing of their rule is up.");
+        said.push(words.say("names", listed(&found.last_resort)).say("pools", pools(&anyway, is_all)));
+    }
+    if !found.failover.is_empty() && found.failover.len() < found.astray_names() {
+        said.push(count(found.failover.len(), "1 more name is on failover.", "{n} more names are on failover."));
+    }
     said
+}
+
+/// The first few pools; more where not all were looked for.
+fn pools(ids: &BTreeSet<&Id<Pool>>, is_all: bool) -> Text {
+    let shown: Vec<String> = ids.iter().take(NAMED_INSTEAD).map(|pool| format!("<b>{pool}</b>")).collect();
+    let words = match is_all && ids.len() <= NAMED_INSTEAD {
+        true => text("{pools}"),
+        false => text("{pools} and others"),
+    };
+    // Ids are letters, digits and dashes: nothing in them to escape.
+    words.html("pools", shown.join(", "))
 }
 
 fn missing(states: &PoolStates, pool: &Id<Pool>, now: Timestamp) -> Option<Text> {
@@ -210,16 +263,30 @@ mod tests {
 
     /// `app` gets a, then b; `www` gets b.
     fn said(states: &[(&str, PoolState)]) -> (String, Vec<String>) {
+        let head = head(&[("app", &["a", "b"], "no_answer"), ("www", &["b"], "no_answer")], states);
+        let words = |text: &Text| text.to_html(Language::English);
+        (words(&head.sentence), head.said.iter().map(words).collect())
+    }
+
+    /// Names with the pools of their steps and their last resort.
+    fn head(names: &[(&str, &[&str], &str)], states: &[(&str, PoolState)]) -> Head {
         let step = |pool: &str| json!({ "pools": [{ "pool": pool }] });
-        let policy = |name: &str, steps: Vec<serde_json::Value>| {
-            json!({ "attach": [{ "zone": "z", "name": name }],
-                    "rules": [{ "name": "Everyone else", "steps": steps, "last_resort": "no_answer" }] })
+        let policy = |(name, pools, last): &(&str, &[&str], &str)| {
+            let steps: Vec<_> = pools.iter().map(|pool| step(pool)).collect();
+            let rule = json!({ "name": "Everyone else", "steps": steps, "last_resort": last });
+            let value = json!({ "attach": [{ "zone": "z", "name": format!("{name}.z.test.") }], "rules": [rule] });
+            ((*name).to_owned(), value)
         };
+        let policies: serde_json::Map<String, serde_json::Value> = names.iter().map(policy).collect();
         let document = json!({
             "zones": { "z": { "fqdn": "z.test.", "ns": ["a.other.test.", "b.other.test."] } },
             "endpoints": { "one": { "ipv4": "192.0.2.1" }, "two": { "ipv4": "192.0.2.2" } },
-            "pools": { "a": { "members": [{ "endpoint": "one" }] }, "b": { "members": [{ "endpoint": "two" }] } },
-            "policies": { "app": policy("app.z.test.", vec![step("a"), step("b")]), "www": policy("www.z.test.", vec![step("b")]) },
+            "pools": {
+                "a": { "members": [{ "endpoint": "one" }] },
+                "b": { "members": [{ "endpoint": "two" }] },
+                "c": { "members": [{ "endpoint": "two" }] },
+            },
+            "policies": policies,
         });
         let empty = Model::empty();
         let model = Arc::new(empty.check(&empty.edits_to(&document).unwrap()).unwrap().model);
@@ -232,14 +299,48 @@ mod tests {
             .collect();
         let health = HealthTable { pools, ..HealthTable::default() };
         let snapshot = Snapshot::compile(&model, &Arc::new(Base::empty()), &health, None);
-        let head = Head::of(
-            &snapshot,
-            &PoolStates::of(&model, &health),
-            &Source::Bundled,
-            Timestamp::from_second(1_000).unwrap(),
+        let states = PoolStates::of(&model, &health);
+        Head::of(&snapshot, &states, &Source::Bundled, Timestamp::from_second(1_000).unwrap())
+    }
+
+    #[test]
+    fn a_pool_of_several_names_is_answered_from_all_that_take_over() {
+        let names: [(&str, &[&str], &str); 3] =
+            [("app", &["a", "b"], "no_answer"), ("geo", &["a", "c"], "no_answer"), ("only", &["a"], "serve_anyway")];
+        let words = |head: &Head| head.said.iter().map(|text| text.to_html(Language::English)).collect::<Vec<_>>();
+        let down = "<b>a</b> has been down for 1 min.";
+        let every = "Every name has an answer.";
+        let two = head(&names[..2], &[("a", PoolState::Down)]);
+        assert_eq!(words(&two), [down, "Its clients are answered from <b>b</b>, <b>c</b>.", every]);
+        let three = head(&names, &[("a", PoolState::Down)]);
+        assert_eq!(three.sentence.to_html(Language::English), "only.z.test is answered by its last resort");
+        assert_eq!(
+            words(&three),
+            [
+                down,
+                "Clients of it that can fail over are answered from <b>b</b>, <b>c</b>.",
+                "Some clients of only.z.test get <b>a</b> all the same, as the last resort: nothing of their rule is up.",
+                "2 more names are on failover.",
+                every
+            ]
         );
-        let words = |text: &Text| text.to_html(Language::English);
-        (words(&head.sentence), head.said.iter().map(words).collect())
+    }
+
+    #[test]
+    fn the_button_leads_to_the_one_pool_or_to_the_history_of_several() {
+        use PoolState::{Down, Held};
+        let names: [(&str, &[&str], &str); 1] = [("app", &["a", "b", "c"], "serve_anyway")];
+        for (states, href, held) in [
+            (&[][..], None, None),
+            (&[("a", Down)], Some("/pools/a"), None),
+            (&[("a", Held)], Some("/pools/a"), Some("a")),
+            (&[("a", Down), ("b", Down)], Some("/history"), None),
+            (&[("a", Down), ("b", Held)], Some("/history"), Some("b")),
+            (&[("a", Held), ("b", Held)], Some("/history"), None),
+        ] {
+            let head = head(&names, states);
+            assert_eq!((head.href.as_deref(), head.held.as_ref().map(Id::as_str)), (href, held), "{states:?}");
+        }
     }
 
     #[test]

@@ -129,6 +129,7 @@ struct Period {
 /// All that the page shows.
 struct Board {
     asked: Asked,
+    may_operate: bool,
     head: Head,
     figures: Vec<Figure>,
     choices: Vec<Choice>,
@@ -250,6 +251,7 @@ async fn board(visit: &Visit, asked: Asked) -> Board {
         false => volume::by_pool(visit, &states, asked.span(), marks.collect()),
     };
     Board {
+        may_operate: visit.may(Role::Operator),
         head,
         figures,
         choices,

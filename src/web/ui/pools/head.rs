@@ -2,17 +2,18 @@
 //! long caches keep what was answered before.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::super::filters::{self, span};
 use super::super::state::{PoolShown, PoolStates, StateWord, endpoint_state};
 use super::super::text::{Text, count, text};
 use super::super::visit::Visit;
 use super::{Scene, hold, names, place, policies, uses};
-use crate::answer::{PlanState, policy_state};
+use crate::answer::{PlanState, Snapshot, policy_state};
 use crate::control::draft::Draft;
 use crate::control::token::Role;
 use crate::health::{EndpointState, PoolState};
-use crate::model::{Endpoint, Id, Kind, Model, Pool, Recovery};
+use crate::model::{Endpoint, Id, Kind, LastResort, Model, Policy, Pool, Recovery, Rule};
 
 /// Policies that are asked who answers meanwhile, and pools that are named.
 const MAX_POLICIES: usize = 200;
@@ -180,33 +181,84 @@ fn banner(visit: &Visit, scene: &Scene, shown: &PoolShown, names: usize) -> Opti
     }
 }
 
-/// Who answers the clients of this pool meanwhile, and whether somebody is left without an answer.
-fn takes_over(visit: &Visit, scene: &Scene, names: usize) -> Vec<Text> {
-    if names == 0 {
-        return vec![text("No name uses this pool.")];
-    }
-    let (snapshot, uses) = (visit.web.control.snapshot(), uses(&scene.live));
-    let users = uses.get(&scene.id).map_or(&[][..], Vec::as_slice);
-    let (mut instead, mut unanswered) = (BTreeSet::new(), 0);
-    for (_, policy) in policies(&scene.live, users).into_iter().take(MAX_POLICIES) {
-        let state = policy_state(&snapshot, policy);
-        let missed = state.rules.iter().filter(|rule| rule.missing.contains(&scene.id));
-        missed.for_each(|rule| instead.extend(rule.answering.iter().filter(|id| **id != scene.id).cloned()));
-        if state.state == PlanState::NoAnswer {
-            unanswered += policy.attach.len();
+/// What the clients of a pool that is out get, over all names that use it.
+#[derive(Debug, Default, PartialEq)]
+struct Meanwhile {
+    instead: BTreeSet<Id<Pool>>,
+    /// Names with clients that get others, that get this pool all the same, and that get no answer.
+    moved: usize,
+    anyway: usize,
+    unanswered: usize,
+}
+
+impl Meanwhile {
+    fn of(snapshot: &Snapshot, policies: &[(&Id<Policy>, &Arc<Policy>)], pool: &Id<Pool>) -> Meanwhile {
+        let mut found = Meanwhile::default();
+        for (_, policy) in policies.iter().take(MAX_POLICIES) {
+            let (mut moves, mut stays, mut is_lost) = (false, false, false);
+            for rule in policy_state(snapshot, policy).rules {
+                let Some(own) = policy.rules.get(rule.rule).and_then(|rule| place_in(rule, pool)) else { continue };
+                if rule.state == PlanState::NoAnswer {
+                    is_lost = true;
+                } else if rule.answering.contains(pool) {
+                    stays = true;
+                } else if rule.step.is_none_or(|step| own <= step) {
+                    // Else a step before it answers, as it did.
+                    moves = true;
+                    found.instead.extend(rule.answering);
+                }
+            }
+            let names = policy.attach.len();
+            found.moved += names * usize::from(moves);
+            found.anyway += names * usize::from(stays);
+            found.unanswered += names * usize::from(is_lost);
         }
+        found
     }
-    let who = match instead.is_empty() {
-        true => text("Clients of {names} get the next pool of their rule."),
-        false => text("Clients of {names} get {pools} meanwhile.")
-            .set("pools", instead.iter().take(MAX_NAMED).map(Id::as_str).collect::<Vec<_>>().join(", ")),
-    };
-    let who = (!instead.is_empty() || unanswered == 0).then(|| who.say("names", count(names, "1 name", "{n} names")));
-    let left = match unanswered {
-        0 => text("No client is without an answer."),
-        n => text("Some clients of {names} get no answer.").say("names", count(n, "1 name", "{n} names")),
-    };
-    who.into_iter().chain([left]).collect()
+
+    /// Nobody's answer is another because the pool is out.
+    fn is_nothing(&self) -> bool {
+        self.moved + self.unanswered == 0
+    }
+
+    fn said(&self, pool: &Id<Pool>) -> Vec<Text> {
+        let names = |n| count(n, "1 name", "{n} names");
+        let mut said = Vec::new();
+        if self.moved > 0 {
+            let pools = self.instead.iter().take(MAX_NAMED).map(Id::as_str).collect::<Vec<_>>().join(", ");
+            let words = text("Clients of {names} get {pools} meanwhile.");
+            said.push(words.say("names", names(self.moved)).set("pools", pools));
+        }
+        if self.anyway > 0 {
+            let words = text("Clients of {names} get {pool} all the same: nothing else of their rule is up.");
+            said.push(words.say("names", names(self.anyway)).set("pool", pool));
+        }
+        match self.unanswered {
+            _ if self.is_nothing() && self.anyway == 0 => said.push(text("No client needs it now: others come first.")),
+            0 => said.push(text("No client is without an answer.")),
+            n => said.push(text("Some clients of {names} get no answer.").say("names", names(n))),
+        }
+        said
+    }
+}
+
+/// The step that a pool stands in; a last resort comes after them.
+fn place_in(rule: &Rule, pool: &Id<Pool>) -> Option<usize> {
+    let step = rule.steps.iter().position(|step| step.pools.iter().any(|used| used.pool == *pool));
+    step.or_else(|| (rule.last_resort == LastResort::Pool(pool.clone())).then_some(rule.steps.len()))
+}
+
+fn meanwhile(visit: &Visit, scene: &Scene) -> Meanwhile {
+    let uses = uses(&scene.live);
+    let users = uses.get(&scene.id).map_or(&[][..], Vec::as_slice);
+    Meanwhile::of(&visit.web.control.snapshot(), &policies(&scene.live, users), &scene.id)
+}
+
+fn takes_over(visit: &Visit, scene: &Scene, names: usize) -> Vec<Text> {
+    match names {
+        0 => vec![text("No name uses this pool.")],
+        _ => meanwhile(visit, scene).said(&scene.id),
+    }
 }
 
 /// The first member that is down, and why.
@@ -228,7 +280,15 @@ fn caches(visit: &Visit, scene: &Scene, ttl: u32, undo: Option<&'static str>) ->
     let now_ms = visit.now.as_millisecond().unsigned_abs();
     let left = until_ms.checked_sub(now_ms).filter(|_| since_ms > 0)?.div_ceil(1000);
     let until = jiff::Timestamp::from_millisecond(i64::try_from(until_ms).ok()?).ok()?;
+    let stays = (known.state == PoolState::Down).then(|| meanwhile(visit, scene));
+    if undo.is_none() && stays.as_ref().is_some_and(|found| found.anyway > 0 && found.is_nothing()) {
+        return None;
+    }
     let sentence = match known.state {
+        // As the last resort it is in the new answers as well.
+        PoolState::Down if stays.is_some_and(|found| found.anyway > 0) => {
+            text("Caches keep the old answer until {time} ({left} left).")
+        }
         PoolState::Drain | PoolState::Off | PoolState::Down => {
             text("Caches keep {pool} in the old answers until {time} ({left} left).")
         }
@@ -237,4 +297,59 @@ fn caches(visit: &Visit, scene: &Scene, ttl: u32, undo: Option<&'static str>) ->
     let sentence =
         sentence.set("pool", &scene.id).html("time", filters::time_html(until, "%H:%M:%S")).say("left", span(left));
     Some(Caches { sentence, undo })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::switched;
+    use crate::control::fixture::{document, snapshot, step};
+    use crate::health::HealthTable;
+    use crate::web::ui::text::Language;
+    use serde_json::json;
+
+    #[test]
+    fn what_clients_get_meanwhile_is_told_of_every_rule() {
+        let attach = |name: &str| json!([{ "zone": "z", "name": format!("{name}.z.test."), "types": ["A"] }]);
+        let policy = |name: &str, pools: &[&str], last: &str| {
+            let steps: Vec<_> = pools.iter().map(|pool| step(pool)).collect();
+            json!({ "attach": attach(name), "rules": [{ "name": "All", "steps": steps, "last_resort": last }] })
+        };
+        let mut document = document();
+        document["policies"] = json!({
+            "both": policy("both", &["eu", "us"], "serve_anyway"),
+            "only": policy("only", &["eu"], "serve_anyway"),
+            "strict": policy("strict", &["eu"], "no_answer"),
+            "other": policy("other", &["us", "eu"], "serve_anyway"),
+        });
+        let well = snapshot(&document, &HealthTable::default());
+        let eu: Id<Pool> = "eu".parse().unwrap();
+        let us: Id<Pool> = "us".parse().unwrap();
+        let said = |policies: &[&str], states: &[(&Id<Pool>, PoolState)]| {
+            let health =
+                states.iter().fold(HealthTable::default(), |health, (pool, state)| switched(&health, pool, *state));
+            let model = well.model();
+            let ids: Vec<Id<Policy>> = policies.iter().map(|id| id.parse().unwrap()).collect();
+            let policies: Vec<_> = ids.iter().map(|id| (id, &model.policies[id])).collect();
+            let found = Meanwhile::of(&well.with_health(&health), &policies, &eu);
+            let said: Vec<String> = found.said(&eu).iter().map(|text| text.to_html(Language::English)).collect();
+            said.join(" ")
+        };
+        let (down, drain) = (PoolState::Down, PoolState::Drain);
+        let all_the_same = "Clients of 1 name get eu all the same: nothing else of their rule is up.";
+        for (policies, states, expected) in [
+            (&["both"][..], &[(&eu, down)][..], "Clients of 1 name get us meanwhile. No client is without an answer."),
+            (&["both"], &[(&eu, down), (&us, drain)], &format!("{all_the_same} No client is without an answer.")),
+            (&["both"], &[(&eu, drain), (&us, drain)], "Some clients of 1 name get no answer."),
+            (&["other"], &[(&eu, down)], "No client needs it now: others come first."),
+            (&["strict"], &[(&eu, down)], "Some clients of 1 name get no answer."),
+            (
+                &["both", "only", "strict"],
+                &[(&eu, down)],
+                &format!("Clients of 1 name get us meanwhile. {all_the_same} Some clients of 1 name get no answer."),
+            ),
+        ] {
+            assert_eq!(said(policies, states), expected, "{policies:?} {states:?}");
+        }
+    }
 }

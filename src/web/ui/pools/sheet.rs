@@ -108,13 +108,19 @@ fn consequences(effect: &Effect, gone: &[Id<Pool>]) -> (Option<Text>, Vec<Text>)
             .set("pools", next.join(", "))
     });
     let stranded = effect.stranded.iter().take(5).map(|rule| {
-        match rule.is_last {
-            true => text("Everyone else at {name} would get no answer, because they must never leave {pools}."),
-            false => {
-                text("No client of rule {rule} of {name} would get an answer, because it must never leave {pools}.")
-                    .set("rule", rule.rule)
+        match (rule.is_last, rule.is_locked) {
+            (true, true) => text("Everyone else at {name} would get no answer, because they must never leave {pools}."),
+            (true, false) => {
+                text("Everyone else at {name} would get no answer, because no other pool can answer by their rule.")
             }
+            (false, true) => {
+                text("No client of rule {rule} of {name} would get an answer, because it must never leave {pools}.")
+            }
+            (false, false) => text(
+                "No client of rule {rule} of {name} would get an answer, because no other pool can answer by that rule.",
+            ),
         }
+        .set("rule", rule.rule)
         .set("name", &rule.name)
         .set("pools", rule.pools.join(", "))
     });
