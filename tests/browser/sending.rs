@@ -90,7 +90,7 @@ async fn what_is_sent_after_an_admin_made_another_password_is_kept_until_that_is
         browser.goto("/pools/eu/settings").await;
         browser.fill("Place", "Oslo").await;
         let change = json!({ "password": "made by the admin" });
-        let (status, said) = server.api("PUT", &format!("/api/v1/users/{user}"), Some(change)).await;
+        let (status, said) = server.api("POST", &format!("/api/v1/users/{user}/password"), Some(change)).await;
         assert_eq!(status, 200, "{said}");
         browser.click("Keep in draft").await;
         browser.wait_for("You were signed out before this arrived. Nothing was changed; sign in").await;
