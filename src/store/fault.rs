@@ -35,9 +35,12 @@ impl Fault {
         Fault::new(place, problem, remedy)
     }
 
-    /// True where there is no room left. Known by its words: sled loses the codes of errors on their way.
+    /// True where there is no room left. Known by its words, the first of them ours: sled loses the codes of errors on
+    /// their way.
     pub fn is_full(&self) -> bool {
-        ["No space left", "no storage space", "uota exceeded"].iter().any(|words| self.problem.contains(words))
+        ["MiB left", "No space left", "no storage space", "uota exceeded"]
+            .iter()
+            .any(|words| self.problem.contains(words))
     }
 }
 
@@ -57,3 +60,23 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told_from_one_that_refuses() {
+        for (error, is_full) in [
+            (io::Error::from_raw_os_error(libc::ENOSPC), true),
+            (io::Error::from_raw_os_error(libc::EDQUOT), true),
+            (io::Error::from(io::ErrorKind::StorageFull), true),
+            (io::Error::from(io::ErrorKind::QuotaExceeded), true),
+            (io::Error::from_raw_os_error(libc::EROFS), false),
+        ] {
+            assert_eq!(Fault::disk(Path::new("/x"), "write this file", &error).is_full(), is_full, "{error}");
+        }
+    }
+}

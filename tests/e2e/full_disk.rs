@@ -69,11 +69,19 @@ async fn on_a_full_disk_clients_are_answered_people_sign_in_and_a_publication_wa
     let review = ann.get("/draft").await;
     assert!(review.text.contains("weight 100 to 7"), "{}", review.text);
     let page = ann.publish(&review, "Less of one").await;
-    assert!(page.status.is_server_error(), "{} {}", page.status, page.text);
+    assert_eq!(page.status.as_u16(), 507, "{}", page.text);
     for words in ["MiB left and this change needs", "free some room and try again", "weight 100 to 7", "Less of one"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
     assert!(ann.get("/draft").await.text.contains("weight 100 to 7"), "the draft is kept");
+    for (path, fields) in [
+        ("/settings/tokens", [("id", "ci"), ("role", "viewer"), ("days", "1")]),
+        ("/settings/users", [("id", "ben"), ("name", "Ben"), ("role", "viewer")]),
+    ] {
+        let page = ann.post(path, &fields).await;
+        assert_eq!(page.status.as_u16(), 507, "{path}: {}", page.text);
+        assert!(page.text.contains("The disk is too full"), "{path}: {}", page.text);
+    }
 
     for _ in 0..3 {
         for path in PAGES {

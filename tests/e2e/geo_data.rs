@@ -59,7 +59,7 @@ async fn an_uploaded_geo_database_is_looked_at_used_and_given_back() {
     assert!(browser.get(PAGE).await.text.contains("in the program itself"), "it is not in use yet");
     let sha256 = page.hidden("sha256").expect("what was looked at").to_owned();
     let stale = browser.post("/settings/geo-data/location/apply", &[("sha256", &sha256.replace('a', "b"))]).await;
-    assert_eq!(stale.status, StatusCode::NOT_FOUND);
+    assert_eq!(stale.status, StatusCode::CONFLICT);
     assert!(Server::try_start(dir.path(), &[]).is_err(), "a second server, which takes nothing from the first");
     let page = browser.post("/settings/geo-data/location/apply", &[("sha256", &sha256)]).await;
     assert_eq!((page.status, &*page.location), (StatusCode::SEE_OTHER, PAGE), "{}", page.text);

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::plan::{NameServer, Plan};
 use super::steps::{PATHS, Refused, Step, keep, plan, way};
-use crate::model::{FieldError, Name, check_host_name};
+use crate::model::{FieldError, Name, check_host_name, no_servers};
 use crate::web::Problem;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
@@ -151,7 +151,11 @@ fn name_server(line: &str) -> Result<NameServer, String> {
     let name = words.next().unwrap_or_default();
     let name = check_host_name(name).and_then(|()| name.parse())?;
     let address = words.next().map(|word| {
-        word.parse::<IpAddr>().map_err(|_| format!("{word} is not an address; use one such as 192.0.2.53"))
+        let ip: IpAddr = word.parse().map_err(|_| format!("{word} is not an address; use one such as 192.0.2.53"))?;
+        match no_servers(ip) {
+            None => Ok(ip),
+            Some(kind) => Err(format!("{ip} is {kind}: no server has such an address; use one such as 192.0.2.53")),
+        }
     });
     match words.next() {
         Some(more) => Err(format!("{more:?} is too much; give a name and its address")),
@@ -191,10 +195,14 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_said_at_once() {
-        let errors =
-            read(&form("com", "name", "ns1.example.net 300.1.1.1\nns2.example.net 192.0.2.1 more"), None).unwrap_err();
+        let errors = read(
+            &form("com", "name", "ns1.example.net 300.1.1.1\nns2.example.net 192.0.2.1 more\nns3.x.test ::"),
+            None,
+        )
+        .unwrap_err();
         let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), 3, "{said:#?}");
+        assert_eq!(said.len(), 4, "{said:#?}");
+        assert!(said[3].contains(":: is unspecified"), "{said:#?}");
         assert!(said[1].contains("line 1: 300.1.1.1 is not an address"));
     }
 
