@@ -221,8 +221,10 @@ impl Series {
     fn busiest<T: Clone + Ord>(&self, span: Span, wanted: impl Fn(&Key) -> Option<&T>) -> Vec<(T, Curve)> {
         let extent = self.extent(span);
         let ring = self.ring(extent);
-        let curve = |(key, column): (&Key, &Box<[u16]>)| Some((wanted(key)?.clone(), ring.curve(Some(column), extent)));
-        busiest_first(ring.columns.iter().filter_map(curve))
+        let columns = ring.columns.iter();
+        busiest_first(
+            columns.filter_map(|(key, column)| Some((wanted(key)?.clone(), ring.curve(Some(column), extent)))),
+        )
     }
 
     /// Queries per second in the last ten minutes that are over, and in the same ten minutes a week before.

@@ -215,7 +215,7 @@ enum Old {
     Lost,
     Unreadable,
     /// Whole but too old.
-    Behind(Whole),
+    Behind(Box<Whole>),
 }
 
 /// What stands in the database alone, and is lost with it.
@@ -258,7 +258,7 @@ impl Ladder<'_> {
             }
             if state.head.transaction < contents.base {
                 let problem = "it has forgotten changes that were acknowledged".to_owned();
-                return self.rebuild(problem, Old::Behind((engine, state)), journal);
+                return self.rebuild(problem, Old::Behind(Box::new((engine, state))), journal);
             }
             match self.replay(&engine, contents, &mut state) {
                 Ok(()) => {}
@@ -271,7 +271,7 @@ impl Ladder<'_> {
         }
         if exported > state.head.revision {
             let problem = format!("it ends with revision {}, but {exported} was exported", state.head.revision);
-            return self.rebuild(problem, Old::Behind((engine, state)), journal);
+            return self.rebuild(problem, Old::Behind(Box::new((engine, state))), journal);
         }
         let journal = self.journal_for(journal, &state)?;
         Ok((engine, state, journal))
@@ -369,7 +369,7 @@ impl Ladder<'_> {
         let newest_known = export::revisions(self.dir).first().copied().unwrap_or(0);
         let export = self.newest_whole_export();
         let kept_revision = match &old {
-            Old::Behind((_, state)) => Some(state.head.revision),
+            Old::Behind(whole) => Some(whole.1.head.revision),
             Old::Lost | Old::Unreadable => None,
         };
         let exported_revision = export.as_ref().map(|export| export.revision.number);
@@ -377,7 +377,7 @@ impl Ladder<'_> {
             Old::Behind(whole) if exported_revision <= kept_revision => {
                 self.repairs
                     .push(format!("The database is not the newest: {problem}. No export is newer, it was kept."));
-                whole
+                *whole
             }
             old => {
                 // The start of time is an export as well, as long as the journal reaches back to it.

@@ -21,6 +21,10 @@ pub struct Problem {
 }
 
 impl Problem {
+    pub fn code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
         Problem { title, status: status.as_u16(), detail: detail.into(), errors: Vec::new() }
@@ -62,7 +66,7 @@ impl From<Refusal> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.code();
         let problem = self.clone();
         let mut response = (status, Json(self)).into_response();
         // Where a browser asked, a page says it instead (`ui::visit::guard`).

@@ -425,7 +425,7 @@ async fn a_second_factor_goes_only_with_its_own_code() {
     let code = code.generate(now).to_string();
     let page = ann.post("/account/totp", &[("secret", &*secret), ("code", &*code), ("password", PASSWORD)]).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
-    let (_, codes) = page.text.split_once("<pre class=\"code\" tabindex=\"0\">").expect("recovery codes");
+    let (_, codes) = page.text.split_once("id=\"codes\" tabindex=\"0\">").expect("recovery codes");
     let recovery: Vec<String> = codes.split("</pre>").next().unwrap().lines().map(str::to_owned).collect();
 
     ann.get("/account").await;

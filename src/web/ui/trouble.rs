@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
@@ -81,11 +81,11 @@ pub fn wants_page(request: &Request) -> bool {
 
 async fn inside(visit: &Visit, said: Said, problem: Problem) -> Response {
     let frame = visit.frame(Place::Elsewhere, said.head.clone()).await;
-    visit.page_with(status(&problem), &Trouble { frame, said, problem })
+    visit.page_with(problem.code(), &Trouble { frame, said, problem })
 }
 
 fn outside(headers: &HeaderMap, said: Said, problem: Problem) -> Response {
-    let (language, theme, status) = (language(headers), theme(headers), status(&problem));
+    let (language, theme, status) = (language(headers), theme(headers), problem.code());
     match render(&OutsideTrouble { language, theme, said, problem }, language, now()) {
         Ok(html) => (status, Html(html)).into_response(),
         Err(problem) => problem.into_response(),
@@ -139,10 +139,6 @@ fn stopping(again: Option<String>) -> Said {
          moment, then try again.",
     );
     Said { head: text("Northing is stopping"), advice: Some(advice), again }
-}
-
-fn status(problem: &Problem) -> StatusCode {
-    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 #[cfg(test)]

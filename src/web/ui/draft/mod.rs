@@ -206,8 +206,10 @@ async fn publish(visit: Visit, form: Form) -> Result<Response, Problem> {
             Ok(visit.page_with(StatusCode::CONFLICT, &sheet))
         }
         Err(other) => {
-            sheet.fault = Some(fact("error", Problem::from(other).detail));
-            Ok(visit.page_with(StatusCode::SERVICE_UNAVAILABLE, &sheet))
+            let problem = Problem::from(other);
+            let code = problem.code();
+            sheet.fault = Some(fact("error", problem.detail));
+            Ok(visit.page_with(code, &sheet))
         }
     }
 }

@@ -372,7 +372,7 @@ fn nearby(names: &[String], panel: &Panel) -> Vec<(String, String)> {
         .iter()
         .filter_map(|name| {
             let begins = name.starts_with(&format!("{asked}."));
-            let steps = if begins { 0 } else { distance(&asked, name) };
+            let steps = if begins { 0 } else { distance(asked, name) };
             (steps <= 3).then_some((steps, name))
         })
         .collect();

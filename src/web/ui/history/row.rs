@@ -277,9 +277,18 @@ pub fn short(ms: u64) -> Text {
     }
 }
 
+/// The vantage whose checks told of it; `None` where nobody checked, such as after a switch by hand. Only this machine
+/// checks.
+pub fn seen_by<'v>(story: &Story, visit: &'v Visit) -> Option<&'v str> {
+    story.steps.iter().any(|event| event.first_failed.is_some()).then(|| visit.web.metrics.node())
+}
+
 fn facts(story: &Story, visit: &Visit) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |word: &'static str, value: Text| facts.push(Fact { word: text(word), value });
+    if let Some(node) = seen_by(story, visit) {
+        add("Seen by", text("<b>{node}</b>, the only vantage").set("node", node));
+    }
     if let Some(ms) = story.reaction_ms {
         add("First failed check to new answers", text("<b>{time}</b>").say("time", short(ms)));
     }

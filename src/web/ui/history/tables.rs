@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::export;
 use super::super::visit::Visit;
 use super::filter::Filters;
+use super::row::seen_by;
 use super::{Asked, report, spans_of_pools, told};
 use crate::health::Event;
 use crate::health::lanes::Lane;
@@ -15,7 +16,7 @@ use crate::health::story::{Plot, Story};
 use crate::web::Problem;
 use crate::web::extract::Query;
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "event",
     "plot",
     "kind",
@@ -28,6 +29,7 @@ const COLUMNS: [&str; 19] = [
     "seconds_without_data",
     "cause",
     "reason",
+    "seen_by",
     "started_by",
     "names",
     "first_failed_check_to_new_answers_ms",
@@ -58,6 +60,7 @@ pub async fn csv(visit: Visit, Query(asked): Asked) -> Result<Response, Problem>
             text(story.stopped_seconds(visit.now).map(|seconds| seconds.to_string())),
             story.cause.clone(),
             reason,
+            seen_by(story, &visit).unwrap_or_default().to_owned(),
             story.actor.clone(),
             story.names().join(" "),
             text(story.reaction_ms.map(|ms| ms.to_string())),
@@ -79,7 +82,8 @@ pub async fn json(visit: Visit, Query(asked): Asked) -> Result<Response, Problem
             "kind": if story.is_automatic { "automatic" } else { "manual" }, "open": story.is_open,
             "starts": story.starts, "ends": story.ends, "seconds": story.seconds(visit.now),
             "seconds_down": (story.plot == Plot::Outage).then(|| story.down_seconds(visit.now)),
-            "seconds_without_data": story.stopped_seconds(visit.now), "cause": story.cause, "reason": story.reason(), "started_by": story.actor, "names": story.names(),
+            "seconds_without_data": story.stopped_seconds(visit.now), "cause": story.cause, "reason": story.reason(),
+            "seen_by": seen_by(story, &visit), "started_by": story.actor, "names": story.names(),
             "first_failed_check_to_new_answers_ms": story.reaction_ms, "share_of_queries": story.share,
             "answered_instead_by": story.instead, "names_on_last_resort": story.last_resort, "names_without_an_answer": story.unserved,
             "steps": story.steps.iter().map(|event| &**event).collect::<Vec<&Event>>(),
