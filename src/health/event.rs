@@ -31,7 +31,6 @@ pub struct Event {
     pub from: String,
     pub to: String,
     /// In words: `check web of 192.0.2.10: HTTP 503, 3 times in a row`.
-    #[serde(deserialize_with = "crate::model::stored::sentence")]
     pub cause: String,
     /// `health`, or the person.
     pub actor: String,

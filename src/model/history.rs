@@ -17,7 +17,6 @@ pub struct Revision {
     pub author: String,
     pub message: String,
     /// The difference in words.
-    #[serde(deserialize_with = "super::diff::stored::sentences")]
     pub sentences: Vec<String>,
     pub changes: Vec<Change>,
     /// SHA-256, in hex, over the previous revision's (empty for the first) and the JSON of this one's changes, so

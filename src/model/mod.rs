@@ -28,7 +28,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Change, Checked, Edit, Kind};
-pub use diff::{Line, Sign, by_importance, field_phrases, is_part_of_a_zone, lines, sentences, stored};
+pub use diff::{Line, Sign, by_importance, field_phrases, is_part_of_a_zone, lines, sentences};
 pub use field::{FieldError, distance};
 pub use history::{AuditDraft, AuditEntry, Revision, canonical, seal, sha256};
 pub use host::{check_host_name, no_servers};

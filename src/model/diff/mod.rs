@@ -1,7 +1,6 @@
 //! What changed, in sentences that an operator can check before it is published.
 
 mod fields;
-pub mod stored;
 
 use std::collections::BTreeSet;
 
