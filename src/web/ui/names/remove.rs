@@ -11,7 +11,7 @@ use super::super::frame::{Frame, Place};
 use super::super::text::{plain, text};
 use super::super::visit::{Visit, see};
 use super::page::{Head, head};
-use super::{World, path, types_word};
+use super::{World, path, policy_of, types_word};
 use crate::model::{Edit, Id, Kind, Name, Policy, RecordKey};
 use crate::web::Problem;
 use crate::web::extract::Path;
@@ -25,6 +25,8 @@ struct Delete {
     policy_goes: bool,
     /// Types of fixed records at the name, which answer from then on, or go as well.
     fixed: String,
+    /// For how long resolvers keep what is answered now.
+    kept: Option<u32>,
     faults: Faults,
 }
 
@@ -42,7 +44,8 @@ async fn confirmation(visit: &Visit, world: &World, name: &Name, faults: Faults)
     let frame = frame.under(plain(&head.name), head.path.clone());
     let fixed = records(world, name).map(|key| key.rtype).collect::<Vec<_>>();
     let policy_goes = world.policy_of(name).is_some_and(|(_, policy)| is_only(policy, name));
-    Delete { frame, head, policy_goes, fixed: types_word(&fixed), faults }
+    let kept = policy_of(&world.live, name).map(|(_, policy)| policy.ttl);
+    Delete { frame, head, policy_goes, fixed: types_word(&fixed), kept, faults }
 }
 
 fn records<'w>(world: &'w World, name: &'w Name) -> impl Iterator<Item = &'w RecordKey> {
