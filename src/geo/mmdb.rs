@@ -51,9 +51,10 @@ pub fn read(bytes: Vec<u8>) -> Result<Contents, Refusal> {
     })?;
     let mut tree = Tree::new(&bytes, &reader);
     let (v4, v6) = tree.walk_both()?;
-    // The verifier takes at most three networks per node, so a file with more is one that shares sub-trees;
-    // every record of it that an address can reach is still decoded below.
-    if tree.leaves <= tree.node_count.saturating_mul(3) {
+    // The verifier takes at most three networks per node, so a file with more is one that shares sub-trees. And it stops
+    // where there is no description, which free databases leave out. Every record that an address can reach is decoded
+    // below all the same.
+    if tree.leaves <= tree.node_count.saturating_mul(3) && !reader.metadata().description.is_empty() {
         reader
             .verify()
             .map_err(|error| Refusal(format!("the database is damaged ({error}); download or copy it again")))?;

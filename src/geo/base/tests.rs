@@ -227,6 +227,20 @@ fn files_that_cannot_serve_are_refused_with_the_reason() {
     assert!(refusal.contains("known AS number (fields found: country)"), "{refusal}");
 }
 
+/// As free databases come; the specification wants one.
+#[test]
+fn a_database_without_a_description_is_taken_unless_it_is_damaged() {
+    let whole = Writer::new(6, 24).put("10.0.0.0/8", country("DE")).finish();
+    let described = b"\xe1\x42en\x46A test";
+    let from = whole.windows(described.len()).position(|bytes| bytes == described).unwrap();
+    let without = [&whole[..from], &[0xe0], &whole[from + described.len()..]].concat();
+    let base = Base::from_mmdb(without.clone(), None).unwrap();
+    assert!(at(&base, "10.0.0.1").0.starts_with("DE in EU"));
+    let mut damaged = without;
+    damaged.drain(20..60);
+    assert!(Base::from_mmdb(damaged, None).is_err());
+}
+
 #[test]
 fn a_tree_that_never_ends_is_refused() {
     // Both children of each of 100 nodes are the next node: 2^100 paths in 600 bytes.
