@@ -58,6 +58,19 @@ fn what_the_store_could_not_do_is_said_with_its_place() {
     );
 }
 
+/// Errors are told sentence by sentence: a pattern of two never fits.
+#[test]
+fn a_pattern_of_an_error_is_one_sentence() {
+    for pattern in &patterns()[ERROR] {
+        let said = pattern.pieces.join("…");
+        assert_eq!(super::sentences(&said), [said.as_str()]);
+    }
+    let low = "5 s is short; below 30 s resolvers ask much more often and may limit you; 60 s suits most names";
+    assert!(told(low, Language::Korean).ends_with("대부분의 이름에는 60초가 알맞습니다."));
+    let wrong = "One thing is wrong; nothing was changed.";
+    assert_eq!(told(wrong, Language::Korean), "잘못된 곳이 하나 있습니다. 바뀐 것은 없습니다.");
+}
+
 #[test]
 fn what_the_api_calls_a_revision_is_a_version_to_people() {
     for (section, english, said) in [
