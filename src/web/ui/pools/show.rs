@@ -169,6 +169,8 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let mut fragments = Vec::new();
     let sentence = format!("<span id=\"pool-state\">{}</span>", head.sentence.to_html(visit.language));
     fragments.push(Fragment::new("pool-state", sentence));
+    let banner = visit.render(&BannerPart { head: &head });
+    fragments.extend(banner.map(|html| Fragment::new("pool-banner", html)));
     let share = share_words(visit, &scene).await.to_html(visit.language);
     fragments.push(Fragment::new("pool-share", format!("<span id=\"pool-share\">{share}</span>")));
     for row in rows(visit, &scene, &BTreeMap::new()) {
@@ -180,6 +182,12 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let caches = CachesPart { pool: &head.id, form_token: &visit.session.form_token, caches: head.caches.as_ref() };
     fragments.extend(visit.render(&caches).map(|html| Fragment::new("caches", html)));
     fragments
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/banner.html")]
+struct BannerPart<'h> {
+    head: &'h Head,
 }
 
 #[derive(Template)]
