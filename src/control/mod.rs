@@ -66,6 +66,9 @@ pub const TRIAL_SECONDS: f64 = 4.0;
 /// Events that a slow live reader may fall behind.
 const LIVE_EVENTS: usize = 1024;
 
+/// How long whoever did something waits for its record.
+const RECORDED_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long a publication can be taken back by one button; later, somebody should look at the difference first.
 pub const UNDO: SignedDuration = SignedDuration::from_secs(30);
 
@@ -242,7 +245,9 @@ impl Control {
         if !outside.is_empty() {
             return Err(Refusal::Invalid(outside));
         }
-        self.ask(|reply| Command::Publish(publication, reply)).await
+        let published = self.ask(|reply| Command::Publish(publication, reply)).await?;
+        self.recorded().await;
+        Ok(published)
     }
 
     /// What publishing would do. Reads only.
@@ -265,9 +270,21 @@ impl Control {
             .map_err(Refusal::Invalid)
     }
 
-    /// Drain, on, off, approve, force, load.
+    /// Drain, on, off, approve, force, load. In force before its record is stored, and returns with the record: the next
+    /// page of whoever did it tells of it.
     pub async fn act(&self, switch: Switch, author: Author, reason: String) -> Result<Vec<Event>, Refusal> {
-        self.ask(|reply| Command::Act(Act { switch, author, reason }, reply)).await
+        // Nobody reads of a measurement.
+        let is_told = !matches!(switch, Switch::Load { .. });
+        let events = self.ask(|reply| Command::Act(Act { switch, author, reason }, reply)).await?;
+        if is_told {
+            self.recorded().await;
+        }
+        Ok(events)
+    }
+
+    /// Waits for what the disk was given before, but not for a disk that hangs: what was done is in force.
+    async fn recorded(&self) {
+        let _ = tokio::time::timeout(RECORDED_WITHIN, self.keeper.run(|_| Ok(()))).await;
     }
 
     /// What every check of an endpoint found last, and why some cannot run here.
@@ -387,7 +404,9 @@ impl Control {
     pub async fn set_geo(&self, base: Arc<Base>, note: String) -> Result<(), Refusal> {
         let (reply, done) = oneshot::channel();
         self.commands.send(Command::Geo { base, note, reply }).await.map_err(|_| Refusal::Stopping)?;
-        done.await.map_err(|_| Refusal::Stopping)?
+        done.await.map_err(|_| Refusal::Stopping)??;
+        self.recorded().await;
+        Ok(())
     }
 
     /// Records something that happened outside of health, e.g. a refused geo file.
@@ -522,6 +541,34 @@ mod tests {
         assert!(matches!(control.undo(1, Author::new("ann")).await, Err(Refusal::Conflict(_))));
         control.undo(2, Author::new("ben")).await.unwrap();
         assert_eq!(undoable("ben"), None, "what took something back is not offered to be taken back");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_somebody_did_is_in_the_history_when_they_are_told_of_it() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let control = running::start(dir.path());
+        publish(&control, "ann", "192.0.2.1").await;
+        assert!(!control.newest(|_| true, 1).await.unwrap().is_empty(), "memory is filled, or it would read the store");
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        assert!(control.keeper.post(move |_| {
+            let _ = held.recv();
+            Ok(())
+        }));
+        let switch = Switch::Force { endpoint: "one".parse().unwrap(), family: None, state: Some(EndpointState::Down) };
+        let mut act = std::pin::pin!(control.act(switch, Author::new("ann"), "New kernel".into()));
+        let is_told = async |act: &mut std::pin::Pin<&mut _>| {
+            tokio::select! { biased; _ = act => true, () = std::future::ready(()) => false }
+        };
+        assert!(!is_told(&mut act).await);
+        // The writer is through with it: this answer comes after that one.
+        control.checks("one".parse().unwrap()).await.unwrap();
+        assert_eq!(control.health().endpoints.len(), 1, "in force");
+        assert!(!is_told(&mut act).await, "the disk is busy");
+        release.send(()).unwrap();
+        act.await.unwrap();
+        let newest = control.newest(|_| true, 1).await.unwrap().remove(0);
+        assert_eq!((newest.actor.as_str(), newest.cause.as_str()), ("ann", "New kernel"));
+        assert_eq!(control.audit(None, 1).await.unwrap().remove(0).reason, "New kernel");
     }
 
     #[tokio::test(flavor = "multi_thread")]

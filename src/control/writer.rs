@@ -284,7 +284,9 @@ impl Writer {
         if !matches!(switch, Switch::Load { .. }) {
             let mut draft = author.act(action(&switch), subject(&switch));
             draft.reason = reason;
-            self.keeper.post(move |kept| kept.audit(draft));
+            if !self.keeper.post(move |kept| kept.audit(draft)) {
+                tracing::error!("an act of {} is missing in the audit log: the disk is too slow", author.actor);
+            }
         }
         Ok(events)
     }
