@@ -33,12 +33,22 @@ function put(id, html) {
 const chip = $('#live'), pause = $('#pause');
 if (chip && window.EventSource) {
   const LOST_MS = 15000, word = chip.lastElementChild, old = $('#old'), shown = new Map();
-  let source, heard = Date.now(), paused = false;
+  let source, heard = Date.now(), paused = false, ended = false;
   const hear = () => { heard = Date.now(); tell(); };
   const close = () => { source?.close(); source = null; };
   const open = () => {
     close();
-    source = new EventSource('/live?on=' + encodeURIComponent(chip.dataset.on));
+    const url = '/live?on=' + encodeURIComponent(chip.dataset.on);
+    source = new EventSource(url);
+    // A refusal does not say why. Whoever is signed out is sent to sign in.
+    source.onerror = async () => {
+      if (source?.readyState !== 2) return;
+      const asked = new AbortController(), by = { redirect: 'manual', signal: asked.signal };
+      const answer = await fetch(url, by).catch(() => null);
+      ended = answer?.type === 'opaqueredirect';
+      asked.abort();
+      if (ended) { close(); tell(); }
+    };
     source.onmessage = event => {
       stale(false);
       for (const [id, html] of JSON.parse(event.data)) put(id, html);
@@ -61,15 +71,18 @@ if (chip && window.EventSource) {
     if (!lost) shown.clear();
   };
   const tell = () => {
-    const silent = Date.now() - heard, lost = !paused && silent > LOST_MS;
+    const silent = Date.now() - heard, lost = ended || !paused && silent > LOST_MS;
     chip.classList.toggle('lost', lost);
     chip.classList.toggle('paused', paused);
     const since = clock(new Date(heard));
-    word.textContent = paused ? chip.dataset.paused
+    word.textContent = ended ? chip.dataset.ended
+      : paused ? chip.dataset.paused
       : lost ? chip.dataset.lost.replace('{time}', since)
       : chip.dataset.live.replace('{s}', Math.round(silent / 1000));
     old.hidden = !lost;
-    if (lost) { stale(true); old.lastElementChild.textContent = old.dataset.said.replace('{time}', since); }
+    if (lost) { stale(true); $('p', old).textContent = (ended ? old.dataset.ended : old.dataset.said).replace('{time}', since); }
+    $('a', old).hidden = !ended;
+    pause.hidden = ended;
     // A refusal ends an EventSource for good: try again as it does itself after an interruption.
     if (!paused && !document.hidden && source?.readyState === 2 && Math.round(silent / 1000) % 5 === 0) open();
   };
@@ -80,7 +93,7 @@ if (chip && window.EventSource) {
     tell();
   };
   addEventListener('visibilitychange', () => {
-    if (paused) return;
+    if (paused || ended) return;
     if (document.hidden) close(); else { heard = Date.now(); open(); }
   });
   addEventListener('pagehide', close);

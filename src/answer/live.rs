@@ -7,6 +7,7 @@ use crate::health::{EndpointHealth, EndpointState, Family, HealthTable, PoolHeal
 use crate::model::{Admin, Endpoint, Id, Member, Model, Name, Pool, RecordType, Serve, Shed};
 
 use super::choose::key;
+use super::steer::Pass;
 
 /// What kind of records a policy says. A pool is ok by kind, never by family, so that AAAA sends no client to
 /// another pool than A.
@@ -157,6 +158,14 @@ impl LivePool {
             RecordType::A => &self.ipv4,
             RecordType::AAAA => &self.ipv6,
             _ => &self.names,
+        }
+    }
+
+    /// Of these choices, those that are answered when the pool is come to in this round.
+    pub fn picked_from<'c>(&self, choices: &'c Choices, pass: Pass) -> &'c [u8] {
+        match pass {
+            Pass::Anyway if self.state != PoolState::Ok || choices.usable.is_empty() => &choices.anyway,
+            _ => &choices.usable,
         }
     }
 

@@ -59,10 +59,7 @@ pub fn serve<'s>(
     answer.credit = Some(Credit { audience, pool: Some(pool_number), releases_hold });
 
     let choices = pool.choices(rtype);
-    let from = match pass {
-        Pass::Anyway if pool.state != PoolState::Ok || choices.usable.is_empty() => &choices.anyway,
-        _ => &choices.usable,
-    };
+    let from = pool.picked_from(choices, pass);
     let picked = pick_servers(pool, from, usize::from(pool.answers.unwrap_or(policy.answers)), &mut chance);
     tracer.served(from, &picked);
     let (ttl, why) = match pass {

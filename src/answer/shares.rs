@@ -21,9 +21,8 @@ pub struct Share {
     pub share: f64,
 }
 
-/// Who is answered of a pool when it is asked, in the order of its members. A last resort that ignores health
-/// is left out.
-pub fn shares(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Arc<Pool>) -> Vec<Share> {
+/// Who is answered of a pool when it is come to in a round, in the order of its members.
+pub fn shares(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Arc<Pool>, pass: Pass) -> Vec<Share> {
     let live = LivePool::new(pool, id, model, health);
     let mut shares = Vec::with_capacity(live.servers.len());
     for (server, at) in live.servers.iter().zip(0u8..) {
@@ -32,7 +31,7 @@ pub fn shares(model: &Model, health: &HealthTable, id: &Id<Pool>, pool: &Arc<Poo
             Family::Ipv6 => RecordType::AAAA,
             Family::Name => RecordType::CNAME,
         };
-        let from = &live.choices(rtype).usable;
+        let from = live.picked_from(live.choices(rtype), pass);
         let total: u32 =
             from.iter().filter_map(|&at| live.servers.get(usize::from(at))).map(|s| u32::from(s.weight)).sum();
         let share = if from.contains(&at) { f64::from(server.weight) / f64::from(total.max(1)) } else { 0.0 };
@@ -120,17 +119,20 @@ mod tests {
         for (member, weight) in world.edit_pool("main").members.iter_mut().zip([40, 30, 30]) {
             member.weight = weight;
         }
-        let of = |world: &World| {
+        let of = |world: &World, pass: Pass| {
             let id: Id<Pool> = "main".parse().unwrap();
-            let shares = shares(&world.model, &world.health, &id, &world.model.pools[&id]);
+            let shares = shares(&world.model, &world.health, &id, &world.model.pools[&id], pass);
             let v4 = shares.into_iter().filter(|share| share.family == Family::Ipv4);
             v4.map(|share| (share.share * 100.0).round()).collect::<Vec<_>>()
         };
-        assert_eq!(of(&world), [40.0, 30.0, 30.0]);
+        assert_eq!(of(&world, Pass::Normal), [40.0, 30.0, 30.0]);
         world.edit_pool("main").members[1].weight = 0;
-        assert_eq!(of(&world), [57.0, 0.0, 43.0]);
+        assert_eq!(of(&world, Pass::Normal), [57.0, 0.0, 43.0]);
         world.endpoint_is("third", EndpointState::Down);
-        assert_eq!(of(&world), [100.0, 0.0, 0.0]);
+        assert_eq!(of(&world, Pass::Normal), [100.0, 0.0, 0.0]);
+        world.endpoint_is("main", EndpointState::Down).pool_is("main", PoolState::Down);
+        assert_eq!(of(&world, Pass::Normal), [0.0, 0.0, 0.0]);
+        assert_eq!(of(&world, Pass::Anyway), [57.0, 0.0, 43.0], "the last resort ignores health");
     }
 
     #[test]

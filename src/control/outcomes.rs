@@ -1,12 +1,12 @@
 //! What checks found lately, for people to read: the last outcomes of every target, and two hours by the
-//! minute. Decides nothing, and is empty after a start. Compact: 5,000 targets take about 40 MB.
+//! minute. Decides nothing, and is empty after a start. Compact: 5,000 targets take about 40 MB, and 60 where all fail.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::health::{Family, Latency, Outcome, Said, Target};
+use crate::health::{Family, Latency, Outcome, Target};
 use crate::model::{Endpoint, Id, Monitor};
 
 /// Outcomes kept of one target: half an hour at an interval of ten seconds.
@@ -15,8 +15,8 @@ pub const KEPT: usize = 200;
 pub const MINUTES: u64 = 120;
 /// Different reasons kept of one target; most endpoints fail for one or two.
 const MAX_REASONS: usize = 32;
-/// Bodies kept of one target: what it says when it fails hardly changes.
-const MAX_EXCERPTS: usize = 2;
+/// Different bodies kept of one target: what it says when it fails hardly changes, and each is a kilobyte.
+const MAX_EXCERPTS: usize = 4;
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 200;
 
@@ -56,11 +56,38 @@ impl Minute {
 pub struct Ring {
     outcomes: VecDeque<Packed>,
     minutes: VecDeque<Minute>,
-    reasons: Vec<Arc<str>>,
-    /// Where the next new reason goes once there is no room.
-    oldest_reason: usize,
-    excerpts: VecDeque<(u64, Arc<str>)>,
+    reasons: Texts<MAX_REASONS>,
+    excerpts: Texts<MAX_EXCERPTS>,
     pub next_ms: u64,
+}
+
+/// The different texts that outcomes have in common, each kept once under its number.
+#[derive(Debug, Clone, Default)]
+struct Texts<const MOST: usize> {
+    kept: Vec<Arc<str>>,
+    /// Where the next new one goes once there is no room.
+    oldest: usize,
+}
+
+impl<const MOST: usize> Texts<MOST> {
+    /// The number of a text; and whether another had it until now, which is forgotten.
+    fn number(&mut self, text: &Arc<str>) -> (u8, bool) {
+        if let Some(known) = self.kept.iter().position(|known| known == text) {
+            return (known as u8, false);
+        }
+        if self.kept.len() < MOST {
+            self.kept.push(text.clone());
+            return (self.kept.len() as u8 - 1, false);
+        }
+        let number = self.oldest;
+        self.oldest = (self.oldest + 1) % MOST;
+        self.kept[number] = text.clone();
+        (number as u8, true)
+    }
+
+    fn get(&self, number: u8) -> Option<&Arc<str>> {
+        self.kept.get(usize::from(number))
+    }
 }
 
 /// 32 bytes; times that are absent are NaN.
@@ -74,6 +101,8 @@ struct Packed {
     /// 0 for none.
     status: u16,
     result: Counted,
+    /// The number of the body.
+    excerpt: Option<u8>,
 }
 
 /// Passed, or failed for the reason with this number, or for one that is no longer known.
@@ -91,6 +120,7 @@ impl Ring {
             Ok(()) => Counted::Passed,
             Err(reason) => Counted::Failed(self.reason(reason)),
         };
+        let excerpt = outcome.said.excerpt.as_ref().map(|excerpt| self.excerpt(excerpt));
         let Latency { connect_ms, tls_ms, first_byte_ms, total_ms } = outcome.latency;
         let packed = |ms: Option<f64>| ms.map_or(f32::NAN, |ms| ms as f32);
         push_within(
@@ -104,13 +134,9 @@ impl Ring {
                 total_ms: packed(total_ms),
                 status: outcome.said.status.unwrap_or(0),
                 result: counted,
+                excerpt,
             },
         );
-        if let Said { excerpt: Some(excerpt), .. } = &outcome.said {
-            // The same text again costs nothing.
-            let known = self.excerpts.iter().find(|(_, known)| known == excerpt).map(|(_, known)| known.clone());
-            push_within(&mut self.excerpts, MAX_EXCERPTS, (outcome.at_ms, known.unwrap_or_else(|| excerpt.clone())));
-        }
         self.count(outcome.at_ms, total_ms, result.is_ok());
         self.next_ms = outcome.next_probe_ms;
     }
@@ -133,19 +159,21 @@ impl Ring {
     /// The number of a reason. Where there is no room, the oldest is forgotten.
     fn reason(&mut self, reason: &str) -> u8 {
         let end = (0..=MAX_REASON.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-        let reason = &reason[..end];
-        if let Some(known) = self.reasons.iter().position(|known| &**known == reason) {
-            return known as u8;
+        let (number, took_over) = self.reasons.number(&reason[..end].into());
+        if took_over {
+            let stale = self.outcomes.iter_mut().filter(|outcome| outcome.result == Counted::Failed(number));
+            stale.for_each(|outcome| outcome.result = Counted::Forgotten);
         }
-        if self.reasons.len() < MAX_REASONS {
-            self.reasons.push(reason.into());
-            return self.reasons.len() as u8 - 1;
+        number
+    }
+
+    /// The number of a body, likewise.
+    fn excerpt(&mut self, excerpt: &Arc<str>) -> u8 {
+        let (number, took_over) = self.excerpts.number(excerpt);
+        if took_over {
+            let stale = self.outcomes.iter_mut().filter(|outcome| outcome.excerpt == Some(number));
+            stale.for_each(|outcome| outcome.excerpt = None);
         }
-        let number = self.oldest_reason as u8;
-        self.oldest_reason = (self.oldest_reason + 1) % MAX_REASONS;
-        self.reasons[usize::from(number)] = reason.into();
-        let stale = self.outcomes.iter_mut().filter(|outcome| outcome.result == Counted::Failed(number));
-        stale.for_each(|outcome| outcome.result = Counted::Forgotten);
         number
     }
 
@@ -180,10 +208,9 @@ impl Ring {
         let known = |ms: f32| (!ms.is_nan()).then(|| f64::from(ms));
         let reason = match packed.result {
             Counted::Passed => "".into(),
-            Counted::Failed(number) => self.reasons.get(usize::from(number)).cloned().unwrap_or_else(|| "".into()),
+            Counted::Failed(number) => self.reasons.get(number).cloned().unwrap_or_else(|| "".into()),
             Counted::Forgotten => "one of many reasons, which is no longer kept".into(),
         };
-        let excerpt = self.excerpts.iter().rev().find(|(at_ms, _)| *at_ms == packed.at_ms);
         Seen {
             at_ms: packed.at_ms,
             reason,
@@ -195,19 +222,18 @@ impl Ring {
                 total_ms: known(packed.total_ms),
             },
             status: (packed.status != 0).then_some(packed.status),
-            excerpt: excerpt.map(|(_, text)| text.clone()),
+            excerpt: packed.excerpt.and_then(|number| self.excerpts.get(number)).cloned(),
         }
     }
 
     /// The bytes that it takes, but for texts that others share.
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        let texts = self.reasons.iter().chain(self.excerpts.iter().map(|(_, text)| text));
+        let texts = self.reasons.kept.iter().chain(&self.excerpts.kept);
         size_of::<Ring>()
             + self.outcomes.capacity() * size_of::<Packed>()
             + self.minutes.capacity() * size_of::<Minute>()
-            + self.reasons.capacity() * size_of::<Arc<str>>()
-            + self.excerpts.capacity() * size_of::<(u64, Arc<str>)>()
+            + (self.reasons.kept.capacity() + self.excerpts.kept.capacity()) * size_of::<Arc<str>>()
             + texts.map(|text| text.len() + 16).sum::<usize>()
     }
 }
@@ -267,6 +293,7 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::Said;
 
     fn outcome(at_ms: u64, excerpt: Option<&str>) -> Outcome {
         Outcome {
@@ -316,24 +343,31 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_kept_of_the_last_failures_only() {
+    fn every_failure_has_its_body_until_too_many_differ() {
         let mut ring = Ring::default();
-        for (n, body) in ["one", "two", "three"].into_iter().enumerate() {
-            ring.push(&outcome(n as u64, Some(body)), &Err("HTTP 503".into()));
+        let mut push = |n: u64, body: Option<&str>| ring.push(&outcome(n, body), &Err("HTTP 503".into()));
+        (0..100).for_each(|n| push(n, Some(["overloaded", "starting"][n as usize % 2])));
+        push(100, None);
+        let bodies: Vec<_> = ring.newest().map(|seen| seen.excerpt.unwrap_or_default().to_string()).collect();
+        assert_eq!(bodies[..3], ["", "starting", "overloaded"]);
+        assert_eq!((bodies.len(), bodies[99].as_str(), bodies[100].as_str()), (101, "starting", "overloaded"));
+        for n in 0..MAX_EXCERPTS as u64 {
+            ring.push(&outcome(200 + n, Some(&format!("at {n}"))), &Err("HTTP 503".into()));
         }
         let bodies: Vec<Option<Arc<str>>> = ring.newest().map(|seen| seen.excerpt).collect();
-        assert_eq!(bodies, [Some("three".into()), Some("two".into()), None]);
+        assert_eq!(bodies[0], Some("at 3".into()));
+        assert!(bodies[MAX_EXCERPTS..].iter().all(Option::is_none), "none is told for another");
     }
 
     #[test]
-    fn five_thousand_failing_targets_take_less_than_fifty_megabytes() {
+    fn five_thousand_failing_targets_take_less_than_sixty_five_megabytes() {
         let mut ring = Ring::default();
         let body = "x".repeat(1024);
         for n in 0..1000 {
             let body = format!("{n}{}", &body[..1020]);
             ring.push(&outcome(n * 10_000, Some(&body)), &Err("HTTP 503, expected 200-299".into()));
         }
-        assert!(ring.bytes() * 5000 < 55_000_000, "{} bytes", ring.bytes());
+        assert!(ring.bytes() * 5000 < 65_000_000, "{} bytes", ring.bytes());
         let mut passing = Ring::default();
         (0..1000).for_each(|n| passing.push(&outcome(n * 10_000, None), &Ok(())));
         assert!(passing.bytes() * 5000 < 45_000_000, "{} bytes", passing.bytes());

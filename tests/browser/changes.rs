@@ -98,6 +98,34 @@ async fn a_pool_is_chosen_in_the_sentence_of_its_rule() {
 }
 
 #[tokio::test]
+async fn a_rule_is_for_a_country_and_a_network_as_they_are_typed() {
+    const PLACES: &str = "Or countries, networks and AS numbers";
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut browser = Browser::open(&server, Scripts::On).await;
+    browser.sign_in_first(&server, "anna", "editor").await;
+    browser.expect("status of 422");
+    browser.goto("/names/www.example.test?edit=new").await;
+    browser.fill(PLACES, "Atlantis, 81.2.69.5/24").await;
+    browser.run("document.querySelector('[name=\"steps[0].pools[0].pool\"]').value = 'us'").await;
+    browser.click("Keep in draft").await;
+    browser.wait_for("\"Atlantis\" is no country.").await;
+    browser.wait_for("81.2.69.5/24 has bits outside the prefix. Did you mean 81.2.69.0/24?").await;
+    assert!(!browser.reads("Is empty").await && !browser.reads("No region is chosen").await);
+    assert_eq!(browser.value(PLACES).await, "Atlantis, 81.2.69.5/24");
+    browser.fill(PLACES, "South Korea, 81.2.69.0/24").await;
+    browser.click("Keep in draft").await;
+    browser.wait_for("Rule 1 kept in your draft.").await;
+    browser.wait_for("Clients in South Korea").await;
+    browser.goto("/draft").await;
+    browser.fill(REASON, "Koreans and one network").await;
+    browser.click("Publish").await;
+    browser.wait_for("Version 2 is live.").await;
+    answers(&server, NAME, &[US]).await;
+    browser.finish().await;
+}
+
+#[tokio::test]
 async fn whoever_was_slower_keeps_the_draft_sees_both_and_settles_it() {
     let dir = TempDir::new().unwrap();
     let server = world::start(&dir).await;

@@ -133,6 +133,25 @@ async fn what_cannot_be_kept_through_a_sign_in_is_said_and_its_form_comes_back()
     browser.finish().await;
 }
 
+#[tokio::test]
+async fn an_open_page_says_that_its_reader_was_signed_out() {
+    let dir = TempDir::new().unwrap();
+    let server = world::start(&dir).await;
+    let mut browser = Browser::open(&server, Scripts::On).await;
+    browser.sign_in_first(&server, "anna", "viewer").await;
+    browser.expect("MIME type");
+    browser.goto("/pools/eu").await;
+    browser.wait_for("Live, ").await;
+    end(&server, &browser, "anna", Ends::AtTheServer).await;
+    browser.wait_for("You are signed out since").await;
+    browser.wait_for("No data").await;
+    browser.click("Sign in").await;
+    sign_in(&mut browser, "anna").await;
+    browser.wait_for_path("/pools/eu").await;
+    browser.wait_for("Live, ").await;
+    browser.finish().await;
+}
+
 #[derive(Clone, Copy)]
 enum Ends {
     AtTheServer,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::answer::shares;
+use crate::answer::{Pass, shares};
 use crate::health::{Family, HealthTable};
 use crate::model::{Endpoint, Id, Model, Pool, RecordType};
 
@@ -152,7 +152,7 @@ fn same((before, was): World, (after, is): World) -> bool {
 fn servers(id: &Id<Pool>, before: World, after: World) -> Vec<Server> {
     let mut servers: Vec<Server> = Vec::new();
     for (side, ((model, health), pool)) in [(Side::Before, before), (Side::After, after)] {
-        for share in shares(model, health, id, pool) {
+        for share in shares(model, health, id, pool, Pass::Normal) {
             let Some(address) = model.endpoints.get(&share.endpoint).and_then(|one| address(one, share.family)) else {
                 continue;
             };

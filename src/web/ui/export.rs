@@ -41,7 +41,8 @@ impl<S: Sync> FromRequestParts<S> for Format {
 }
 
 impl Format {
-    /// Each row is a list of values, one for each column. In JSON a row is an object.
+    /// Each row is a list of values, one for each column. In JSON a row is an object. Rows are made here, and nobody
+    /// else waits for a long table.
     pub fn table<R: IntoIterator<Item = Value>>(
         self,
         file: &str,
@@ -52,7 +53,7 @@ impl Format {
             Value::Array(values) => values,
             one => vec![one],
         };
-        match self {
+        tokio::task::block_in_place(|| match self {
             Format::Csv => {
                 let rows = rows.into_iter().map(|row| values(row).iter().map(plain).collect());
                 csv(file, columns, rows)
@@ -64,7 +65,7 @@ impl Format {
                 };
                 Ok(json(file, rows.into_iter().map(object).collect::<Vec<Value>>()))
             }
-        }
+        })
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_table_says_the_same_in_both_forms() {
         let text = async |format: Format| {
             let rows = [json!(["eu-1", ["192.0.2.1", "2001:db8::1"], 0.5, null]), json!(["=1+1", [], 0, "a, b"])];

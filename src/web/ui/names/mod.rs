@@ -7,6 +7,7 @@ mod list;
 mod new;
 mod options;
 mod page;
+mod places;
 mod remove;
 mod rule_form;
 mod rules;

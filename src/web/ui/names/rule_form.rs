@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::filters::percent_text;
 use super::super::form::Form;
+use super::places::FIELD;
 use crate::model::{LastResort, Rule};
 
 /// Steps and pools that one form is read for: more than a policy may have, so that the model refuses the rest.
@@ -16,6 +17,8 @@ pub struct RuleForm {
     pub name: String,
     pub enabled: bool,
     pub regions: Vec<String>,
+    /// Countries, networks and AS numbers, as `places` reads them.
+    pub places: String,
     pub except_regions: Vec<String>,
     pub steps: Vec<StepForm>,
     /// `serve_anyway`, `no_answer`, `refuse`, or `pool` with the pool beside it.
@@ -82,6 +85,7 @@ impl RuleForm {
             name: rule.name.clone(),
             enabled: rule.enabled,
             regions: rule.regions.iter().map(ToString::to_string).collect(),
+            places: String::new(),
             except_regions: rule.except_regions.iter().map(ToString::to_string).collect(),
             steps: steps.collect(),
             last_resort,
@@ -98,6 +102,7 @@ impl RuleForm {
             name: form.text("name").into(),
             enabled: form.has("enabled"),
             regions: filled("regions"),
+            places: form.text(FIELD).into(),
             except_regions: filled("except_regions"),
             steps: steps.filter(|step| !step.pools.is_empty()).collect(),
             last_resort: form.text("last_resort").into(),
@@ -167,7 +172,7 @@ impl RuleForm {
     /// The fields that the page shows, so that errors of anything else stand above the form.
     pub fn shown(&self) -> Vec<String> {
         let mut shown: Vec<String> =
-            ["name", "enabled", "regions", "except_regions", "last_resort", "residency_lock", "steps"]
+            ["name", "enabled", "regions", FIELD, "except_regions", "last_resort", "residency_lock", "steps"]
                 .map(str::to_owned)
                 .into();
         shown.extend((0..self.regions.len()).map(|at| format!("regions[{at}]")));

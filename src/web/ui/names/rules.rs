@@ -11,6 +11,7 @@ use super::super::form::{Faults, Form};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
 use super::page::edited;
+use super::places::Places;
 use super::rule_form::RuleForm;
 use super::steering::{Open, RuleEdit, page};
 use super::{World, path, policy_of};
@@ -46,7 +47,13 @@ pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Re
     let known = at.parse::<usize>().ok().filter(|number| (1..=rules.len()).contains(number));
     // A new rule stands before the last, and so does one whose place is gone: the last is for everyone else.
     let index = known.unwrap_or(rules.len()).saturating_sub(1);
+    let (places, no_places) = match Places::of(&typed.places, &world.drafted) {
+        Ok(places) => (places, Vec::new()),
+        Err(errors) => (Places::default(), errors),
+    };
     let mut value = typed.to_value();
+    let more = places.regions.iter().filter(|id| !typed.regions.contains(id)).cloned();
+    value["regions"] = typed.regions.iter().cloned().chain(more).collect();
     if last {
         value["enabled"] = true.into();
     }
@@ -56,9 +63,14 @@ pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Re
     }
     let back = format!("{}?edit={at}#r{at}", path(&name));
     let mut edited = world.drafted.entity(Kind::Policies, id.as_str()).unwrap_or_default();
-    edited["rules"] = rules.clone().into();
-    let edited = Edit { kind: Kind::Policies, id: id.to_string(), value: Some(edited) };
-    match keep_rules(&visit, &world, id, rules, &back).await? {
+    edited["rules"] = rules.into();
+    let mut edits = places.edits;
+    edits.push(Edit { kind: Kind::Policies, id: id.to_string(), value: Some(edited) });
+    let kept = match no_places.is_empty() {
+        true => keep(&visit, edits.clone(), &back).await?,
+        false => Kept::Wrong(no_places),
+    };
+    match kept {
         Kept::Clash(page) => Ok(page),
         Kept::Drafted => {
             let number = index + 1;
@@ -68,14 +80,17 @@ pub async fn keep_rule(visit: Visit, Path(name): Path<String>, form: Form) -> Re
         Kept::Wrong(errors) => {
             // The nearest place first: the rule itself, then the policy.
             let own = format!("policies/{id} rules[{index}]");
-            let more = every::errors(&world.drafted, &[edited]);
+            let more = every::errors(&world.drafted, &edits);
             let known: Vec<FieldError> = errors.into_iter().filter(|error| !more.contains(error)).collect();
             let errors = known.into_iter().chain(more).map(in_words).map(|error| match error.at.strip_prefix(&own) {
                 Some(field) => FieldError { at: field.trim_start_matches('.').to_owned(), ..error },
                 None => error,
             });
-            let mut faults = Faults::new(errors.collect(), &format!("policies/{id} "));
-            if !last && typed.regions.is_empty() && faults.of("regions").is_empty() {
+            // Whoever typed places has said for whom the rule is, however wrong.
+            let is_said = |error: &FieldError| error.at == "regions" && !typed.places.is_empty();
+            let errors = errors.filter(|error| !is_said(error)).collect();
+            let mut faults = Faults::new(errors, &format!("policies/{id} "));
+            if !last && typed.regions.is_empty() && typed.places.is_empty() && faults.of("regions").is_empty() {
                 let remedy = "choose whose clients it is for, since the last rule is for everyone else";
                 faults.push(FieldError::new("regions", "no region is chosen", remedy));
             }

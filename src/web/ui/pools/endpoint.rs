@@ -46,7 +46,10 @@ pub struct Check {
     pub tls: String,
     pub first_byte: String,
     pub total: String,
+    /// The beginning of what it answered.
     pub excerpt: Option<String>,
+    /// Word for word what the check after it was answered.
+    pub same: bool,
 }
 
 /// One monitor on one address.
@@ -225,12 +228,18 @@ pub fn rows(visit: &Visit, id: &Id<Endpoint>) -> Vec<Check> {
         first_byte: ms(seen.latency.first_byte_ms),
         total: ms(seen.latency.total_ms),
         excerpt: seen.excerpt.map(|text| text.to_string()),
+        same: false,
     };
     let mut rows: Vec<Check> = visit.web.control.shared().outcomes.of(id, |rings| {
-        let each = rings
-            .iter()
-            .flat_map(|(monitor, family, ring)| ring.newest().map(move |seen| (monitor.as_str(), *family, seen)));
-        each.map(|(monitor, family, seen)| row(monitor, family, seen)).collect()
+        let each = rings.iter().flat_map(|(monitor, family, ring)| {
+            let mut newer = None;
+            ring.newest().map(move |seen| {
+                let same = seen.excerpt.is_some() && seen.excerpt == newer;
+                newer.clone_from(&seen.excerpt);
+                Check { same, ..row(monitor.as_str(), *family, seen) }
+            })
+        });
+        each.collect()
     });
     rows.sort_by_key(|row| std::cmp::Reverse(row.at));
     rows.truncate(crate::control::outcomes::KEPT);

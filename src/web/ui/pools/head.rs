@@ -9,10 +9,10 @@ use super::super::state::{PoolShown, PoolStates, StateWord, endpoint_state};
 use super::super::text::{Text, count, text};
 use super::super::visit::Visit;
 use super::{Scene, hold, names, place, policies, uses};
-use crate::answer::{PlanState, Snapshot, policy_state};
+use crate::answer::{Pass, PlanState, Snapshot, policy_state};
 use crate::control::draft::Draft;
 use crate::control::token::Role;
-use crate::health::{EndpointState, PoolState};
+use crate::health::{EndpointState, HealthTable, PoolState};
 use crate::model::{Endpoint, Id, Kind, LastResort, Model, Policy, Pool, Recovery, Rule};
 
 /// Policies that are asked who answers meanwhile, and pools that are named.
@@ -181,6 +181,17 @@ fn banner(visit: &Visit, scene: &Scene, shown: &PoolShown, names: usize) -> Opti
     }
 }
 
+/// In which round names come to the pool: where it is down and nothing else of a rule is up, as to the last resort.
+pub fn pass(snapshot: &Snapshot, health: &HealthTable, scene: &Scene) -> Pass {
+    let is_down = health.pools.get(&scene.id).is_some_and(|known| known.state == PoolState::Down);
+    let uses = uses(&scene.live);
+    let users = uses.get(&scene.id).map_or(&[][..], Vec::as_slice);
+    match is_down && Meanwhile::of(snapshot, &policies(&scene.live, users), &scene.id).anyway > 0 {
+        true => Pass::Anyway,
+        false => Pass::Normal,
+    }
+}
+
 /// What the clients of a pool that is out get, over all names that use it.
 #[derive(Debug, Default, PartialEq)]
 struct Meanwhile {
@@ -304,7 +315,6 @@ mod tests {
     use super::*;
     use crate::answer::switched;
     use crate::control::fixture::{document, snapshot, step};
-    use crate::health::HealthTable;
     use crate::web::ui::text::Language;
     use serde_json::json;
 

@@ -13,7 +13,7 @@ use super::super::text::{Text, plain, text};
 use super::super::visit::{Visit, see};
 use super::super::{cause, filters};
 use super::sheet::{self, Asking, Moved, Sheet, moved};
-use super::{Scene, endpoint};
+use super::{Scene, endpoint, head};
 use crate::answer::shares;
 use crate::control::effect::{Effect, NOTHING, effect_of, held};
 use crate::health::{EndpointState, HealthTable, Switch};
@@ -144,9 +144,11 @@ async fn page(
     let back = format!("{}/endpoints/{id}", scene.path());
     let frame = frame.under(plain(&scene.id), scene.path()).under(plain(id), &*back);
     let states = PoolStates::of(&scene.live, &scene.health);
+    let snapshot = visit.web.control.snapshot();
     let of = |health: &HealthTable| {
+        let pass = head::pass(&snapshot.with_health(health), health, scene);
         let live = scene.live_pool();
-        live.map(|pool| shares(&scene.live, health, &scene.id, pool)).unwrap_or_default()
+        live.map(|pool| shares(&scene.live, health, &scene.id, pool, pass)).unwrap_or_default()
     };
     let (now, then) = (of(&scene.health), of(&after));
     let members = scene.live_pool().map(|pool| pool.members.clone()).unwrap_or_default();
@@ -156,6 +158,10 @@ async fn page(
         now: super::show::share_of(&now, &member.endpoint),
         after: super::show::share_of(&then, &member.endpoint),
     };
+    let explained = match to == To::Down && super::show::share_of(&then, id) > NOTHING {
+        true => "Nothing else of its pool is up: as the last resort it is answered all the same.",
+        false => to.explained(),
+    };
     let endpoints: Vec<Moved> = members.iter().enumerate().map(row).collect();
     let pools = effect.pools.iter().any(|(_, now, after)| (now - after).abs() > NOTHING);
     let mut asking = Asking::new(&effect, std::slice::from_ref(&scene.id), form, faults);
@@ -164,7 +170,7 @@ async fn page(
     let page = Sheet {
         frame,
         question,
-        explained: to.explained(),
+        explained,
         button: to.button(),
         action: format!("{back}/force"),
         carried: vec![("state", to.word().to_owned())],

@@ -19,7 +19,7 @@ use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::Scene;
 use super::chart::Chart;
-use super::head::{Caches, Head, Tab};
+use super::head::{self, Caches, Head, Tab};
 use super::tabs::{self, Said};
 use super::weights;
 use crate::answer::{Share, shares};
@@ -28,6 +28,9 @@ use crate::health::Address;
 use crate::model::{Endpoint, Id, Member, Model, Pool, Serve};
 use crate::web::Problem;
 use crate::web::extract::{Path, Query};
+
+/// Changes of the pool that its page shows.
+const MAX_CHANGES: usize = 4;
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Asked {
@@ -141,7 +144,7 @@ pub async fn page(
         dock: dock(scene, &part.rows),
         emptied: part.rows.iter().all(|row| row.after == 0.0) && part.rows.iter().any(|row| row.now > 0.0),
         chart: Chart::of(visit, scene),
-        changes: tabs::changes(visit, scene, 4).await?,
+        changes: tabs::changes(visit, scene, MAX_CHANGES).await?,
         frame,
         head,
         part,
@@ -171,6 +174,12 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     fragments.push(Fragment::new("pool-state", sentence));
     let banner = visit.render(&BannerPart { head: &head });
     fragments.extend(banner.map(|html| Fragment::new("pool-banner", html)));
+    let switches = visit.render(&SwitchesPart { head: &head });
+    fragments.extend(switches.map(|html| Fragment::new("pool-switches", html)));
+    if let Ok(changes) = tabs::changes(visit, &scene, MAX_CHANGES).await {
+        let changes = visit.render(&ChangesPart { head: &head, changes: &changes });
+        fragments.extend(changes.map(|html| Fragment::new("pool-changes", html)));
+    }
     let share = share_words(visit, &scene).await.to_html(visit.language);
     fragments.push(Fragment::new("pool-share", format!("<span id=\"pool-share\">{share}</span>")));
     for row in rows(visit, &scene, &BTreeMap::new()) {
@@ -188,6 +197,20 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
 #[template(path = "ui/pools/banner.html")]
 struct BannerPart<'h> {
     head: &'h Head,
+}
+
+/// Only those who operate have it on their page.
+#[derive(Template)]
+#[template(path = "ui/pools/switches.html")]
+struct SwitchesPart<'h> {
+    head: &'h Head,
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/changes.html")]
+struct ChangesPart<'c> {
+    head: &'c Head,
+    changes: &'c [tabs::Change],
 }
 
 #[derive(Template)]
@@ -219,11 +242,12 @@ fn part(visit: &Visit, scene: &Scene, faults: Faults, typed: &BTreeMap<String, S
 
 pub fn rows(visit: &Visit, scene: &Scene, typed: &BTreeMap<String, String>) -> Vec<Row> {
     let live = scene.live_pool();
-    let now = live.map(|pool| shares(&scene.live, &scene.health, &scene.id, pool)).unwrap_or_default();
+    let pass = head::pass(&visit.web.control.snapshot(), &scene.health, scene);
+    let now = live.map(|pool| shares(&scene.live, &scene.health, &scene.id, pool, pass)).unwrap_or_default();
     let after = match scene.drafted.pools.get(&scene.id) {
         Some(pool) => {
             let pool = Arc::new(weights::with_typed(pool, typed));
-            shares(&scene.drafted, &scene.health, &scene.id, &pool)
+            shares(&scene.drafted, &scene.health, &scene.id, &pool, pass)
         }
         None => Vec::new(),
     };

@@ -150,13 +150,13 @@ mod tests {
 
     #[test]
     fn shares_follow_what_is_typed_by_the_code_that_answers() {
-        use crate::answer::shares;
+        use crate::answer::{Pass, shares};
         use crate::health::HealthTable;
         let model = model();
         let (id, pool) = (id("p"), &model.pools[&id("p")]);
         let after = |fields: &[(&str, &str)]| {
             let pool = std::sync::Arc::new(with_typed(pool, &typed(pool, &form(fields))));
-            let shares = shares(&model, &HealthTable::default(), &id, &pool);
+            let shares = shares(&model, &HealthTable::default(), &id, &pool, Pass::Normal);
             shares.into_iter().map(|share| (share.share * 100.0).round() as u32).collect::<Vec<_>>()
         };
         assert_eq!(after(&[]), [29, 71]);

@@ -4,7 +4,7 @@ mod asked;
 mod change;
 mod drawing;
 mod facts;
-mod lines;
+pub(super) mod lines;
 mod nested;
 mod one;
 
