@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::super::check::is_newer;
 use super::super::{Edit, FieldError, Id, Kind, Model, Name, RecordType, Zone};
 use super::Imported;
 use super::export::lines;
@@ -54,12 +55,16 @@ impl Imported {
             changes.edits.push(Edit { kind: Kind::Zones, id: zone_id, value: Some(value) });
         }
         let mut named = BTreeSet::new();
-        for Edit { id, value, .. } in self.sets {
+        for (Edit { id, value, .. }, line) in self.sets.into_iter().zip(self.lines) {
             let key = model.record_key(&id);
             let known = key.as_ref().and_then(|key| model.records.get(key));
             if known.is_none() && key.as_ref().is_some_and(|key| steered.contains(&(&key.name, key.rtype))) {
                 let problem = format!("{id} is steered and is left out");
-                changes.left_out.push(FieldError::new("", problem, "change its rules on the page of the name"));
+                changes.left_out.push(FieldError::new(
+                    format!("line {line}"),
+                    problem,
+                    "change its rules on the page of the name",
+                ));
                 continue;
             }
             let value = value.unwrap_or_default();
@@ -88,11 +93,17 @@ impl Imported {
     }
 }
 
-/// The zone with what the text says; `None` when that is what it says already. The serial moves by itself.
+/// The zone with what the text says; `None` when that is what it says already. The serial moves by itself, and may be
+/// raised, as when a zone moves here from another server.
 fn zone_change(known: Option<Value>, said: &Value) -> Option<Value> {
     let Some(known) = known else { return Some(said.clone()) };
     let mut value = known.clone();
-    for (name, field) in said.as_object()?.iter().filter(|(name, _)| *name != "serial") {
+    let serial = |value: &Value| value["serial"].as_u64().and_then(|serial| u32::try_from(serial).ok());
+    let is_older = match (serial(said), serial(&known)) {
+        (Some(said), Some(known)) => !is_newer(said, known),
+        _ => false,
+    };
+    for (name, field) in said.as_object()?.iter().filter(|(name, _)| !is_older || *name != "serial") {
         value[name] = field.clone();
     }
     (value != known).then_some(value)

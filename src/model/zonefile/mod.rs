@@ -2,6 +2,7 @@
 
 mod changes;
 mod export;
+mod generate;
 mod import;
 
 pub use changes::{Changes, text};
