@@ -85,6 +85,33 @@ fn an_exported_zone_can_be_imported_and_exports_the_same_again() {
     assert_eq!(server.dig(&["txt.example.test", "TXT"]), ["\"two words\" \"and more\""]);
 }
 
+/// As the page of an import does.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_tells_what_it_leaves_out() {
+    let (dir, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let file = files.path().join("northing.toml");
+    fs::write(&file, DOCUMENT).unwrap();
+    assert!(command(dir.path(), &["apply", file.to_str().unwrap()]).status.success());
+    let zone_file = files.path().join("example.zone");
+    let text = "$ORIGIN example.test.\n$TTL 300\n@ NS ns1.other.test.\n@ NS ns2.other.test.\napp 30 A 192.0.2.99\n\
+                www A 192.0.2.2\nwww RRSIG A 13 3 300 20261220062528 20261122062528 1 example.test. AAAA\n";
+    fs::write(&zone_file, text).unwrap();
+    let server = Server::start(dir.path(), &[]);
+    let plan = server.command(&["import", zone_file.to_str().unwrap(), "--plan"]);
+    let shown = stdout(&plan);
+    for told in ["line 5: example/app/A is steered and is left out", "line 7: RRSIG is left out, with 1 record in all"]
+    {
+        assert!(shown.contains(told), "{told}: {shown}{}", stderr(&plan));
+    }
+    let imported = server.command(&["import", zone_file.to_str().unwrap()]);
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    assert_eq!(server.dig(&["www.example.test"]), ["192.0.2.2"]);
+    let records = server.get("/api/v1/records").await;
+    assert!(!records.to_string().contains("192.0.2.99"), "{records}");
+    let same = server.command(&["import", zone_file.to_str().unwrap()]);
+    assert!(stdout(&same).contains("Nothing would change") && stdout(&same).contains("RRSIG"), "{}", stdout(&same));
+}
+
 #[test]
 fn a_wrong_zone_file_is_refused_with_every_line() {
     let (dir, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());

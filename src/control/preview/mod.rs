@@ -279,11 +279,18 @@ impl Answers {
     }
 }
 
+impl Preview {
+    fn write_warnings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
+    }
+}
+
 impl fmt::Display for Preview {
     /// The plan, as the command line shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.sentences.is_empty() {
-            return writeln!(f, "Nothing would change: revision {} says the same.", self.revision);
+            writeln!(f, "Nothing would change: revision {} says the same.", self.revision)?;
+            return self.write_warnings(f);
         }
         for sentence in &self.sentences {
             writeln!(f, "  {sentence}")?;
@@ -303,9 +310,7 @@ impl fmt::Display for Preview {
         for Shortfall { pool, healthy, total, needed } in &self.shortfalls {
             writeln!(f, "  warning: pool {pool} would go down: {healthy} of {total} endpoints up, {needed} needed")?;
         }
-        for warning in &self.warnings {
-            writeln!(f, "  warning: {warning}")?;
-        }
+        self.write_warnings(f)?;
         for verdict in &self.tests.failing {
             writeln!(f, "  test {} fails: {}", verdict.test, verdict.because)?;
         }

@@ -26,6 +26,8 @@ use serde_json::Value;
 use super::{FieldError, Model, RecordKey, builtin};
 use apply::Draft;
 
+pub(in crate::model) use serial::is_newer;
+
 /// The kinds of entity, by the word of their collection in URLs and files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -9,7 +9,7 @@ use super::Kind;
 use super::apply::Draft;
 
 /// True when `serial` comes after `other` (RFC 1982 section 3.2).
-fn is_newer(serial: u32, other: u32) -> bool {
+pub(in crate::model) fn is_newer(serial: u32, other: u32) -> bool {
     (serial.wrapping_sub(other) as i32) > 0
 }
 

@@ -166,7 +166,7 @@ fn appeared(after: &Model, change: &Change) -> String {
             format!("{subject} is new, with {}.", count(records_of(after, &change.id), "record set"))
         }
         Kind::Records => match record(after, &change.id) {
-            Some(set) => format!("{} is new: {}.", name_and_type(set), list(&values(set))),
+            Some(set) => ended(format!("{} is new: {}", name_and_type(set), list(&values(set)))),
             None => format!("{subject} is new."),
         },
         Kind::Pools => {
@@ -201,7 +201,7 @@ fn disappeared(before: &Model, change: &Change) -> String {
             format!("{subject} is deleted, with {}.", count(records_of(before, &change.id), "record set"))
         }
         Kind::Records => match record(before, &change.id) {
-            Some(set) => format!("{} is deleted; it was {}.", name_and_type(set), list(&values(set))),
+            Some(set) => ended(format!("{} is deleted; it was {}", name_and_type(set), list(&values(set)))),
             None => format!("{subject} is deleted."),
         },
         Kind::Policies => {
@@ -237,6 +237,11 @@ fn values(set: &RecordSet) -> Vec<String> {
     set.values.iter().map(|value| value.present(set.rtype)).collect()
 }
 
+/// With a full stop, unless it ends with a name, which has a dot of its own.
+fn ended(sentence: String) -> String {
+    if sentence.ends_with('.') { sentence } else { sentence + "." }
+}
+
 /// The first few of a list; the rest is counted.
 fn list(items: &[String]) -> String {
     const SHOWN: usize = 5;
@@ -252,10 +257,10 @@ fn record_changes(old: &RecordSet, new: &RecordSet) -> Vec<String> {
     let gained: Vec<String> = is.iter().filter(|value| !was.contains(value)).cloned().collect();
     match (lost.as_slice(), gained.as_slice()) {
         ([], []) => {}
-        ([], gained) => sentences.push(format!("{subject}: gains {}.", list(gained))),
-        (lost, []) => sentences.push(format!("{subject}: loses {}.", list(lost))),
-        ([lost], [gained]) => sentences.push(format!("{subject}: {lost} is replaced by {gained}.")),
-        (lost, gained) => sentences.push(format!("{subject}: {} are replaced by {}.", list(lost), list(gained))),
+        ([], gained) => sentences.push(ended(format!("{subject}: gains {}", list(gained)))),
+        (lost, []) => sentences.push(ended(format!("{subject}: loses {}", list(lost)))),
+        ([lost], [gained]) => sentences.push(ended(format!("{subject}: {lost} is replaced by {gained}"))),
+        (lost, gained) => sentences.push(ended(format!("{subject}: {} are replaced by {}", list(lost), list(gained)))),
     }
     let ttl = |ttl: Option<u32>| ttl.map_or("the zone's default".to_owned(), |ttl| format!("{ttl} s"));
     if old.ttl != new.ttl {

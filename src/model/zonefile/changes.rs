@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::super::check::is_newer;
 use super::super::{Edit, FieldError, Id, Kind, Model, Name, RecordType, Zone};
 use super::Imported;
 use super::export::lines;
@@ -17,8 +18,19 @@ pub struct Changes {
     pub added: usize,
     pub changed: usize,
     pub removed: usize,
+    /// The default TTL, where it changes.
+    pub default_ttl: Option<DefaultTtl>,
     /// What the text says and the zone will not.
     pub left_out: Vec<FieldError>,
+}
+
+/// Another TTL of the record sets that have none of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultTtl {
+    pub before: u32,
+    pub after: u32,
+    /// How many they are.
+    pub sets: usize,
 }
 
 /// The fixed records of a zone as a master file, in canonical order, for somebody to edit.
@@ -53,13 +65,24 @@ impl Imported {
         if let Some(value) = zone_change(model.entity(Kind::Zones, &zone_id), &self.fields) {
             changes.edits.push(Edit { kind: Kind::Zones, id: zone_id, value: Some(value) });
         }
+        if let Some(zone) = model.zones.get(&self.zone)
+            && let Some(after) = self.fields["default_ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok())
+            && after != zone.default_ttl
+        {
+            let sets = self.sets.iter().filter(|edit| edit.value.as_ref().is_some_and(|value| value["ttl"].is_null()));
+            changes.default_ttl = Some(DefaultTtl { before: zone.default_ttl, after, sets: sets.count() });
+        }
         let mut named = BTreeSet::new();
-        for Edit { id, value, .. } in self.sets {
+        for (Edit { id, value, .. }, line) in self.sets.into_iter().zip(self.lines) {
             let key = model.record_key(&id);
             let known = key.as_ref().and_then(|key| model.records.get(key));
             if known.is_none() && key.as_ref().is_some_and(|key| steered.contains(&(&key.name, key.rtype))) {
                 let problem = format!("{id} is steered and is left out");
-                changes.left_out.push(FieldError::new("", problem, "change its rules on the page of the name"));
+                changes.left_out.push(FieldError::new(
+                    format!("line {line}"),
+                    problem,
+                    "change its rules on the page of the name",
+                ));
                 continue;
             }
             let value = value.unwrap_or_default();
@@ -88,11 +111,17 @@ impl Imported {
     }
 }
 
-/// The zone with what the text says; `None` when that is what it says already. The serial moves by itself.
+/// The zone with what the text says; `None` when that is what it says already. The serial moves by itself, and may be
+/// raised, as when a zone moves here from another server.
 fn zone_change(known: Option<Value>, said: &Value) -> Option<Value> {
     let Some(known) = known else { return Some(said.clone()) };
     let mut value = known.clone();
-    for (name, field) in said.as_object()?.iter().filter(|(name, _)| *name != "serial") {
+    let serial = |value: &Value| value["serial"].as_u64().and_then(|serial| u32::try_from(serial).ok());
+    let is_older = match (serial(said), serial(&known)) {
+        (Some(said), Some(known)) => !is_newer(said, known),
+        _ => false,
+    };
+    for (name, field) in said.as_object()?.iter().filter(|(name, _)| !is_older || *name != "serial") {
         value[name] = field.clone();
     }
     (value != known).then_some(value)
@@ -154,6 +183,15 @@ mod tests {
             let mail = after.record_key("z/mail/A").and_then(|key| after.records.get(&key).cloned());
             assert_eq!(mail.unwrap().meta.note, "the old one");
         }
+    }
+
+    #[test]
+    fn another_default_ttl_is_told_with_those_that_inherit_it() {
+        let model = model();
+        let text = text(&model, &"z".parse().unwrap()).unwrap();
+        let text = text.replace("$TTL 300", "$TTL 600").replace("mail IN", "mail 60 IN");
+        let told = DefaultTtl { before: 300, after: 600, sets: 2 };
+        assert_eq!(changes(&model, &text).default_ttl, Some(told));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::lexer::{Lexeme, Lexer, Word, brief};
 use super::super::rdata::seconds;
-use super::super::{Edit, FieldError, Id, Kind, MAX_TTL, MAX_VALUES, Model, Name, Rdata, RecordType, Zone};
+use super::super::{Edit, FieldError, Id, Kind, MAX_TTL, MAX_VALUES, Name, Rdata, RecordType, Zone};
+use super::generate::{MAX_GENERATED, Range, Template};
 
 /// More than the largest zone that this model is made for.
 const MAX_BYTES: usize = 64 << 20;
@@ -24,7 +25,7 @@ pub struct Imported {
     pub(super) fields: Value,
     pub(super) sets: Vec<Edit>,
     /// Where each set begins in the text.
-    lines: Vec<u32>,
+    pub(super) lines: Vec<u32>,
     /// What the file says and the zone will not, by line.
     pub left_out: Vec<FieldError>,
 }
@@ -37,23 +38,6 @@ impl Imported {
     /// The line on which each record set begins, by its id.
     pub fn lines(&self) -> BTreeMap<&str, u32> {
         self.sets.iter().map(|edit| edit.id.as_str()).zip(self.lines.iter().copied()).collect()
-    }
-
-    /// The edits that make the zone what the file says. Record sets that it does not name are deleted;
-    /// notes and tags stay.
-    pub fn edits(self, model: &Model) -> Vec<Edit> {
-        let id = self.zone.to_string();
-        let mut value = model.entity(Kind::Zones, &id).unwrap_or_else(|| json!({}));
-        if let (Some(value), Some(fields)) = (value.as_object_mut(), self.fields.as_object()) {
-            value.extend(fields.clone());
-        }
-        let mut edits = vec![Edit { kind: Kind::Zones, id, value: Some(value) }];
-        let named: BTreeSet<&str> = self.sets.iter().map(|edit| edit.id.as_str()).collect();
-        let present = model.records_of(&self.zone);
-        let gone = present.filter_map(|(key, _)| model.record_id(key)).filter(|id| !named.contains(id.as_str()));
-        edits.extend(gone.map(|id| Edit { kind: Kind::Records, id, value: None }));
-        edits.extend(self.sets);
-        edits
     }
 }
 
@@ -99,6 +83,8 @@ struct Reader {
     current_ttl: Option<u32>,
     /// RFC 1035: a record without a TTL has that of the one before, where no `$TTL` says another.
     last_ttl: Option<u32>,
+    /// Records of all `$GENERATE` lines so far.
+    generated: usize,
     lines: Vec<Line>,
     errors: Vec<FieldError>,
     left_out: Vec<FieldError>,
@@ -153,7 +139,10 @@ impl Reader {
     fn entry(&mut self, words: &[Word], indented: bool) -> Result<(), String> {
         let Some((first, rest)) = words.split_first() else { return Ok(()) };
         if !indented && !first.quoted && first.raw.starts_with('$') {
-            return self.directive(first.raw, rest);
+            return match first.raw.eq_ignore_ascii_case("$GENERATE") {
+                true => self.generate(first.line, rest),
+                false => self.directive(first.raw, rest),
+            };
         }
         let rest = if indented { words } else { rest };
         if !indented {
@@ -163,18 +152,58 @@ impl Reader {
         }
         let owner = self.owner.clone().ok_or("no owner stands here or above; begin the line with a name")?;
         let (ttl, rtype, data) = header(rest)?;
-        let ttl = match ttl {
-            Some(ttl) => {
-                self.last_ttl = Some(ttl);
-                Some(ttl)
-            }
+        let ttl = self.ttl(ttl);
+        let data = self.data(rtype, data)?;
+        self.lines.push(Line { line: words[0].line, owner, rtype, ttl, data });
+        Ok(())
+    }
+
+    /// The TTL of a record on whose line `said` stands.
+    fn ttl(&mut self, said: Option<u32>) -> Option<u32> {
+        match said {
+            Some(_) => self.last_ttl = said,
             // The zone's default needs not be said at each set.
-            None if self.current_ttl.is_some() => self.current_ttl.filter(|ttl| Some(*ttl) != self.default_ttl),
-            None => self.last_ttl,
-        };
-        let line = words[0].line;
-        let data = Rdata::from_words(rtype, data, self.origin.as_ref())?;
-        self.lines.push(Line { line, owner, rtype, ttl, data });
+            None if self.current_ttl.is_some() => {
+                return self.current_ttl.filter(|ttl| Some(*ttl) != self.default_ttl);
+            }
+            None => return self.last_ttl,
+        }
+        said
+    }
+
+    /// What signing makes anew is left out, so its data is not read: signers write types that are known here only as bytes.
+    fn data(&self, rtype: RecordType, words: &[Word]) -> Result<Rdata, String> {
+        match is_signing(rtype) {
+            true => Ok(Rdata::from_wire(&[])),
+            false => Rdata::from_words(rtype, words, self.origin.as_ref()),
+        }
+    }
+
+    /// The records for which a `$GENERATE` line stands.
+    fn generate(&mut self, line: u32, arguments: &[Word]) -> Result<(), String> {
+        const USAGE: &str = "$GENERATE takes a range, an owner, a type and data; write it as in \
+                             $GENERATE 1-9 host$ A 192.0.2.$";
+        let [range, owner, rest @ ..] = arguments else { return Err(USAGE.into()) };
+        let (range, owner) = (Range::parse(range.raw)?, Template::parse(owner.raw)?);
+        let (ttl, rtype, data) = header(rest)?;
+        if data.is_empty() {
+            return Err(USAGE.into());
+        }
+        let (ttl, data) = (self.ttl(ttl), Template::of_words(data)?);
+        self.generated = self.generated.saturating_add(range.count());
+        if self.generated > MAX_GENERATED {
+            let count = range.count();
+            return Err(format!("$GENERATE would make {count} records; use at most {MAX_GENERATED} in a file"));
+        }
+        for number in range.numbers() {
+            let record = || {
+                let owner = Name::parse(&owner.with(number)?, self.origin.as_ref())?;
+                let text = data.with(number)?;
+                Ok(Line { line, owner, rtype, ttl, data: self.data(rtype, &words_of(&text)?)? })
+            };
+            let record = record().map_err(|error: String| format!("for {number}: {error}"))?;
+            self.lines.push(record);
+        }
         Ok(())
     }
 
@@ -195,10 +224,7 @@ impl Reader {
                             this file"
                     .into());
             }
-            "$GENERATE" => {
-                return Err("$GENERATE is no part of RFC 1035; write the records out, as named-compilezone does".into());
-            }
-            _ => return Err(format!("{:?} is not a directive; use $ORIGIN or $TTL", brief(name))),
+            _ => return Err(format!("{:?} is not a directive; use $ORIGIN, $TTL or $GENERATE", brief(name))),
         }
         Ok(())
     }
@@ -246,7 +272,8 @@ impl Reader {
             }
         }
         for (rtype, (at, count)) in signing {
-            let problem = format!("{rtype} is left out, with {count} records in all");
+            let records = if count == 1 { "record" } else { "records" };
+            let problem = format!("{rtype} is left out, with {count} {records} in all");
             let remedy = "DNSSEC data is made anew by the server that signs the zone";
             self.left_out.push(FieldError::new(format!("line {at}"), problem, remedy));
         }
@@ -289,6 +316,18 @@ impl Reader {
     }
 }
 
+/// The words of one line that was made.
+fn words_of(text: &str) -> Result<Vec<Word<'_>>, String> {
+    let mut lexer = Lexer::new(text);
+    let mut words = Vec::new();
+    while let Some(lexeme) = lexer.next() {
+        if let Lexeme::Word(word) = lexeme.map_err(|(_, error)| error)? {
+            words.push(word);
+        }
+    }
+    Ok(words)
+}
+
 struct Set {
     line: u32,
     ttl: Option<u32>,
@@ -327,9 +366,10 @@ fn checked_ttl(raw: &str) -> Result<u32, String> {
     Ok(ttl)
 }
 
-/// Types that signing makes anew.
+/// Types that signing makes anew: SIG, RRSIG, NSEC, DNSKEY, NSEC3, NSEC3PARAM, CDS, CDNSKEY and ZONEMD, which is a
+/// digest of them all.
 fn is_signing(rtype: RecordType) -> bool {
-    matches!(rtype.0, 24 | 46 | 47 | 48 | 50 | 51 | 59 | 60)
+    matches!(rtype.0, 24 | 46 | 47 | 48 | 50 | 51 | 59 | 60 | 63)
 }
 
 /// The fields of a printed SOA record, which has exactly seven.

@@ -2,9 +2,10 @@
 
 mod changes;
 mod export;
+mod generate;
 mod import;
 
-pub use changes::{Changes, text};
+pub use changes::{Changes, DefaultTtl, text};
 pub use export::{Now, export, export_json};
 pub use import::{Imported, import, import_sound};
 

@@ -21,7 +21,7 @@ fn texts(errors: &[FieldError]) -> Vec<String> {
 /// The model that a file makes out of nothing.
 fn read(text: &str) -> Model {
     let imported = import(text, &id(), None).unwrap_or_else(|errors| panic!("{:#?}", texts(&errors)));
-    let checked = Model::empty().check(&imported.edits(&Model::empty()));
+    let checked = Model::empty().check(&imported.changes(&Model::empty()).edits);
     checked.unwrap_or_else(|errors| panic!("{:#?}", texts(&errors))).model
 }
 
@@ -95,13 +95,9 @@ fn every_wrong_line_is_told_at_once() {
             "$INCLUDE /etc/passwd",
             "$INCLUDE is refused, because it would read files of this server; put the records into this file",
         ),
-        (
-            "$GENERATE 1-9 a$ A 192.0.2.$",
-            "$GENERATE is no part of RFC 1035; write the records out, as named-compilezone does",
-        ),
         ("$ORIGIN", "$ORIGIN takes one argument; write it as in $ORIGIN example.com."),
         ("$TTL soon", "\"soon\" is not a time span; use seconds, or units as in 1h30m"),
-        ("$X 1", "\"$X\" is not a directive; use $ORIGIN or $TTL"),
+        ("$X 1", "\"$X\" is not a directive; use $ORIGIN, $TTL or $GENERATE"),
         ("www", "the type is missing; write a record as in www 300 IN A 192.0.2.10"),
         ("www CH TXT x", "class CH is not served; use IN"),
         (
@@ -131,28 +127,75 @@ fn every_wrong_line_is_told_at_once() {
 #[test]
 fn signatures_and_second_ttls_are_left_out_and_told() {
     let apex: Name = "example.test.".parse().unwrap();
-    let text = "@ NSEC3PARAM \\# 0\nwww 60 A 192.0.2.1\nwww 30 A 192.0.2.2\n";
+    let text = "@ NSEC3PARAM 1 0 0 -\nwww 60 A 192.0.2.1\nwww 30 A 192.0.2.2\n";
     let imported = import(text, &id(), Some(&apex)).unwrap();
     assert_eq!(
         texts(&imported.left_out),
         [
             "line 3: has another TTL than the records beside it; one set has one TTL: 30 s is taken (RFC 2181 section 5.2)",
-            "line 1: NSEC3PARAM is left out, with 1 records in all; DNSSEC data is made anew by the server that signs the zone",
+            "line 1: NSEC3PARAM is left out, with 1 record in all; DNSSEC data is made anew by the server that signs the zone",
         ]
     );
     assert_eq!(imported.record_sets(), 1);
+}
+
+/// As `ldns-signzone` writes a zone, and as `dnssec-signzone` does, with parentheses and with owners left out.
+#[test]
+fn a_signed_zone_is_read_without_its_signatures() {
+    let apex: Name = "signed.test.".parse().unwrap();
+    let imported = import(include_str!("../../../tests/data/signed.zone"), &id(), Some(&apex)).unwrap();
+    let sets: Vec<&str> = imported.sets.iter().map(|edit| edit.id.as_str()).collect();
+    assert_eq!(
+        sets,
+        ["example/child/NS", "example/child/DS", "example/ns.child/A", "example/ns1/A", "example/www/A"],
+        "{:?}",
+        texts(&imported.left_out)
+    );
+    let told: Vec<&str> = imported.left_out.iter().map(|told| told.problem.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "RRSIG is left out, with 11 records in all",
+            "DNSKEY is left out, with 1 record in all",
+            "NSEC3 is left out, with 4 records in all",
+            "NSEC3PARAM is left out, with 1 record in all",
+        ]
+    );
+    let text = r"
+; dnssec_signzone version 9.18.28
+signed.test.            3600    IN SOA  ns1.signed.test. host.signed.test. (
+                                        2026010101 ; serial
+                                        3600 600 1209600 60 )
+                        3600    RRSIG   SOA 13 2 3600 (
+                                        20261220062528 20261122062528 40300 signed.test.
+                                        jTdxKvNyiNRqCboExNuvUcd/YCvKFtgh6DIFAdEW8okj
+                                        xHsTiOeLsfjvpa5jYHYXxSnCpQE89nRvV30TnFDWDw== )
+                        3600    NS      ns1.signed.test.
+                        60      NSEC    www.signed.test. NS SOA RRSIG NSEC DNSKEY CDS CDNSKEY
+                        0       CDS     40300 13 2 (
+                                        49FD46E6C4B45C55D4AC69CBD3CD34AC1AFE51DE51DE51DE51DE51DE51DE51DE )
+                        0       CDNSKEY 257 3 13 (
+                                        wjIBIykmyrqkddio8zUM ) ; KSK; alg = ECDSAP256SHA256 ; key id = 40300
+www.signed.test.        3600    IN A    192.0.2.1
+                        3600    RRSIG   A 13 3 3600 20261220062528 20261122062528 40300 signed.test. AAAA
+";
+    let imported = import(text, &id(), Some(&apex)).unwrap();
+    let sets: Vec<&str> = imported.sets.iter().map(|edit| edit.id.as_str()).collect();
+    assert_eq!((sets, imported.left_out.len()), (vec!["example/www/A"], 4));
+    let wrong = "www 9999999 RRSIG A\nwww.other. RRSIG A\na..b RRSIG A\n";
+    assert_eq!(import(wrong, &id(), Some(&apex)).unwrap_err().len(), 3, "all but the data is read");
 }
 
 #[test]
 fn an_import_replaces_what_the_zone_held() {
     let model = read(FILE);
     let file =
-        "$TTL 1h\n@ SOA ns1 hostmaster 2026010101 3600 600 2w 60\n@ NS ns1\n@ NS ns2.other.test.\nns1 A 192.0.2.53\n";
+        "$TTL 1h\n@ SOA ns1 hostmaster 2026010109 3600 600 2w 60\n@ NS ns1\n@ NS ns2.other.test.\nns1 A 192.0.2.53\n";
     let apex = model.zones[&id()].fqdn.clone();
-    let edits = import(file, &id(), Some(&apex)).unwrap().edits(&model);
+    let edits = import(file, &id(), Some(&apex)).unwrap().changes(&model).edits;
     let checked = model.check(&edits).unwrap();
     assert_eq!(checked.model.records.len(), 1);
-    assert_eq!(checked.model.zones[&id()].serial, 2_026_010_101);
+    assert_eq!(checked.model.zones[&id()].serial, 2_026_010_109);
 }
 
 #[test]
@@ -212,6 +255,6 @@ proptest! {
     #[test]
     fn no_file_makes_the_import_panic(text in "[ -~\n\t\r\"();$@é]{0,200}") {
         let apex: Name = "example.test.".parse().unwrap();
-        let _ = import(&text, &id(), Some(&apex)).map(|imported| Model::empty().check(&imported.edits(&Model::empty())).is_ok());
+        let _ = import(&text, &id(), Some(&apex)).map(|imported| Model::empty().check(&imported.changes(&Model::empty()).edits).is_ok());
     }
 }

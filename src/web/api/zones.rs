@@ -13,7 +13,7 @@ use super::document::DESPITE_TESTS;
 use crate::answer::{Client, Entropy, Question, Snapshot, answer};
 use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, Tests, unix_ms};
-use crate::model::zonefile::{self, Now};
+use crate::model::zonefile::{self, Changes, Now};
 use crate::model::{FieldError, Id, MAX_ID, Model, Name, Rdata, RecordType, Zone};
 use crate::web::extract::{Path, Query, Text};
 use crate::web::{Problem, Route, Web};
@@ -116,16 +116,21 @@ async fn import(
     };
     let id = known.unwrap_or_else(|| new_id(&model, &apex));
     // A million records take seconds, which this thread owes to other requests.
-    let edits = tokio::task::block_in_place(|| Ok(zonefile::import(text, &id, Some(&apex))?.edits(&model)));
-    let edits = edits.map_err(Problem::fields)?;
+    let read = || zonefile::import(text, &id, Some(&apex)).map(|imported| imported.changes(&model));
+    let Changes { edits, mut left_out, .. } = tokio::task::block_in_place(read).map_err(Problem::fields)?;
     if query.plan {
-        return Ok(Json(web.control.preview(edits).await?).into_response());
+        let mut preview = web.control.preview(edits).await?;
+        preview.warnings.splice(..0, left_out);
+        return Ok(Json(preview).into_response());
     }
     let message = query.message.filter(|text| !text.is_empty());
     let message = message.unwrap_or_else(|| format!("Import {apex}"));
     let expect = vec![Expect::Revision(model.revision)];
     let tests = Tests::despite(query.despite_tests);
-    Ok(Json(web.control.publish(Publication { edits, message, author, expect, tests }).await?).into_response())
+    let mut published = web.control.publish(Publication { edits, message, author, expect, tests }).await?;
+    left_out.append(&mut published.warnings);
+    published.warnings = left_out;
+    Ok(Json(published).into_response())
 }
 
 pub(in crate::web) fn origin(text: &str) -> Option<&str> {

@@ -28,6 +28,10 @@ use crate::web::Problem;
 const USUAL_TTL: &str = "60";
 /// Pools that the form asks for: the first, and those after it.
 const POOLS: usize = 3;
+/// The button that makes a pool of plain records.
+const TURN: (&str, &str) = ("turn", "Turn it into a pool");
+/// The longest TTL of a steered name, in seconds.
+const MAX_STEERED_TTL: u32 = 86_400;
 /// The field that keeps what the form warned of.
 const KEEP: &str = "keep";
 
@@ -47,6 +51,8 @@ struct New {
     beside: Vec<String>,
     /// The button that repeats the form and means it: its value and its word.
     way_out: Option<(&'static str, &'static str)>,
+    /// The plain records that stand at the name, which can become a pool.
+    plain: String,
 }
 
 /// What was typed.
@@ -80,7 +86,7 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
     let world = World::of(&visit).await;
     let query = visit.here.split_once('?').map_or("", |(_, query)| query);
     let query = Form::parse(query.as_bytes())?;
-    let typed = Typed {
+    let mut typed = Typed {
         ttl: USUAL_TTL.into(),
         types: "A,AAAA".into(),
         zone: query.text("zone").into(),
@@ -88,8 +94,10 @@ pub async fn show(visit: Visit) -> Result<Response, Problem> {
         pools: query.all("pool").map(str::to_owned).collect(),
         keeps: BTreeSet::new(),
     };
-    let page = form_page(&visit, &world, typed, Faults::default(), None).await;
-    Ok(visit.page(&page))
+    let plain = begin_with_plain(&world.drafted, &mut typed);
+    let way_out = plain.is_some().then_some(TURN);
+    let page = form_page(&visit, &world, typed, Faults::default(), way_out).await;
+    Ok(visit.page(&New { plain: plain.unwrap_or_default(), ..page }))
 }
 
 async fn form_page(
@@ -116,6 +124,7 @@ async fn form_page(
         ttl: typed.ttl,
         faults,
         way_out,
+        plain: String::new(),
     }
 }
 
@@ -235,9 +244,33 @@ fn read_name(
         let first = set.values.first().map(|value| value.present(rtype)).unwrap_or_default();
         let has = format!("{} already has a plain {rtype} record {first}.", typed.name);
         faults.say("name", format!("{has} A name is either plain or steered."));
-        *way_out = Some(("turn", "Turn it into a pool"));
+        *way_out = Some(TURN);
     }
     Some(name)
+}
+
+/// Where plain records stand at the name, the form begins with their types and TTL. Gives these records.
+fn begin_with_plain(model: &Model, typed: &mut Typed) -> Option<String> {
+    let whole = Name::parse(&typed.name, Some(&Name::root())).ok().filter(|name| zone_of(model, name).is_some());
+    let below = || Name::parse(&typed.name, Some(&model.zones.get(&typed.zone.parse().ok()?)?.fqdn)).ok();
+    let name = (!typed.name.is_empty()).then(|| whole.or_else(below))??;
+    let zone = zone_of(model, &name)?;
+    typed.zone = zone.to_string();
+    let key = |rtype| RecordKey { zone: zone.clone(), name: name.clone(), rtype };
+    let sets: Vec<&RecordSet> = [RecordType::A, RecordType::AAAA, RecordType::CNAME]
+        .into_iter()
+        .filter_map(|rtype| model.records.get(&key(rtype)))
+        .filter(|set| set.enabled)
+        .map(|set| &**set)
+        .collect();
+    let ttls = sets.iter().filter_map(|set| set.ttl.or(model.zones.get(&zone).map(|zone| zone.default_ttl)));
+    typed.ttl = ttls.min()?.min(MAX_STEERED_TTL).to_string();
+    typed.types = sets.iter().map(|set| set.rtype.to_string()).collect::<Vec<_>>().join(",");
+    let values = |set: &&RecordSet| {
+        let values: Vec<String> = set.values.iter().map(|value| value.present(set.rtype)).collect();
+        format!("{} {}", set.rtype, values.join(", "))
+    };
+    Some(sets.iter().map(values).collect::<Vec<_>>().join(", "))
 }
 
 /// A name that nothing has, in the zone that is chosen.
@@ -413,6 +446,21 @@ mod tests {
         assert!(after.records.is_empty());
         let pool = &after.pools[&"www-example-com".parse().unwrap()];
         assert_eq!((pool.members.len(), pool.answers), (1, Some(1)));
+    }
+
+    #[test]
+    fn a_form_for_plain_records_begins_with_what_they_are() {
+        let model = model();
+        for (name, types, ttl, plain) in [
+            ("www", "A", "300", Some("A 192.0.2.9")),
+            ("www.example.com", "A", "300", Some("A 192.0.2.9")),
+            ("app", "A,AAAA", "60", None),
+            ("", "A,AAAA", "60", None),
+        ] {
+            let mut typed = typed(name, &[]);
+            let found = begin_with_plain(&model, &mut typed);
+            assert_eq!((typed.types.as_str(), typed.ttl.as_str(), found.as_deref()), (types, ttl, plain), "{name}");
+        }
     }
 
     #[test]

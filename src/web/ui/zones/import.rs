@@ -15,12 +15,12 @@ use super::super::export::Format;
 use super::super::filters;
 use super::super::form::{Form, MAX_REASON, Upload, WHY};
 use super::super::frame::{Frame, Place};
-use super::super::text::text;
+use super::super::text::{Text, text};
 use super::super::visit::{Visit, see};
 use super::drafted;
 use crate::control::draft::MAX_EDITS;
 use crate::control::{Expect, Publication, Refusal, Tests};
-use crate::model::zonefile::{self, Changes};
+use crate::model::zonefile::{self, Changes, DefaultTtl};
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
 use crate::web::Problem;
 use crate::web::api::zones::{find, new_id, origin};
@@ -116,6 +116,7 @@ struct Preview {
     at_once: bool,
     /// It says what is there already.
     nothing: bool,
+    default_ttl: Option<DefaultTtl>,
 }
 
 struct Difference {
@@ -253,7 +254,7 @@ fn wait(visit: &Visit, apex: Name, text: Arc<str>) -> u64 {
 }
 
 fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u64) -> Preview {
-    let Changes { edits, added, changed, removed, left_out } = changes;
+    let Changes { edits, added, changed, removed, left_out, default_ttl } = changes;
     let is_new = !model.zones.contains_key(id);
     let sets = edits.iter().filter(|edit| edit.kind == Kind::Records);
     let difference = |edit: &Edit| Difference {
@@ -277,7 +278,21 @@ fn shown(model: &Model, id: &Id<Zone>, apex: &Name, changes: Changes, number: u6
         left_out: left_out.into_iter().take(MAX_LISTED).collect(),
         at_once: edits.len() > MAX_EDITS,
         nothing: edits.is_empty(),
+        default_ttl,
     }
+}
+
+/// What went into the draft.
+pub fn kept(changes: &Changes) -> Text {
+    let Changes { added, changed, removed, default_ttl, .. } = changes;
+    let counts = text("Kept in your draft: {added} added, {changed} changed, {removed} removed.");
+    let counts = counts.set("added", added).set("changed", changed).set("removed", removed);
+    let Some(DefaultTtl { before, after, sets }) = default_ttl else { return counts };
+    let inherit = match sets {
+        1 => text("{counts} The default TTL is {after} s instead of {before} s; 1 record set inherits it."),
+        _ => text("{counts} The default TTL is {after} s instead of {before} s; {sets} record sets inherit it."),
+    };
+    inherit.say("counts", counts).set("before", before).set("after", after).set("sets", sets)
 }
 
 /// What changes in the zone's own fields, as a zone file writes them.
@@ -286,7 +301,10 @@ fn own_differences(model: &Model, edits: &[Edit]) -> Vec<Difference> {
     let (before, after) =
         (model.entity(Kind::Zones, &edit.id).unwrap_or_default(), edit.value.clone().unwrap_or_default());
     let rows: [(&str, &[&str]); 3] = [
-        ("@ SOA", &["/soa/mname", "/soa/rname", "/soa/refresh", "/soa/retry", "/soa/expire", "/soa/minimum"]),
+        (
+            "@ SOA",
+            &["/soa/mname", "/soa/rname", "/serial", "/soa/refresh", "/soa/retry", "/soa/expire", "/soa/minimum"],
+        ),
         ("@ NS", &["/ns"]),
         ("$TTL", &["/default_ttl"]),
     ];
@@ -376,10 +394,7 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
             Err(refusal) => Err(refusal.into()),
         };
     }
-    let said = text("Kept in your draft: {added} added, {changed} changed, {removed} removed.")
-        .set("added", changes.added)
-        .set("changed", changes.changed)
-        .set("removed", changes.removed);
+    let said = kept(&changes);
     match keep_edits(&visit, changes.edits, &format!("/zones/import?zone={id}")).await? {
         Kept::Clash(page) => Ok(page),
         Kept::Drafted => {

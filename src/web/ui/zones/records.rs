@@ -51,6 +51,8 @@ struct Row {
     enabled: bool,
     note: String,
     is_changed: bool,
+    /// Only in the draft.
+    is_new: bool,
     is_steered: bool,
     query: String,
 }
@@ -186,6 +188,7 @@ fn row(shown: &Shown, key: &RecordKey, set: &RecordSet, is_steered: bool) -> Row
     let rtype = key.rtype.to_string();
     let id = format!("{}/{name}/{rtype}", shown.id);
     let pairs = [("name", name.as_str()), ("type", &rtype)];
+    let drafted = shown.draft.of(Kind::Records, &id);
     Row {
         fqdn: key.name.without_dot(),
         ttl: set.ttl,
@@ -193,7 +196,8 @@ fn row(shown: &Shown, key: &RecordKey, set: &RecordSet, is_steered: bool) -> Row
         more: set.values.len().saturating_sub(MAX_VALUES_SHOWN),
         enabled: set.enabled,
         note: set.meta.note.clone(),
-        is_changed: shown.draft.of(Kind::Records, &id).is_some(),
+        is_changed: drafted.is_some(),
+        is_new: drafted.is_some_and(|drafted| drafted.before.is_none()),
         is_steered,
         query: form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish(),
         name,

@@ -10,7 +10,7 @@ use super::super::form::Form;
 use super::super::frame::{Frame, Place};
 use super::super::text::text;
 use super::super::visit::{Visit, see};
-use super::import::{Quoted, read};
+use super::import::{Quoted, kept, read};
 use super::{Shown, Tab, Tabs, count};
 use crate::control::token::Role;
 use crate::model::{FieldError, zonefile};
@@ -83,10 +83,7 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
         page.frame = shown.frame(&visit).await;
         return Ok(visit.page(&page));
     }
-    let said = text("Kept in your draft: {added} added, {changed} changed, {removed} removed.")
-        .set("added", changes.added)
-        .set("changed", changes.changed)
-        .set("removed", changes.removed);
+    let said = kept(&changes);
     let path = format!("/zones/{}/text", shown.id);
     match keep_edits(&visit, changes.edits, &path).await? {
         Kept::Clash(page) => Ok(page),
