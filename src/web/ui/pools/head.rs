@@ -144,6 +144,9 @@ fn banner(visit: &Visit, scene: &Scene, shown: &PoolShown, names: usize) -> Opti
         }
         StateWord::Held => {
             let waits = match scene.pool.recovery {
+                _ if ends_hold(&visit.web.control.snapshot(), &scene.id) => {
+                    text("It answers all the same: nothing else of the rule is up; the next query ends the hold.")
+                }
                 Recovery::Manual => text("It waits for somebody to approve its return."),
                 _ => text("It waits until it was up for long enough."),
             };
@@ -192,6 +195,14 @@ pub fn pass(snapshot: &Snapshot, health: &HealthTable, scene: &Scene) -> Pass {
     }
 }
 
+/// Whether a held pool answers some clients all the same, since nothing else is up for them.
+pub fn ends_hold(snapshot: &Snapshot, pool: &Id<Pool>) -> bool {
+    let uses_it = |policy: &&Arc<Policy>| policy.rules.iter().any(|rule| place_in(rule, pool).is_some());
+    let policies = snapshot.model().policies.values().filter(|policy| policy.enabled).filter(uses_it);
+    let mut rules = policies.take(MAX_POLICIES).flat_map(|policy| policy_state(snapshot, policy).rules);
+    rules.any(|rule| rule.ends_hold && rule.answering.contains(pool))
+}
+
 /// What the clients of a pool that is out get, over all names that use it.
 #[derive(Debug, Default, PartialEq)]
 struct Meanwhile {
@@ -200,13 +211,16 @@ struct Meanwhile {
     moved: usize,
     anyway: usize,
     unanswered: usize,
+    /// Pools of steps before it that are not up either and answer all the same, and names with clients that get them.
+    before: BTreeSet<Id<Pool>>,
+    kept: usize,
 }
 
 impl Meanwhile {
     fn of(snapshot: &Snapshot, policies: &[(&Id<Policy>, &Arc<Policy>)], pool: &Id<Pool>) -> Meanwhile {
         let mut found = Meanwhile::default();
         for (_, policy) in policies.iter().take(MAX_POLICIES) {
-            let (mut moves, mut stays, mut is_lost) = (false, false, false);
+            let (mut moves, mut stays, mut is_lost, mut is_kept) = (false, false, false, false);
             for rule in policy_state(snapshot, policy).rules {
                 let Some(own) = policy.rules.get(rule.rule).and_then(|rule| place_in(rule, pool)) else { continue };
                 if rule.state == PlanState::NoAnswer {
@@ -217,12 +231,16 @@ impl Meanwhile {
                     // Else a step before it answers, as it did.
                     moves = true;
                     found.instead.extend(rule.answering);
+                } else if rule.ends_hold || rule.state == PlanState::LastResort {
+                    is_kept = true;
+                    found.before.extend(rule.answering);
                 }
             }
             let names = policy.attach.len();
             found.moved += names * usize::from(moves);
             found.anyway += names * usize::from(stays);
             found.unanswered += names * usize::from(is_lost);
+            found.kept += names * usize::from(is_kept);
         }
         found
     }
@@ -235,17 +253,24 @@ impl Meanwhile {
     fn said(&self, pool: &Id<Pool>) -> Vec<Text> {
         let names = |n| count(n, "1 name", "{n} names");
         let mut said = Vec::new();
+        let listed =
+            |pools: &BTreeSet<Id<Pool>>| pools.iter().take(MAX_NAMED).map(Id::as_str).collect::<Vec<_>>().join(", ");
         if self.moved > 0 {
-            let pools = self.instead.iter().take(MAX_NAMED).map(Id::as_str).collect::<Vec<_>>().join(", ");
             let words = text("Clients of {names} get {pools} meanwhile.");
-            said.push(words.say("names", names(self.moved)).set("pools", pools));
+            said.push(words.say("names", names(self.moved)).set("pools", listed(&self.instead)));
         }
         if self.anyway > 0 {
             let words = text("Clients of {names} get {pool} all the same: nothing else of their rule is up.");
             said.push(words.say("names", names(self.anyway)).set("pool", pool));
         }
+        if self.kept > 0 {
+            let words = text("Clients of {names} get {pools} all the same: nothing of their rule is up.");
+            said.push(words.say("names", names(self.kept)).set("pools", listed(&self.before)));
+        }
         match self.unanswered {
-            _ if self.is_nothing() && self.anyway == 0 => said.push(text("No client needs it now: others come first.")),
+            _ if self.is_nothing() && self.anyway + self.kept == 0 => {
+                said.push(text("No client needs it now: others come first."))
+            }
             0 => said.push(text("No client is without an answer.")),
             n => said.push(text("Some clients of {names} get no answer.").say("names", names(n))),
         }
@@ -347,11 +372,15 @@ mod tests {
         };
         let (down, drain) = (PoolState::Down, PoolState::Drain);
         let all_the_same = "Clients of 1 name get eu all the same: nothing else of their rule is up.";
+        let before =
+            "Clients of 1 name get us all the same: nothing of their rule is up. No client is without an answer.";
         for (policies, states, expected) in [
             (&["both"][..], &[(&eu, down)][..], "Clients of 1 name get us meanwhile. No client is without an answer."),
             (&["both"], &[(&eu, down), (&us, drain)], &format!("{all_the_same} No client is without an answer.")),
             (&["both"], &[(&eu, drain), (&us, drain)], "Some clients of 1 name get no answer."),
             (&["other"], &[(&eu, down)], "No client needs it now: others come first."),
+            (&["other"], &[(&eu, down), (&us, PoolState::Held)], before),
+            (&["other"], &[(&eu, down), (&us, down)], before),
             (&["strict"], &[(&eu, down)], "Some clients of 1 name get no answer."),
             (
                 &["both", "only", "strict"],

@@ -39,6 +39,7 @@ use crate::model::{Endpoint, Id, Kind, LastResort, Model, Policy, Pool};
 use crate::web::Problem;
 
 pub use address::{Address, address, is_private};
+pub use head::ends_hold;
 pub use tabs::check_sentence;
 
 pub(super) fn pages() -> Vec<Page> {
