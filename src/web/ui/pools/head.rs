@@ -1,13 +1,12 @@
-//! What stands above every tab of a pool: its state in a sentence, what is wrong and why, the switches, and how
-//! long caches keep what was answered before.
+//! What stands above every tab of a pool: its state in a sentence, what is wrong and why, and the switches.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::filters::{self, span};
 use super::super::state::{PoolShown, PoolStates, StateWord, endpoint_state};
 use super::super::text::{Text, count, text};
 use super::super::visit::Visit;
+use super::caches::{Caches, caches};
 use super::{Scene, hold, names, place, policies, uses};
 use crate::answer::{Pass, PlanState, Snapshot, policy_state};
 use crate::control::draft::Draft;
@@ -52,13 +51,6 @@ pub struct Banner {
     pub then: Vec<Text>,
     /// Where more is said.
     pub link: Option<(Text, String)>,
-}
-
-/// The answers from before the last change are still in caches.
-pub struct Caches {
-    pub sentence: Text,
-    /// What the last switch was before; takes it back.
-    pub undo: Option<&'static str>,
 }
 
 impl Head {
@@ -205,11 +197,11 @@ pub fn ends_hold(snapshot: &Snapshot, pool: &Id<Pool>) -> bool {
 
 /// What the clients of a pool that is out get, over all names that use it.
 #[derive(Debug, Default, PartialEq)]
-struct Meanwhile {
+pub struct Meanwhile {
     instead: BTreeSet<Id<Pool>>,
     /// Names with clients that get others, that get this pool all the same, and that get no answer.
     moved: usize,
-    anyway: usize,
+    pub anyway: usize,
     unanswered: usize,
     /// Pools of steps before it that are not up either and answer all the same, and names with clients that get them.
     before: BTreeSet<Id<Pool>>,
@@ -246,7 +238,7 @@ impl Meanwhile {
     }
 
     /// Nobody's answer is another because the pool is out.
-    fn is_nothing(&self) -> bool {
+    pub fn is_nothing(&self) -> bool {
         self.moved + self.unanswered == 0
     }
 
@@ -284,7 +276,7 @@ fn place_in(rule: &Rule, pool: &Id<Pool>) -> Option<usize> {
     step.or_else(|| (rule.last_resort == LastResort::Pool(pool.clone())).then_some(rule.steps.len()))
 }
 
-fn meanwhile(visit: &Visit, scene: &Scene) -> Meanwhile {
+pub fn meanwhile(visit: &Visit, scene: &Scene) -> Meanwhile {
     let uses = uses(&scene.live);
     let users = uses.get(&scene.id).map_or(&[][..], Vec::as_slice);
     Meanwhile::of(&visit.web.control.snapshot(), &policies(&scene.live, users), &scene.id)
@@ -305,34 +297,6 @@ fn first_down(model: &Model, scene: &Scene) -> Option<(Id<Endpoint>, String)> {
     let known = scene.health.endpoints.get(id)?;
     let reason = known.families.values().find(|family| family.state == EndpointState::Down)?.reason.clone();
     Some((id.clone(), reason.trim_end_matches('.').to_owned()))
-}
-
-/// After a change of the pool's state, answers from before are kept for as long as the longest TTL.
-fn caches(visit: &Visit, scene: &Scene, ttl: u32, undo: Option<&'static str>) -> Option<Caches> {
-    let known = scene.health.pools.get(&scene.id)?;
-    let held_ms = hold::all(visit, scene).iter().map(|held| held.since_ms).max().unwrap_or_default();
-    let since_ms = known.since_ms.max(held_ms);
-    let until_ms = since_ms + u64::from(ttl) * 1000;
-    let now_ms = visit.now.as_millisecond().unsigned_abs();
-    let left = until_ms.checked_sub(now_ms).filter(|_| since_ms > 0)?.div_ceil(1000);
-    let until = jiff::Timestamp::from_millisecond(i64::try_from(until_ms).ok()?).ok()?;
-    let stays = (known.state == PoolState::Down).then(|| meanwhile(visit, scene));
-    if undo.is_none() && stays.as_ref().is_some_and(|found| found.anyway > 0 && found.is_nothing()) {
-        return None;
-    }
-    let sentence = match known.state {
-        // As the last resort it is in the new answers as well.
-        PoolState::Down if stays.is_some_and(|found| found.anyway > 0) => {
-            text("Caches keep the old answer until {time} ({left} left).")
-        }
-        PoolState::Drain | PoolState::Off | PoolState::Down => {
-            text("Caches keep {pool} in the old answers until {time} ({left} left).")
-        }
-        _ => text("Caches keep the old answer until {time} ({left} left)."),
-    };
-    let sentence =
-        sentence.set("pool", &scene.id).html("time", filters::time_html(until, "%H:%M:%S")).say("left", span(left));
-    Some(Caches { sentence, undo })
 }
 
 #[cfg(test)]

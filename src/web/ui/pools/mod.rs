@@ -2,6 +2,7 @@
 //! file of its own; here is what several of them need.
 
 mod address;
+mod caches;
 mod chart;
 mod endpoint;
 mod endpoint_doubts;
@@ -108,6 +109,8 @@ pub struct Scene {
     pub draft: Arc<Draft>,
     /// What happened last to the pool and to each endpoint that is not as it should be, by subject: `endpoints/eu-1`.
     pub last: BTreeMap<String, Arc<Event>>,
+    /// What may have changed the pool's answers, the newest first.
+    happened: Vec<Arc<Event>>,
 }
 
 impl Scene {
@@ -119,8 +122,9 @@ impl Scene {
             return Err(missing("pool", id, drafted.pools.keys().map(Id::as_str)));
         };
         let (health, draft) = (visit.web.control.health(), visit.draft().await);
-        let mut scene = Scene { id, pool, live, drafted, health, draft, last: BTreeMap::new() };
+        let mut scene = Scene { id, pool, live, drafted, health, draft, last: BTreeMap::new(), happened: Vec::new() };
         scene.last = last(visit, &scene).await?;
+        scene.happened = caches::happened(visit, &scene).await?;
         Ok(scene)
     }
 
