@@ -94,6 +94,10 @@ pub(super) async fn live_list(visit: &Visit, ids: &str) -> Vec<Fragment> {
     list::live(visit, ids).await
 }
 
+pub(super) async fn live_used(visit: &Visit, id: &str) -> Vec<Fragment> {
+    tabs::live_used(visit, id).await
+}
+
 pub(super) async fn live_endpoint(visit: &Visit, path: &str) -> Vec<Fragment> {
     endpoint::live(visit, path).await
 }
