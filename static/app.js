@@ -4,13 +4,14 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const parsed = html => new DOMParser().parseFromString(html, 'text/html');
 
-// Makes `old` like `fresh` in place, so that focus, selection and open details stay where they are.
+// Makes `old` like `fresh` in place, so that focus, selection, choices and open details stay as they are.
+const THEIRS = ['open', 'selected'];
 function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) return old.replaceWith(fresh);
   if (old.nodeType !== 1) { if (old.data !== fresh.data) old.data = fresh.data; return; }
   if (old.isEqualNode(fresh)) return;
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
-  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !THEIRS.includes(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !THEIRS.includes(name)) old.setAttribute(name, value);
   const byId = new Map([...old.children].filter(child => child.id).map(child => [child.id, child]));
   const wanted = [...fresh.childNodes];
   wanted.forEach((child, at) => {
@@ -24,6 +25,9 @@ function morph(old, fresh) {
 function put(id, html) {
   const old = document.getElementById(id), fresh = parsed(html).body.firstElementChild;
   if (!old || !fresh) return;
+  // What follows from what somebody types is worked out with that.
+  const form = old.closest('[data-after]') && old.closest('form[data-preview]');
+  if (form && (form === unsaved || $('[aria-invalid]', form))) return preview(form);
   const held = document.activeElement;
   morph(old, document.adoptNode(fresh));
   if (held !== document.activeElement && held.isConnected) held.focus({ preventScroll: true });
@@ -32,7 +36,7 @@ function put(id, html) {
 // Live: a stream while the page can be seen. Hidden pages hold no connection, of which a browser has few.
 const chip = $('#live'), pause = $('#pause');
 if (chip && window.EventSource) {
-  const LOST_MS = 15000, word = chip.lastElementChild, old = $('#old'), shown = new Map();
+  const LOST_MS = 15000, word = chip.lastElementChild, old = $('#old');
   let source, heard = Date.now(), paused = false, ended = false;
   const hear = () => { heard = Date.now(); tell(); };
   const close = () => { source?.close(); source = null; };
@@ -50,8 +54,9 @@ if (chip && window.EventSource) {
       if (ended) { close(); tell(); }
     };
     source.onmessage = event => {
-      stale(false);
+      const isBack = document.body.classList.contains('stale');
       for (const [id, html] of JSON.parse(event.data)) put(id, html);
+      if (isBack) refresh();
       decorate();
       hear();
     };
@@ -59,16 +64,17 @@ if (chip && window.EventSource) {
     source.addEventListener('said', event => { $('#said').textContent = parsed(JSON.parse(event.data)).body.textContent; });
   };
   // What nobody heard of for a while is no state: shape and word of every badge say so.
-  const stale = lost => {
-    if (lost === document.body.classList.contains('stale')) return;
-    document.body.classList.toggle('stale', lost);
+  const stale = () => {
+    if (document.body.classList.contains('stale')) return;
+    document.body.classList.add('stale');
     const none = $('#no-data').content.firstElementChild;
-    for (const badge of $$('main .st')) {
-      if (lost) shown.set(badge, [badge.className, badge.innerHTML]);
-      const [look, inner] = lost ? [none.className, none.innerHTML] : shown.get(badge) ?? [];
-      if (look) { badge.className = look; badge.innerHTML = inner; }
-    }
-    if (!lost) shown.clear();
+    for (const badge of $$('main .st')) { badge.className = none.className; badge.innerHTML = none.innerHTML; }
+  };
+  // What the stream does not bring again comes with the page; where somebody fills it in, it stays without data.
+  const refresh = async () => {
+    document.body.classList.remove('stale');
+    const page = !unsaved && await get(location.href);
+    if (page && !unsaved) { morph($('main'), document.adoptNode($('main', page))); decorate(); }
   };
   const tell = () => {
     const silent = Date.now() - heard, lost = ended || !paused && silent > LOST_MS;
@@ -80,7 +86,7 @@ if (chip && window.EventSource) {
       : lost ? chip.dataset.lost.replace('{time}', since)
       : chip.dataset.live.replace('{s}', Math.round(silent / 1000));
     old.hidden = !lost;
-    if (lost) { stale(true); $('p', old).textContent = (ended ? old.dataset.ended : old.dataset.said).replace('{time}', since); }
+    if (lost) { stale(); $('p', old).textContent = (ended ? old.dataset.ended : old.dataset.said).replace('{time}', since); }
     $('a', old).hidden = !ended;
     pause.hidden = ended;
     // A refusal ends an EventSource for good: try again as it does itself after an interruption.

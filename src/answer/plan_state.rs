@@ -39,6 +39,8 @@ pub struct RuleState {
     pub answering: Vec<Id<Pool>>,
     /// The step that they stand in, from 0; `None` for a last resort's own pool and without an answer.
     pub step: Option<usize>,
+    /// They are held, and answer since nothing else is up: the next query ends the hold.
+    pub ends_hold: bool,
 }
 
 /// A policy now.
@@ -96,13 +98,20 @@ fn rule_state(snapshot: &Snapshot, policy: &Policy, number: usize, rule: &Rule) 
     let now = Now::of(snapshot, kind(policy), rule);
     let (state, found) = now.found();
     let named = |step: &Step, at: &[usize]| at.iter().map(|&at| step.pools[at].pool.clone()).collect();
+    let ends_hold = match &found {
+        Found::Step(step, kept) if state == PlanState::Failover => {
+            let step = &now.steps[*step];
+            kept.iter().all(|&at| step[at].canary || !now.may(&step[at], Pass::Normal))
+        }
+        _ => false,
+    };
     let (answering, step) = match (found, &rule.last_resort) {
         (Found::Step(step, kept), _) => (named(&rule.steps[step], &kept), Some(step)),
         (Found::Pool, LastResort::Pool(id)) => (vec![id.clone()], None),
         (Found::Pool | Found::Nothing, _) => (Vec::new(), None),
     };
     let missing = rule.steps.first().map(|step| named(step, &now.missing())).unwrap_or_default();
-    RuleState { rule: number, state, missing, answering, step }
+    RuleState { rule: number, state, missing, answering, step, ends_hold }
 }
 
 /// What answers the clients of a rule.
@@ -221,10 +230,11 @@ mod tests {
         assert_eq!(whole.state, worst_state(&snapshot, policy));
         let (_, _, among_all) = worst_states(&snapshot, &world.model.policies).next().unwrap();
         assert_eq!(whole.state, among_all);
-        let RuleState { state, missing, answering, step, .. } = &whole.rules[0];
+        let RuleState { state, missing, answering, step, ends_hold, .. } = &whole.rules[0];
         let list = |ids: &[Id<Pool>]| ids.iter().map(Id::as_str).collect::<Vec<_>>().join("+");
         let step = step.map_or("-".to_owned(), |step| step.to_string());
-        format!("{state:?} {} > {} @{step}", list(missing), list(answering))
+        let end = if *ends_hold { ", ends hold" } else { "" };
+        format!("{state:?} {} > {} @{step}{end}", list(missing), list(answering))
     }
 
     #[test]
@@ -240,7 +250,7 @@ mod tests {
             (failover, "serve_anyway", &[("a", Down)], "Failover a > b @1"),
             (failover, "serve_anyway", &[("a", Drain)], "Failover a > b @1"),
             (failover, "serve_anyway", &[("a", Held)], "Failover a > b @1"),
-            (failover, "serve_anyway", &[("a", Held), ("b", Down)], "Failover a > a @0"),
+            (failover, "serve_anyway", &[("a", Held), ("b", Down)], "Failover a > a @0, ends hold"),
             (failover, "serve_anyway", &[("a", Down), ("b", Down)], "LastResort a > a @0"),
             (failover, "serve_anyway", &[("a", Off), ("b", Down)], "LastResort a > b @1"),
             (failover, "serve_anyway", &[("a", Off), ("b", Drain)], "NoAnswer a >  @-"),

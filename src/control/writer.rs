@@ -280,8 +280,9 @@ impl Writer {
         let result = self.health.act(&switch, &author.actor, &reason, unix_ms());
         let events = result.map_err(|text| Refusal::Invalid(vec![FieldError::told(subject(&switch), &text)]))?;
         self.happened(events.clone());
-        // A load feed is a measurement, no administrative act; it would flood the audit log.
-        if !matches!(switch, Switch::Load { .. }) {
+        // A load feed is a measurement, no administrative act; it would flood the audit log. What was so already was done
+        // by nobody.
+        if !matches!(switch, Switch::Load { .. }) && !events.is_empty() {
             let mut draft = author.act(action(&switch), subject(&switch));
             draft.reason = reason;
             if !self.keeper.post(move |kept| kept.audit(draft)) {

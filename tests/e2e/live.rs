@@ -47,9 +47,16 @@ async fn every_part_that_is_told_is_a_part_of_its_page() {
     for (path, parts) in [
         ("/", &["ov-head", "ov-volume"][..]),
         ("/?by=region&span=hour", &["ov-volume"]),
-        ("/pools", &["pool-state-eu", "pool-beat-eu", "pool-share-us", "pool-probe-us"]),
-        ("/pools/eu", &["pool-state", "pool-banner", "pool-switches", "pool-changes", "pool-share", "state-one"]),
-        ("/pools/eu/endpoints/one", &["endpoint-state", "endpoint-now", "endpoint-checks", "endpoint-history"]),
+        ("/pools", &["state", "pool-state-eu", "pool-beat-eu", "pool-share-us", "pool-probe-us"]),
+        (
+            "/pools/eu",
+            &["pool-state", "pool-banner", "pool-switches", "pool-changes", "pool-share", "share-one", "state-one"],
+        ),
+        ("/pools/eu/used-by", &["pool-state", "used-www-0-0"]),
+        (
+            "/pools/eu/endpoints/one",
+            &["endpoint-state", "endpoint-notes", "endpoint-now", "endpoint-checks", "endpoint-history"],
+        ),
         ("/names", &["names-summary", "name-state-0", "name-chips-0", "name-rate-0"]),
         ("/names/www.z.test", &["said-1", "meta-2", "name-state"]),
         ("/names/www.z.test?version=live", &["said-1", "meta-2", "name-state"]),

@@ -20,8 +20,8 @@ pub(super) struct Teller<'m> {
     endpoints: BTreeMap<String, (Vec<String>, Key)>,
     /// Pools that somebody took out.
     switched: BTreeMap<String, Key>,
-    /// Endpoints that stayed down when the outage of their pool ended, and that outage.
-    left: BTreeMap<Key, Key>,
+    /// Endpoints that stayed down when the outage of their pool ended, that outage, and when it did.
+    left: BTreeMap<Key, (Key, Timestamp)>,
 }
 
 impl<'m> Teller<'m> {
@@ -120,26 +120,31 @@ impl<'m> Teller<'m> {
         taken
     }
 
-    /// Members that are still down when their pool answers again: each is a story of its own from then on.
+    /// Members that are still down when their pool answers again: each is a story of its own, which began when it fell.
     fn leave_endpoints(&mut self, outage: Key, pool: &str, at: Timestamp) {
         for member in self.members(pool) {
             let Some((down, key)) = self.endpoints.get_mut(member).filter(|(_, key)| *key == outage) else { continue };
-            let steps = self.stories.get(&outage).into_iter().flat_map(|story| &story.steps);
-            let steps: Vec<_> = steps.filter(|event| down.contains(&event.subject) && is_down(&event.to)).collect();
-            let Some(first) = steps.first() else { continue };
+            let told = self.stories.get(&outage).into_iter().flat_map(|story| &story.steps);
+            let mut falls: Vec<Arc<Event>> = Vec::new();
+            for event in told.filter(|event| down.contains(&event.subject)) {
+                match is_down(&event.to) {
+                    true => falls.push(event.clone()),
+                    false => falls.retain(|fall| fall.subject != event.subject),
+                }
+            }
+            let Some(first) = falls.first() else { continue };
             *key = Key::Event(first.sequence);
             let mut story = Story::new(*key, Plot::Endpoint, member.to_owned(), first);
-            (story.starts, story.began_earlier) = (at, true);
-            steps.into_iter().for_each(|event| story.add(event));
+            falls.iter().for_each(|event| story.add(event));
             self.stories.insert(*key, story);
-            self.left.insert(*key, outage);
+            self.left.insert(*key, (outage, at));
         }
     }
 
     /// One that was back soon after its pool was part of the outage all along.
     fn rejoin(&mut self, key: Key, at: Timestamp) {
-        let Some(outage) = self.left.remove(&key) else { return };
-        if self.stories.get(&key).is_some_and(|story| at.duration_since(story.starts) <= TOGETHER)
+        let Some((outage, since)) = self.left.remove(&key) else { return };
+        if at.duration_since(since) <= TOGETHER
             && let Some(story) = self.stories.remove(&key)
             && let Some(outage) = self.stories.get_mut(&outage)
         {

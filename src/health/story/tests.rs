@@ -100,8 +100,27 @@ fn an_endpoint_that_its_pool_does_without_is_a_story_of_its_own() {
         (9, P, "pools/eu", "down", "ok", Some(3)),
         (200, E, "endpoints/a ipv4", "down", "up", None),
     ];
-    assert_eq!(told(rows, &HealthTable::default()), ["e1 endpoint a 9-200 (2)", "3 outage eu 5-9 (5)"]);
-    assert_eq!(told(&rows[..5], &HealthTable::default()), ["e1 endpoint a 9-? (1)", "3 outage eu 5-9 (5)"]);
+    assert_eq!(told(rows, &HealthTable::default()), ["3 outage eu 5-9 (5)", "e1 endpoint a 0-200 (2)"]);
+    assert_eq!(told(&rows[..5], &HealthTable::default()), ["3 outage eu 5-9 (5)", "e1 endpoint a 0-? (1)"]);
+}
+
+#[test]
+fn an_endpoint_that_stays_down_after_its_pool_came_back_fell_when_it_fell() {
+    let rows: &[Row] = &[
+        (0, E, "endpoints/a ipv4", "up", "down", None),
+        (2, E, "endpoints/a ipv4", "down", "up", None),
+        (10, E, "endpoints/b ipv4", "up", "down", Some(3)),
+        (11, E, "endpoints/a ipv4", "up", "down", Some(3)),
+        (11, P, "pools/eu", "ok", "down", Some(3)),
+        (20, E, "endpoints/a ipv4", "down", "up", Some(3)),
+        (25, E, "endpoints/a ipv4", "up", "down", Some(3)),
+        (29, E, "endpoints/b ipv4", "down", "up", Some(3)),
+        (29, P, "pools/eu", "down", "ok", Some(3)),
+    ];
+    let stories = stories(&events(rows), &[], &members(), &HealthTable::default());
+    let a = stories.iter().find(|story| story.plot == Plot::Endpoint && story.subject == "a" && story.ends.is_none());
+    let a = a.expect("it is down still");
+    assert_eq!((a.starts, a.began_earlier, a.steps.len()), (at(25), false, 1));
 }
 
 #[test]

@@ -99,6 +99,7 @@ const TOPICS: &[(&str, Render)] = &[
     ("overview", |visit, query| Box::pin(overview::live(visit, query))),
     ("pool", |visit, id| Box::pin(pools::live(visit, id))),
     ("pools", |visit, ids| Box::pin(pools::live_list(visit, ids))),
+    ("used", |visit, id| Box::pin(pools::live_used(visit, id))),
 ];
 
 pub(super) fn pages() -> Vec<Page> {

@@ -28,6 +28,18 @@ pub enum StateWord {
 }
 
 impl StateWord {
+    /// What needs somebody first.
+    pub const ALL: [StateWord; 8] = [
+        StateWord::Down,
+        StateWord::Degraded,
+        StateWord::Held,
+        StateWord::NoData,
+        StateWord::Unchecked,
+        StateWord::Drained,
+        StateWord::Off,
+        StateWord::Up,
+    ];
+
     pub fn word(self) -> &'static str {
         match self {
             StateWord::Down => "Down",

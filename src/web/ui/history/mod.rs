@@ -140,10 +140,7 @@ async fn show(visit: Visit, Query(asked): Asked) -> Result<Response, Problem> {
     let frame = visit.frame(Place::History, text("Failover history")).await;
     let frame = if filters.is_now { frame.live(format!("history:{}", filters.query(&[]))) } else { frame };
     let part = |html: String| text("{part}").html("part", html);
-    let mut list = list(&visit, &told, &filters);
-    if let Some(first) = list.rows.first_mut().filter(|row| row.is_open) {
-        first.is_unfolded = true;
-    }
+    let list = list(&visit, &told, &filters);
     let page = History {
         frame,
         head: head(&told, &filters),
@@ -314,12 +311,17 @@ fn list(visit: &Visit, told: &Told, filters: &Filters) -> List {
     };
     let wanted: Vec<&Story> = wanted.collect();
     let start = (filters.page - 1) * PAGE_ROWS;
-    let shown = wanted.iter().skip(start).take(PAGE_ROWS);
+    let shown = wanted.iter().enumerate().skip(start).take(PAGE_ROWS);
     let model = visit.model();
     let members = Members::of(&model);
     let page = |page: usize| filters.path("/history", &[("page", page.to_string())]);
+    // What goes on is what one came for; a page that is open leaves what its reader folded.
+    let row = |at: usize, story: &Story| {
+        let row = Row::of(story, visit, &members);
+        Row { is_unfolded: at == 0 && row.is_open, ..row }
+    };
     List {
-        rows: shown.map(|story| Row::of(story, visit, &members)).collect(),
+        rows: shown.map(|(at, story)| row(at, story)).collect(),
         counted: text("{n} in {period}").set("n", wanted.len()).say("period", filters.period_length()),
         may_operate: visit.may(Role::Operator),
         cut: cut(&told.period, filters),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::cause;
 use super::super::filters;
+use super::super::pools;
 use super::super::text::{Language, Text, count, fact, text};
 use super::super::visit::Visit;
 use crate::health::story::{Plot, Story, subject_id};
@@ -57,6 +58,8 @@ pub struct Fact {
 pub struct Failback {
     pub pool: String,
     pub is_held: bool,
+    /// It answers all the same, since nothing else is up: the next query ends the hold.
+    pub ends_hold: bool,
     /// It is down, and nobody has to approve its return.
     pub comes_by_itself: bool,
 }
@@ -77,7 +80,13 @@ impl Row {
             dates: dates(story),
             icon,
             colour,
-            title: if is_held { held_title(story) } else { title(story, members) },
+            title: match &failback {
+                Some(failback) if failback.ends_hold => {
+                    text("{pool} held, and answers all the same").set("pool", &story.subject)
+                }
+                Some(failback) if failback.is_held => held_title(story),
+                _ => title(story, members),
+            },
             cause: match is_held {
                 true => text("It was down: {cause}").say("cause", cause::of_story(story)),
                 false => cause::of_story(story),
@@ -93,7 +102,7 @@ impl Row {
                 (_, true) => text("Automatic"),
                 _ => text("Manual"),
             },
-            steps: steps(story, visit),
+            steps: steps(story, failback.as_ref(), visit),
             steps_left_out: story.steps_left_out,
             names,
             more_names: all_names.len().saturating_sub(MAX_NAMES),
@@ -334,10 +343,12 @@ fn failback(story: &Story, visit: &Visit) -> Option<Failback> {
     let is_manual = model.pools.get(&id)?.recovery == Recovery::Manual;
     let state = health.pools.get(&id)?.state;
     let comes_by_itself = state == PoolState::Down && !is_manual;
-    Some(Failback { pool: id.to_string(), is_held: state == PoolState::Held, comes_by_itself })
+    let is_held = state == PoolState::Held;
+    let ends_hold = is_held && pools::ends_hold(&visit.web.control.snapshot(), &id);
+    Some(Failback { pool: id.to_string(), is_held, ends_hold, comes_by_itself })
 }
 
-fn steps(story: &Story, visit: &Visit) -> Vec<Step> {
+fn steps(story: &Story, failback: Option<&Failback>, visit: &Visit) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(first) = story.steps.iter().find_map(|event| event.first_failed) {
         steps.push(Step { at: Some(first), text: text("First failed check") });
@@ -358,7 +369,7 @@ fn steps(story: &Story, visit: &Visit) -> Vec<Step> {
     }
     steps.sort_by_key(|step| step.at);
     if story.is_open {
-        steps.push(Step { at: None, text: still(story, visit) });
+        steps.push(Step { at: None, text: still(story, failback, visit) });
     }
     steps
 }
@@ -402,13 +413,16 @@ fn step(event: &Event, cause: &str, model: &Model) -> Text {
 }
 
 /// What holds now, and how it ends.
-fn still(story: &Story, visit: &Visit) -> Text {
+fn still(story: &Story, failback: Option<&Failback>, visit: &Visit) -> Text {
     let length = length(story.seconds(visit.now).unwrap_or(0));
     let (model, health) = (visit.model(), visit.web.control.health());
     let pool: Option<Id<Pool>> = story.subject.parse().ok().filter(|_| story.plot == Plot::Outage);
     let known = pool.as_ref().and_then(|id| health.pools.get(id));
     let recovery = pool.as_ref().and_then(|id| model.pools.get(id)).map(|pool| pool.recovery);
     let pattern = match (known.map(|known| known.state), recovery) {
+        (Some(PoolState::Held), _) if failback.is_some_and(|failback| failback.ends_hold) => {
+            "Held, and answers all the same: nothing else of the rule is up; the next query ends the hold"
+        }
         (Some(PoolState::Held), Some(Recovery::Manual)) => "Recovered. Waits for approval to answer again",
         (Some(PoolState::Held), _) => "Recovered. {reason}",
         (Some(PoolState::Drain | PoolState::Off), _) => "Taken out, {length}. Stays out until somebody puts it back on",

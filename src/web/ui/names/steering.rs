@@ -355,6 +355,11 @@ fn note(state: &RuleState, states: &PoolStates) -> Option<(&'static str, Text)> 
         PlanState::AsPlanned => None,
         PlanState::NoAnswer => Some(("bad", text("No pool can answer: these clients get nothing"))),
         PlanState::LastResort => Some(("bad", text("No pool is up, {now} answers all the same").say("now", now()))),
+        PlanState::Failover if state.ends_hold => {
+            let words =
+                "{now} is held, and answers all the same: nothing else of the rule is up; the next query ends the hold";
+            Some(("warn", text(words).say("now", now())))
+        }
         PlanState::Failover => {
             let word = match &state.missing[..] {
                 [one] => states.get(one).map(|shown| shown.state),

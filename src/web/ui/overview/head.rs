@@ -159,6 +159,8 @@ struct Missed<'r> {
     instead: BTreeSet<&'r Id<Pool>>,
     /// Some get the last resort, or nothing.
     is_partly: bool,
+    /// Some get it although it is held: nothing else is up.
+    ends_hold: bool,
 }
 
 /// Which pools are missed, since when, and who answers for them over all names: a pool is named once, the worst first.
@@ -181,6 +183,9 @@ fn causes(snapshot: &Snapshot, found: &Found, states: &PoolStates, now: Timestam
                 Missed::default()
             });
             match rule.state {
+                PlanState::Failover if rule.ends_hold && rule.answering.contains(pool) => {
+                    (known.is_partly, known.ends_hold) = (true, true);
+                }
                 PlanState::Failover => known.instead.extend(rule.answering.iter().filter(|id| *id != pool)),
                 _ => known.is_partly = true,
             }
@@ -189,10 +194,11 @@ fn causes(snapshot: &Snapshot, found: &Found, states: &PoolStates, now: Timestam
     let is_all = worst_first.len() <= MAX_EXPLAINED;
     let mut said = Vec::new();
     for pool in order.iter().take(NAMED_MISSED) {
-        said.extend(missing(states, pool, now));
-        let Some(Missed { instead, is_partly }) = missed.get(pool).filter(|missed| !missed.instead.is_empty()) else {
+        let Some(Missed { instead, is_partly, ends_hold }) = missed.get(pool) else { continue };
+        said.extend(missing(states, pool, *ends_hold, now));
+        if instead.is_empty() {
             continue;
-        };
+        }
         let words = match is_partly {
             true => text("Clients of it that can fail over are answered from {pools}."),
             false => text("Its clients are answered from {pools}."),
@@ -224,12 +230,15 @@ fn pools(ids: &BTreeSet<&Id<Pool>>, is_all: bool) -> Text {
     words.html("pools", shown.join(", "))
 }
 
-fn missing(states: &PoolStates, pool: &Id<Pool>, now: Timestamp) -> Option<Text> {
+fn missing(states: &PoolStates, pool: &Id<Pool>, ends_hold: bool, now: Timestamp) -> Option<Text> {
     let shown = states.get(pool)?;
     let seconds = (now.as_millisecond().unsigned_abs().saturating_sub(shown.since_ms)) / 1000;
     let words = match shown.state {
         StateWord::Down if shown.since_ms > 0 && seconds >= 10 => text("<b>{pool}</b> has been down for {time}."),
         StateWord::Down => text("<b>{pool}</b> is down."),
+        StateWord::Held if ends_hold => text(
+            "<b>{pool}</b> is held, and answers all the same: nothing else of the rule is up; the next query ends the hold.",
+        ),
         StateWord::Held => text("<b>{pool}</b> is up again and waits to take its clients back."),
         StateWord::Drained => text("<b>{pool}</b> is drained."),
         StateWord::Off => text("<b>{pool}</b> is off."),
@@ -324,6 +333,16 @@ mod tests {
                 every
             ]
         );
+    }
+
+    #[test]
+    fn a_pool_that_is_held_and_answers_all_the_same_is_said_to() {
+        let names: [(&str, &[&str], &str); 1] = [("app", &["a", "b"], "no_answer")];
+        let head = head(&names, &[("a", PoolState::Held), ("b", PoolState::Down)]);
+        let words: Vec<_> = head.said.iter().map(|text| text.to_html(Language::English)).collect();
+        let all_the_same =
+            "<b>a</b> is held, and answers all the same: nothing else of the rule is up; the next query ends the hold.";
+        assert_eq!(words, [all_the_same, "Every name has an answer."]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::hold::{self, Held};
 use super::{Scene, tabs};
 use crate::control::outcomes::Seen;
 use crate::control::recent::is_news;
+use crate::control::token::Role;
 use crate::health::{EndpointState, Family};
 use crate::model::{Endpoint, Id, Serve};
 use crate::web::Problem;
@@ -73,6 +74,11 @@ struct Moving {
     since: Option<Text>,
     /// Held by hand: by whom, since when and why.
     held: Option<Held>,
+    /// What it does to the clients of the pool, and how long caches keep what was answered before.
+    then: Vec<Text>,
+    caches: Option<Text>,
+    is_pool_down: bool,
+    may_operate: bool,
     beat: Beat,
     watched: Vec<Watched>,
     checks: Vec<Check>,
@@ -83,6 +89,7 @@ struct Moving {
 moving! {
     moving: Moving;
     StatePart "ui/pools/endpoint_state.html" "endpoint-state",
+    NotesPart "ui/pools/endpoint_notes.html" "endpoint-notes",
     NowPart "ui/pools/endpoint_now.html" "endpoint-now",
     HistoryPart "ui/pools/endpoint_history.html" "endpoint-history",
     ChecksPart "ui/pools/endpoint_checks.html" "endpoint-checks"
@@ -98,8 +105,6 @@ struct Page {
     moving: Moving,
     serve: Option<Text>,
     depends_on: Vec<String>,
-    /// What it does to the clients of the pool.
-    pool_head: Head,
     weight: u16,
 }
 
@@ -137,7 +142,6 @@ pub async fn show(visit: Visit, Path((id, endpoint)): Path<(String, String)>) ->
         weight: scene.pool.members.iter().find(|member| member.endpoint == id).map_or(0, |member| member.weight),
         id: id.to_string(),
         frame,
-        pool_head: Head::of(&visit, &scene, Tab::Endpoints, None),
     };
     Ok(visit.page(&page))
 }
@@ -184,7 +188,13 @@ async fn moving(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Result<Movin
     });
     let subjects = BTreeSet::from([format!("endpoints/{id}")]);
     let changes = visit.web.control.newest_about(&subjects, is_news, MAX_CHANGES).await?;
+    let head = Head::of(visit, scene, Tab::Endpoints, None);
+    let is_pool_down = head.banner.as_ref().is_some_and(|banner| banner.bad);
     Ok(Moving {
+        then: head.banner.map(|banner| banner.then).unwrap_or_default(),
+        caches: head.caches.map(|caches| caches.sentence),
+        is_pool_down,
+        may_operate: visit.may(Role::Operator),
         badge: endpoint_state(&scene.live, &scene.health, id),
         reason: known
             .and_then(|known| known.families.values().find(|f| f.state == EndpointState::Down))

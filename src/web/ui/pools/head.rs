@@ -1,13 +1,12 @@
-//! What stands above every tab of a pool: its state in a sentence, what is wrong and why, the switches, and how
-//! long caches keep what was answered before.
+//! What stands above every tab of a pool: its state in a sentence, what is wrong and why, and the switches.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::filters::{self, span};
 use super::super::state::{PoolShown, PoolStates, StateWord, endpoint_state};
 use super::super::text::{Text, count, text};
 use super::super::visit::Visit;
+use super::caches::{Caches, caches};
 use super::{Scene, hold, names, place, policies, uses};
 use crate::answer::{Pass, PlanState, Snapshot, policy_state};
 use crate::control::draft::Draft;
@@ -52,13 +51,6 @@ pub struct Banner {
     pub then: Vec<Text>,
     /// Where more is said.
     pub link: Option<(Text, String)>,
-}
-
-/// The answers from before the last change are still in caches.
-pub struct Caches {
-    pub sentence: Text,
-    /// What the last switch was before; takes it back.
-    pub undo: Option<&'static str>,
 }
 
 impl Head {
@@ -144,6 +136,9 @@ fn banner(visit: &Visit, scene: &Scene, shown: &PoolShown, names: usize) -> Opti
         }
         StateWord::Held => {
             let waits = match scene.pool.recovery {
+                _ if ends_hold(&visit.web.control.snapshot(), &scene.id) => {
+                    text("It answers all the same: nothing else of the rule is up; the next query ends the hold.")
+                }
                 Recovery::Manual => text("It waits for somebody to approve its return."),
                 _ => text("It waits until it was up for long enough."),
             };
@@ -192,21 +187,32 @@ pub fn pass(snapshot: &Snapshot, health: &HealthTable, scene: &Scene) -> Pass {
     }
 }
 
+/// Whether a held pool answers some clients all the same, since nothing else is up for them.
+pub fn ends_hold(snapshot: &Snapshot, pool: &Id<Pool>) -> bool {
+    let uses_it = |policy: &&Arc<Policy>| policy.rules.iter().any(|rule| place_in(rule, pool).is_some());
+    let policies = snapshot.model().policies.values().filter(|policy| policy.enabled).filter(uses_it);
+    let mut rules = policies.take(MAX_POLICIES).flat_map(|policy| policy_state(snapshot, policy).rules);
+    rules.any(|rule| rule.ends_hold && rule.answering.contains(pool))
+}
+
 /// What the clients of a pool that is out get, over all names that use it.
 #[derive(Debug, Default, PartialEq)]
-struct Meanwhile {
+pub struct Meanwhile {
     instead: BTreeSet<Id<Pool>>,
     /// Names with clients that get others, that get this pool all the same, and that get no answer.
     moved: usize,
-    anyway: usize,
+    pub anyway: usize,
     unanswered: usize,
+    /// Pools of steps before it that are not up either and answer all the same, and names with clients that get them.
+    before: BTreeSet<Id<Pool>>,
+    kept: usize,
 }
 
 impl Meanwhile {
     fn of(snapshot: &Snapshot, policies: &[(&Id<Policy>, &Arc<Policy>)], pool: &Id<Pool>) -> Meanwhile {
         let mut found = Meanwhile::default();
         for (_, policy) in policies.iter().take(MAX_POLICIES) {
-            let (mut moves, mut stays, mut is_lost) = (false, false, false);
+            let (mut moves, mut stays, mut is_lost, mut is_kept) = (false, false, false, false);
             for rule in policy_state(snapshot, policy).rules {
                 let Some(own) = policy.rules.get(rule.rule).and_then(|rule| place_in(rule, pool)) else { continue };
                 if rule.state == PlanState::NoAnswer {
@@ -217,35 +223,46 @@ impl Meanwhile {
                     // Else a step before it answers, as it did.
                     moves = true;
                     found.instead.extend(rule.answering);
+                } else if rule.ends_hold || rule.state == PlanState::LastResort {
+                    is_kept = true;
+                    found.before.extend(rule.answering);
                 }
             }
             let names = policy.attach.len();
             found.moved += names * usize::from(moves);
             found.anyway += names * usize::from(stays);
             found.unanswered += names * usize::from(is_lost);
+            found.kept += names * usize::from(is_kept);
         }
         found
     }
 
     /// Nobody's answer is another because the pool is out.
-    fn is_nothing(&self) -> bool {
+    pub fn is_nothing(&self) -> bool {
         self.moved + self.unanswered == 0
     }
 
     fn said(&self, pool: &Id<Pool>) -> Vec<Text> {
         let names = |n| count(n, "1 name", "{n} names");
         let mut said = Vec::new();
+        let listed =
+            |pools: &BTreeSet<Id<Pool>>| pools.iter().take(MAX_NAMED).map(Id::as_str).collect::<Vec<_>>().join(", ");
         if self.moved > 0 {
-            let pools = self.instead.iter().take(MAX_NAMED).map(Id::as_str).collect::<Vec<_>>().join(", ");
             let words = text("Clients of {names} get {pools} meanwhile.");
-            said.push(words.say("names", names(self.moved)).set("pools", pools));
+            said.push(words.say("names", names(self.moved)).set("pools", listed(&self.instead)));
         }
         if self.anyway > 0 {
             let words = text("Clients of {names} get {pool} all the same: nothing else of their rule is up.");
             said.push(words.say("names", names(self.anyway)).set("pool", pool));
         }
+        if self.kept > 0 {
+            let words = text("Clients of {names} get {pools} all the same: nothing of their rule is up.");
+            said.push(words.say("names", names(self.kept)).set("pools", listed(&self.before)));
+        }
         match self.unanswered {
-            _ if self.is_nothing() && self.anyway == 0 => said.push(text("No client needs it now: others come first.")),
+            _ if self.is_nothing() && self.anyway + self.kept == 0 => {
+                said.push(text("No client needs it now: others come first."))
+            }
             0 => said.push(text("No client is without an answer.")),
             n => said.push(text("Some clients of {names} get no answer.").say("names", names(n))),
         }
@@ -259,7 +276,7 @@ fn place_in(rule: &Rule, pool: &Id<Pool>) -> Option<usize> {
     step.or_else(|| (rule.last_resort == LastResort::Pool(pool.clone())).then_some(rule.steps.len()))
 }
 
-fn meanwhile(visit: &Visit, scene: &Scene) -> Meanwhile {
+pub fn meanwhile(visit: &Visit, scene: &Scene) -> Meanwhile {
     let uses = uses(&scene.live);
     let users = uses.get(&scene.id).map_or(&[][..], Vec::as_slice);
     Meanwhile::of(&visit.web.control.snapshot(), &policies(&scene.live, users), &scene.id)
@@ -280,34 +297,6 @@ fn first_down(model: &Model, scene: &Scene) -> Option<(Id<Endpoint>, String)> {
     let known = scene.health.endpoints.get(id)?;
     let reason = known.families.values().find(|family| family.state == EndpointState::Down)?.reason.clone();
     Some((id.clone(), reason.trim_end_matches('.').to_owned()))
-}
-
-/// After a change of the pool's state, answers from before are kept for as long as the longest TTL.
-fn caches(visit: &Visit, scene: &Scene, ttl: u32, undo: Option<&'static str>) -> Option<Caches> {
-    let known = scene.health.pools.get(&scene.id)?;
-    let held_ms = hold::all(visit, scene).iter().map(|held| held.since_ms).max().unwrap_or_default();
-    let since_ms = known.since_ms.max(held_ms);
-    let until_ms = since_ms + u64::from(ttl) * 1000;
-    let now_ms = visit.now.as_millisecond().unsigned_abs();
-    let left = until_ms.checked_sub(now_ms).filter(|_| since_ms > 0)?.div_ceil(1000);
-    let until = jiff::Timestamp::from_millisecond(i64::try_from(until_ms).ok()?).ok()?;
-    let stays = (known.state == PoolState::Down).then(|| meanwhile(visit, scene));
-    if undo.is_none() && stays.as_ref().is_some_and(|found| found.anyway > 0 && found.is_nothing()) {
-        return None;
-    }
-    let sentence = match known.state {
-        // As the last resort it is in the new answers as well.
-        PoolState::Down if stays.is_some_and(|found| found.anyway > 0) => {
-            text("Caches keep the old answer until {time} ({left} left).")
-        }
-        PoolState::Drain | PoolState::Off | PoolState::Down => {
-            text("Caches keep {pool} in the old answers until {time} ({left} left).")
-        }
-        _ => text("Caches keep the old answer until {time} ({left} left)."),
-    };
-    let sentence =
-        sentence.set("pool", &scene.id).html("time", filters::time_html(until, "%H:%M:%S")).say("left", span(left));
-    Some(Caches { sentence, undo })
 }
 
 #[cfg(test)]
@@ -347,11 +336,15 @@ mod tests {
         };
         let (down, drain) = (PoolState::Down, PoolState::Drain);
         let all_the_same = "Clients of 1 name get eu all the same: nothing else of their rule is up.";
+        let before =
+            "Clients of 1 name get us all the same: nothing of their rule is up. No client is without an answer.";
         for (policies, states, expected) in [
             (&["both"][..], &[(&eu, down)][..], "Clients of 1 name get us meanwhile. No client is without an answer."),
             (&["both"], &[(&eu, down), (&us, drain)], &format!("{all_the_same} No client is without an answer.")),
             (&["both"], &[(&eu, drain), (&us, drain)], "Some clients of 1 name get no answer."),
             (&["other"], &[(&eu, down)], "No client needs it now: others come first."),
+            (&["other"], &[(&eu, down), (&us, PoolState::Held)], before),
+            (&["other"], &[(&eu, down), (&us, down)], before),
             (&["strict"], &[(&eu, down)], "Some clients of 1 name get no answer."),
             (
                 &["both", "only", "strict"],

@@ -189,8 +189,6 @@ pub struct Held {
     pub what: Text,
     pub way_back: String,
     pub is_down: bool,
-    /// Unix milliseconds; 0 where it is not known any more.
-    pub since_ms: u64,
 }
 
 pub fn of_endpoint(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Option<Held> {
@@ -216,7 +214,6 @@ pub fn of_endpoint(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Option<He
         what: what.set("endpoint", id),
         way_back: format!("{}/endpoints/{id}/force?state=", scene.path()),
         is_down,
-        since_ms: event.map_or(0, |event| event.at.as_millisecond().unsigned_abs()),
     })
 }
 

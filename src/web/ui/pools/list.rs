@@ -65,13 +65,31 @@ struct Row {
     changed: bool,
 }
 
+/// The states to choose from, all of them so that none moves under a reader's hand, and how many pools are so.
+struct Filter {
+    words: Vec<(&'static str, usize)>,
+    chosen: String,
+}
+
+impl Filter {
+    fn of(states: &PoolStates, chosen: String) -> Filter {
+        let count = |word| states.iter().filter(|(_, shown)| shown.state == word).count();
+        Filter { words: StateWord::ALL.iter().map(|word| (word.word(), count(*word))).collect(), chosen }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/list_filter.html")]
+struct FilterPart<'f> {
+    filter: &'f Filter,
+}
+
 #[derive(Template)]
 #[template(path = "ui/pools/list.html")]
 struct List {
     frame: Frame,
     q: String,
-    state: String,
-    words: Vec<(&'static str, usize)>,
+    filter: Filter,
     rows: Vec<Row>,
     total: usize,
     found: usize,
@@ -102,7 +120,10 @@ pub async fn live(visit: &Visit, ids: &str) -> Vec<Fragment> {
         Some(Found { id, pool, shown: states.get(id)? })
     });
     let known: Vec<Found> = known.collect();
-    rows(visit, &live, &live, &known).await.iter().flat_map(|row| fragments(visit, row, row.id.as_str())).collect()
+    let rows = rows(visit, &live, &live, &known).await;
+    let filter = visit.render(&FilterPart { filter: &Filter::of(&states, String::new()) });
+    let filter = filter.ok().map(|html| Fragment::new("state", html));
+    rows.iter().flat_map(|row| fragments(visit, row, row.id.as_str())).chain(filter).collect()
 }
 
 pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, Problem> {
@@ -117,22 +138,12 @@ pub async fn show(visit: Visit, Query(asked): Query<Asked>) -> Result<Response, 
     let rows = rows(&visit, &live, &drafted, on_page).await;
     let ids: Vec<&str> = on_page.iter().map(|found| found.id.as_str()).collect();
     let frame = frame.live(format!("pools:{}", ids.join("+")));
-    let mut words: Vec<(&'static str, usize)> = Vec::new();
-    let mut sorted: Vec<StateWord> = states.iter().map(|(_, shown)| shown.state).collect();
-    sorted.sort();
-    for state in sorted {
-        match words.last_mut() {
-            Some((word, count)) if *word == state.word() => *count += 1,
-            _ => words.push((state.word(), 1)),
-        }
-    }
     let added = drafted.pools.keys().filter(|id| !live.pools.contains_key(*id)).map(ToString::to_string).collect();
     Ok(visit.page(&List {
         frame,
         query: asked.query(),
         q: asked.q,
-        state: asked.state,
-        words,
+        filter: Filter::of(&states, asked.state),
         rows,
         total: live.pools.len(),
         found: found.len(),

@@ -2,6 +2,7 @@
 //! file of its own; here is what several of them need.
 
 mod address;
+mod caches;
 mod chart;
 mod endpoint;
 mod endpoint_doubts;
@@ -39,6 +40,7 @@ use crate::model::{Endpoint, Id, Kind, LastResort, Model, Policy, Pool};
 use crate::web::Problem;
 
 pub use address::{Address, address, is_private};
+pub use head::ends_hold;
 pub use tabs::check_sentence;
 
 pub(super) fn pages() -> Vec<Page> {
@@ -92,6 +94,10 @@ pub(super) async fn live_list(visit: &Visit, ids: &str) -> Vec<Fragment> {
     list::live(visit, ids).await
 }
 
+pub(super) async fn live_used(visit: &Visit, id: &str) -> Vec<Fragment> {
+    tabs::live_used(visit, id).await
+}
+
 pub(super) async fn live_endpoint(visit: &Visit, path: &str) -> Vec<Fragment> {
     endpoint::live(visit, path).await
 }
@@ -107,6 +113,8 @@ pub struct Scene {
     pub draft: Arc<Draft>,
     /// What happened last to the pool and to each endpoint that is not as it should be, by subject: `endpoints/eu-1`.
     pub last: BTreeMap<String, Arc<Event>>,
+    /// What may have changed the pool's answers, the newest first.
+    happened: Vec<Arc<Event>>,
 }
 
 impl Scene {
@@ -118,8 +126,9 @@ impl Scene {
             return Err(missing("pool", id, drafted.pools.keys().map(Id::as_str)));
         };
         let (health, draft) = (visit.web.control.health(), visit.draft().await);
-        let mut scene = Scene { id, pool, live, drafted, health, draft, last: BTreeMap::new() };
+        let mut scene = Scene { id, pool, live, drafted, health, draft, last: BTreeMap::new(), happened: Vec::new() };
         scene.last = last(visit, &scene).await?;
+        scene.happened = caches::happened(visit, &scene).await?;
         Ok(scene)
     }
 

@@ -18,8 +18,9 @@ use super::super::state::{StateWord, endpoint_state, family_state, family_word};
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::Scene;
+use super::caches::Caches;
 use super::chart::Chart;
-use super::head::{self, Caches, Head, Tab};
+use super::head::{self, Head, Tab};
 use super::tabs::{self, Said};
 use super::weights;
 use crate::answer::{Share, shares};
@@ -182,10 +183,13 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     }
     let share = share_words(visit, &scene).await.to_html(visit.language);
     fragments.push(Fragment::new("pool-share", format!("<span id=\"pool-share\">{share}</span>")));
-    for row in rows(visit, &scene, &BTreeMap::new()) {
-        let html = visit.render(&RowBeat { row: &row });
+    let part = part(visit, &scene, Faults::default(), &BTreeMap::new());
+    for row in &part.rows {
+        let html = visit.render(&RowShare { row, any_change: part.any_change });
+        fragments.extend(html.map(|html| Fragment::new(format!("share-{}", row.id), html)));
+        let html = visit.render(&RowBeat { row });
         fragments.extend(html.map(|html| Fragment::new(format!("beat-{}", row.id), html)));
-        let html = visit.render(&RowState { row: &row });
+        let html = visit.render(&RowState { row });
         fragments.extend(html.map(|html| Fragment::new(format!("state-{}", row.id), html)));
     }
     let caches = CachesPart { pool: &head.id, form_token: &visit.session.form_token, caches: head.caches.as_ref() };
@@ -217,6 +221,13 @@ struct ChangesPart<'c> {
 #[template(path = "ui/pools/row_beat.html")]
 struct RowBeat<'r> {
     row: &'r Row,
+}
+
+#[derive(Template)]
+#[template(path = "ui/pools/row_share.html")]
+struct RowShare<'r> {
+    row: &'r Row,
+    any_change: bool,
 }
 
 #[derive(Template)]

@@ -64,6 +64,48 @@ impl To {
         }
     }
 
+    /// Whether a pool is so already, so that the switch would change nothing.
+    fn is_done(self, visit: &Visit, pool: &Id<Pool>) -> bool {
+        let state = visit.web.control.health().pools.get(pool).map_or(PoolState::Ok, |known| known.state);
+        match self {
+            To::Drain | To::Hold => state == PoolState::Drain,
+            To::Off => state == PoolState::Off,
+            To::On => !matches!(state, PoolState::Drain | PoolState::Off),
+            // One that is not held is refused.
+            To::Approve => false,
+        }
+    }
+
+    fn already(self, pools: &[Id<Pool>]) -> Text {
+        let (one, several) = match self {
+            To::Drain | To::Hold => (
+                "{pool} is drained already: nothing changes.",
+                "{n} pools are drained already: nothing changes for them.",
+            ),
+            To::Off => {
+                ("{pool} is off already: nothing changes.", "{n} pools are off already: nothing changes for them.")
+            }
+            To::On | To::Approve => {
+                ("{pool} is on already: nothing changes.", "{n} pools are on already: nothing changes for them.")
+            }
+        };
+        of(pools, one, several)
+    }
+
+    fn done(self, pools: &[Id<Pool>]) -> Text {
+        let (one, several) = match self {
+            To::Drain => ("{pool} gets no new clients from now on.", "{n} pools get no new clients from now on."),
+            To::Off => ("{pool} is off from now on.", "{n} pools are off from now on."),
+            To::On => ("{pool} is back on.", "{n} pools are back on."),
+            To::Approve => ("{pool} gets its clients back.", "{n} pools get their clients back."),
+            To::Hold => (
+                "{pool} stays out until somebody puts it back on.",
+                "{n} pools stay out until somebody puts them back on.",
+            ),
+        };
+        of(pools, one, several)
+    }
+
     fn question(self) -> Text {
         text(match self {
             To::Drain => "Drain {pools}?",
@@ -132,6 +174,9 @@ async fn one(visit: &Visit, to: To, id: &str) -> Result<Response, Problem> {
 pub async fn sheet(visit: Visit) -> Result<Response, Problem> {
     let query = visit.here.split_once('?').map_or("", |(_, query)| query);
     let form = Form::parse(query.as_bytes())?;
+    if !form.has("to") {
+        return Ok(see("/pools"));
+    }
     let (to, pools) = read(&visit, &form)?;
     if pools.is_empty() {
         visit.say(text("Choose at least one pool first."));
@@ -152,17 +197,15 @@ pub async fn act(visit: Visit, form: Form) -> Result<Response, Problem> {
         return page(&visit, to, pools, &form, faults).await;
     }
     let before = visit.web.control.health().pools.get(first).map_or(PoolState::Ok, |known| known.state);
-    for pool in &pools {
+    let (done, to_do): (Vec<_>, Vec<_>) = pools.iter().cloned().partition(|pool| to.is_done(&visit, pool));
+    if to_do.is_empty() {
+        visit.say(to.already(&done));
+        return Ok(see(&if done.len() > 1 { "/pools".to_owned() } else { format!("/pools/{first}") }));
+    }
+    for pool in &to_do {
         visit.web.control.act(to.switch(pool.clone()), visit.author(), reason.clone()).await?;
     }
-    let said = match to {
-        To::Drain => text("{pools} gets no new clients from now on."),
-        To::Off => text("{pools} is off from now on."),
-        To::On => text("{pools} is back on."),
-        To::Approve => text("{pools} gets its clients back."),
-        To::Hold => text("{pools} stays out until somebody puts it back on."),
-    };
-    visit.say(said.say("pools", list(&pools)));
+    visit.say(to.done(&to_do));
     if pools.len() > 1 {
         return Ok(see("/pools"));
     }
@@ -198,6 +241,14 @@ async fn work_out(visit: &Visit, to: To, pools: &[Id<Pool>]) -> Result<Effect, P
     })
 }
 
+/// Of one pool by its id, of several by their number.
+fn of(pools: &[Id<Pool>], one: &'static str, several: &'static str) -> Text {
+    match pools {
+        [pool] => text(one).set("pool", pool),
+        _ => text(several).set("n", pools.len()),
+    }
+}
+
 fn list(pools: &[Id<Pool>]) -> Text {
     match pools {
         [one] => plain(one),
@@ -221,6 +272,10 @@ async fn page(visit: &Visit, to: To, pools: Vec<Id<Pool>>, form: &Form, faults: 
     let takes_away = matches!(to, To::Drain | To::Off);
     let mut asking = Asking::new(&effect, &pools, form, faults);
     asking.nothing_left = asking.nothing_left.filter(|_| takes_away);
+    let done: Vec<Id<Pool>> = pools.iter().filter(|pool| to.is_done(visit, pool)).cloned().collect();
+    if !done.is_empty() {
+        asking.nothing_left = Some(to.already(&done));
+    }
     let status = asking.status();
     let pools: Vec<String> = pools.iter().map(ToString::to_string).collect();
     let carried = std::iter::once(("to", to.word().to_owned())).chain(pools.iter().map(|pool| ("pool", pool.clone())));

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::super::cause;
 use super::super::filters;
 use super::super::frame::{Frame, Place};
+use super::super::live::{Fragment, moving};
 use super::super::overview::latest;
 use super::super::sentence;
 use super::super::state::StateWord;
@@ -171,6 +172,8 @@ pub fn role_word(role: crate::model::Role) -> &'static str {
 
 /// A rule that uses the pool.
 struct Used {
+    /// Policy, rule and step, as part of an id.
+    key: String,
     names: Vec<String>,
     more: usize,
     rule: String,
@@ -179,6 +182,8 @@ struct Used {
     state: StateWord,
     word: &'static str,
 }
+
+moving!(row: Used; UsedState "ui/pools/used_state.html" "used-");
 
 #[derive(Template)]
 #[template(path = "ui/pools/used_by.html")]
@@ -191,6 +196,19 @@ struct UsedBy {
 pub async fn used_by(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
     let (frame, head) = frame(&visit, &scene, Tab::UsedBy).await;
+    let frame = frame.live(format!("pool:{id},used:{id}"));
+    let rows = used(&visit, &scene);
+    Ok(visit.page(&UsedBy { frame, head, rows }))
+}
+
+/// How the rules that use the pool are now.
+pub async fn live_used(visit: &Visit, id: &str) -> Vec<Fragment> {
+    let Ok(scene) = Scene::of(visit, id).await else { return Vec::new() };
+    used(visit, &scene).iter().flat_map(|row| fragments(visit, row, &row.key)).collect()
+}
+
+/// The rules that use the pool, what needs somebody first.
+fn used(visit: &Visit, scene: &Scene) -> Vec<Used> {
     let snapshot = visit.web.control.snapshot();
     let users = uses(&scene.live);
     let row = |used: &super::Use| {
@@ -206,7 +224,9 @@ pub async fn used_by(visit: Visit, Path(id): Path<String>) -> Result<Response, P
         };
         let names =
             policy.attach.iter().take(NAMES).map(|attach| attach.name.to_string().trim_end_matches('.').to_owned());
+        let step = used.step.map_or("last".to_owned(), |step| step.to_string());
         Some(Used {
+            key: format!("{}-{}-{step}", used.policy, used.rule),
             names: names.collect(),
             more: policy.attach.len().saturating_sub(NAMES),
             rule: rule.name.clone(),
@@ -218,7 +238,7 @@ pub async fn used_by(visit: Visit, Path(id): Path<String>) -> Result<Response, P
     };
     let mut rows: Vec<Used> = users.get(&scene.id).into_iter().flatten().filter_map(row).collect();
     rows.sort_by_key(|row| row.state);
-    Ok(visit.page(&UsedBy { frame, head, rows }))
+    rows
 }
 
 /// An event of a pool or of one of its endpoints.

@@ -24,6 +24,10 @@ pub async fn save(visit: Visit, Path(id): Path<String>, form: Form) -> Result<Re
     if faults.is_empty() {
         let mut value = scene.value();
         put(&mut value, &weights);
+        if scene.draft.of(Kind::Pools, scene.id.as_str()).is_none() && value == scene.value() {
+            visit.say(text("Nothing to keep: these are the weights that are live."));
+            return Ok(see(&scene.path()));
+        }
         let edit = Edit { kind: Kind::Pools, id: scene.id.to_string(), value: Some(value) };
         match keep(&visit, vec![edit], &scene.path()).await? {
             Kept::Drafted => {
