@@ -6,7 +6,7 @@ mod generate;
 mod import;
 
 pub use changes::{Changes, DefaultTtl, text};
-pub use export::{Now, export, export_json};
+pub use export::{Now, Rules, export, export_json};
 pub use import::{Imported, import, import_sound};
 
 #[cfg(test)]
