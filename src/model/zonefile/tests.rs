@@ -21,7 +21,7 @@ fn texts(errors: &[FieldError]) -> Vec<String> {
 /// The model that a file makes out of nothing.
 fn read(text: &str) -> Model {
     let imported = import(text, &id(), None).unwrap_or_else(|errors| panic!("{:#?}", texts(&errors)));
-    let checked = Model::empty().check(&imported.changes(&Model::empty()).edits);
+    let checked = Model::empty().check(&imported.changes(&Model::empty(), Standby::Kept).edits);
     checked.unwrap_or_else(|errors| panic!("{:#?}", texts(&errors))).model
 }
 
@@ -192,7 +192,7 @@ fn an_import_replaces_what_the_zone_held() {
     let file =
         "$TTL 1h\n@ SOA ns1 hostmaster 2026010109 3600 600 2w 60\n@ NS ns1\n@ NS ns2.other.test.\nns1 A 192.0.2.53\n";
     let apex = model.zones[&id()].fqdn.clone();
-    let edits = import(file, &id(), Some(&apex)).unwrap().changes(&model).edits;
+    let edits = import(file, &id(), Some(&apex)).unwrap().changes(&model, Standby::Kept).edits;
     let checked = model.check(&edits).unwrap();
     assert_eq!(checked.model.records.len(), 1);
     assert_eq!(checked.model.zones[&id()].serial, 2_026_010_109);
@@ -257,6 +257,6 @@ proptest! {
     #[test]
     fn no_file_makes_the_import_panic(text in "[ -~\n\t\r\"();$@é]{0,200}") {
         let apex: Name = "example.test.".parse().unwrap();
-        let _ = import(&text, &id(), Some(&apex)).map(|imported| Model::empty().check(&imported.changes(&Model::empty()).edits).is_ok());
+        let _ = import(&text, &id(), Some(&apex)).map(|imported| Model::empty().check(&imported.changes(&Model::empty(), Standby::Kept).edits).is_ok());
     }
 }

@@ -14,7 +14,7 @@ use super::document::{DESPITE_TESTS, within};
 use crate::answer::{Client, Entropy, Question, Snapshot, answer};
 use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, Tests, unix_ms};
-use crate::model::zonefile::{self, Changes, Now, Rules};
+use crate::model::zonefile::{self, Changes, Now, Rules, Standby};
 use crate::model::{FieldError, Id, Kind, MAX_ID, Model, Name, Rdata, RecordType, Zone};
 use crate::web::extract::{Path, Query, Text};
 use crate::web::{Problem, Route, Web};
@@ -128,7 +128,7 @@ async fn import(
     };
     let id = known.unwrap_or_else(|| new_id(&model, &apex));
     // A million records take seconds, which this thread owes to other requests.
-    let read = || zonefile::import(text, &id, Some(&apex)).map(|imported| imported.changes(&model));
+    let read = || zonefile::import(text, &id, Some(&apex)).map(|imported| imported.changes(&model, Standby::Kept));
     let Changes { edits, mut left_out, .. } = tokio::task::block_in_place(read).map_err(Problem::fields)?;
     if query.plan {
         within(&author, &edits)?;
