@@ -236,12 +236,7 @@ impl Control {
 
     /// Checks and publishes together, or changes nothing.
     pub async fn publish(&self, publication: Publication) -> Result<Published, Refusal> {
-        let outside = |Edit { kind, id, .. }: &Edit| {
-            let reason = publication.author.scope.admits(*kind, id).err()?;
-            let (problem, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
-            Some(FieldError::new(format!("{}/{id}", kind.as_str()), format!("the token {problem}"), remedy))
-        };
-        let outside: Vec<FieldError> = publication.edits.iter().filter_map(outside).collect();
+        let outside = publication.author.outside(&publication.edits);
         if !outside.is_empty() {
             return Err(Refusal::Invalid(outside));
         }
@@ -492,6 +487,16 @@ async fn to_its_end<T: Send + 'static>(
 impl Author {
     pub fn new(actor: &str) -> Self {
         Author { actor: actor.into(), address: None, scope: token::Scope::default() }
+    }
+
+    /// What is wrong with edits of what they may not change.
+    pub fn outside(&self, edits: &[Edit]) -> Vec<FieldError> {
+        let outside = |Edit { kind, id, .. }: &Edit| {
+            let reason = self.scope.admits(*kind, id).err()?;
+            let (problem, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
+            Some(FieldError::new(format!("{}/{id}", kind.as_str()), format!("the token {problem}"), remedy))
+        };
+        edits.iter().filter_map(outside).collect()
     }
 
     /// An audit entry of this author, to be completed.

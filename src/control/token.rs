@@ -91,17 +91,16 @@ impl Scope {
     }
 
     /// Whether a route of the API is within it. `part` is the path's word after `/api/v1/`. What shows or changes
-    /// all parts at once, such as the history, is for tokens without a limit; edits are checked one by one.
-    pub fn admits_path(&self, is_safe: bool, part: &str, path: &str) -> Result<(), String> {
-        if self.is_everything() || part == "publish" {
+    /// all parts at once, such as the history, is for tokens without a limit. Edits are checked one by one, lists hold
+    /// only what is within it, and an export looks for its zone first.
+    pub fn admits_path(&self, part: &str, path: &str) -> Result<(), String> {
+        if self.is_everything() || matches!(part, "publish" | "preview" | "import" | "export") {
             return Ok(());
         }
         let mut words = path.trim_start_matches("/api/v1/").split('/').skip(1);
         let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == part);
         let Some(kind) = kind else { return Err(format!("is for {} only; take one without a scope", self.said())) };
         match words.next().filter(|word| !word.is_empty()) {
-            // A list shows every zone; what is created says in its body where it belongs.
-            None if is_safe && !self.zones.is_empty() => self.admits(kind, ""),
             None => self.admits_kind(kind),
             Some(id) => self.admits(kind, id),
         }
@@ -234,15 +233,17 @@ mod tests {
             (scope(&[Kind::Pools], &[]), "pools", "/api/v1/pools/eu/drain", true),
             (scope(&[], &["example"]), "records", "/api/v1/records/example/www/A", true),
             (scope(&[], &["example"]), "records", "/api/v1/records/other/www/A", false),
-            (scope(&[], &["example"]), "records", "/api/v1/records", false),
+            (scope(&[], &["example"]), "records", "/api/v1/records", true),
+            (scope(&[], &["example"]), "document", "/api/v1/document/preview", false),
+            (scope(&[Kind::Records], &["example"]), "zones", "/api/v1/zones", false),
+            (scope(&[Kind::Records], &["example"]), "export", "/api/v1/export/example.test", true),
             (scope(&[], &["example"]), "pools", "/api/v1/pools", false),
             (scope(&[Kind::Records], &["example"]), "zones", "/api/v1/zones/example", false),
             (scope(&[Kind::Records], &["example"]), "publish", "/api/v1/publish", true),
         ];
         for (scope, part, path, admitted) in cases {
-            assert_eq!(scope.admits_path(true, part, path).is_ok(), admitted, "{} at {path}", scope.said());
+            assert_eq!(scope.admits_path(part, path).is_ok(), admitted, "{} at {path}", scope.said());
         }
-        scope(&[], &["example"]).admits_path(false, "records", "/api/v1/records").unwrap();
         let acme = scope(&[Kind::Records], &["example"]);
         acme.admits(Kind::Records, "example/_acme-challenge/TXT").unwrap();
         assert!(acme.admits(Kind::Records, "other/www/A").is_err());

@@ -95,7 +95,7 @@ fn by_token(
     let part = guard.part.as_deref().unwrap_or_default();
     token
         .scope
-        .admits_path(request.method().is_safe(), part, request.uri().path())
+        .admits_path(part, request.uri().path())
         .map_err(|reason| Problem::new(StatusCode::FORBIDDEN, format!("The token {} {reason}.", token.id)))?;
     Ok((Author { actor: token.id.clone(), address, scope: token.scope.clone() }, token.role))
 }

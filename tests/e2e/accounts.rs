@@ -401,7 +401,11 @@ async fn a_token_with_a_scope_changes_that_part_alone() {
         ("POST", "/api/v1/records", Some(record("two")), 422),
         ("POST", "/api/v1/publish", Some(edits("two")), 422),
         ("GET", "/api/v1/records/one/_acme-challenge/TXT", None, 200),
-        ("GET", "/api/v1/records", None, 403),
+        ("GET", "/api/v1/records", None, 200),
+        ("GET", "/api/v1/export/one.test", None, 200),
+        ("GET", "/api/v1/export/two.test", None, 403),
+        ("POST", "/api/v1/preview", Some(edits("one")), 200),
+        ("POST", "/api/v1/preview", Some(edits("two")), 422),
         ("GET", "/api/v1/zones", None, 403),
         ("GET", "/api/v1/document", None, 403),
         ("GET", "/api/v1/audit", None, 403),
@@ -409,6 +413,12 @@ async fn a_token_with_a_scope_changes_that_part_alone() {
         let (status, answer) = server.api_as(secret, method, path, body, &[]).await;
         assert_eq!(status, expected, "{method} {path}: {answer}");
     }
+    server.post("/api/v1/records", record("two")).await;
+    let (_, listed) = server.api_as(secret, "GET", "/api/v1/records", None, &[]).await;
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "only the zone of its scope: {listed}");
+    let (_, exported) = server.api_as(secret, "GET", "/api/v1/export/one?format=json", None, &[]).await;
+    assert!(exported["zones"].as_object().is_some_and(serde_json::Map::is_empty), "{exported}");
+    assert_eq!(exported["records"].as_array().map(Vec::len), Some(1), "{exported}");
     let tokens = server.get("/api/v1/tokens").await.to_string();
     assert!(tokens.contains("\"last_used\"") && tokens.contains("127.0.0.1"), "{tokens}");
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::super::check::is_newer;
-use super::super::{Edit, FieldError, Id, Kind, Model, Name, RecordType, Zone};
+use super::super::{Edit, FieldError, Id, Kind, Model, Name, RecordKey, RecordType, Zone};
 use super::Imported;
 use super::export::lines;
 
@@ -50,33 +50,32 @@ pub fn text(model: &Model, id: &Id<Zone>) -> Option<String> {
     Some(text)
 }
 
+/// Record sets that stand by under steered names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standby {
+    /// The text of a zone has them, for somebody to edit.
+    Edited,
+    /// A zone file has in their place what steered names answer, or nothing.
+    Kept,
+}
+
 impl Imported {
     /// The edits that make the zone what the text says.
-    pub fn changes(self, model: &Model) -> Changes {
-        let mut changes = Changes { left_out: self.left_out.clone(), ..Changes::default() };
-        let steered: BTreeSet<(&Name, RecordType)> = model
-            .policies
-            .values()
-            .flat_map(|policy| &policy.attach)
-            .filter(|attach| attach.zone == self.zone)
-            .flat_map(|attach| attach.types.iter().map(|rtype| (&attach.name, *rtype)))
-            .collect();
+    pub fn changes(self, model: &Model, standby: Standby) -> Changes {
+        let default_ttl = self.default_ttl(model);
+        let mut changes = Changes { left_out: self.left_out, default_ttl, ..Changes::default() };
+        let steered = steered(model, &self.zone);
+        let is_steered = |key: &RecordKey| steered.contains(&(&key.name, key.rtype));
         let zone_id = self.zone.to_string();
         if let Some(value) = zone_change(model.entity(Kind::Zones, &zone_id), &self.fields) {
             changes.edits.push(Edit { kind: Kind::Zones, id: zone_id, value: Some(value) });
-        }
-        if let Some(zone) = model.zones.get(&self.zone)
-            && let Some(after) = self.fields["default_ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok())
-            && after != zone.default_ttl
-        {
-            let sets = self.sets.iter().filter(|edit| edit.value.as_ref().is_some_and(|value| value["ttl"].is_null()));
-            changes.default_ttl = Some(DefaultTtl { before: zone.default_ttl, after, sets: sets.count() });
         }
         let mut named = BTreeSet::new();
         for (Edit { id, value, .. }, line) in self.sets.into_iter().zip(self.lines) {
             let key = model.record_key(&id);
             let known = key.as_ref().and_then(|key| model.records.get(key));
-            if known.is_none() && key.as_ref().is_some_and(|key| steered.contains(&(&key.name, key.rtype))) {
+            let stays = known.is_none() || standby == Standby::Kept;
+            if stays && key.as_ref().is_some_and(is_steered) {
                 let problem = format!("{id} is steered and is left out");
                 changes.left_out.push(FieldError::new(
                     format!("line {line}"),
@@ -102,13 +101,29 @@ impl Imported {
                 changes.edits.push(Edit { kind: Kind::Records, id, value: Some(value) });
             }
         }
-        let gone = model.records_of(&self.zone).filter(|(key, set)| set.enabled && !named.contains(*key));
+        let stays = |key: &RecordKey| standby == Standby::Kept && is_steered(key);
+        let gone = model.records_of(&self.zone).filter(|(key, set)| set.enabled && !named.contains(key) && !stays(key));
         for id in gone.filter_map(|(key, _)| model.record_id(key)) {
             changes.removed += 1;
             changes.edits.push(Edit { kind: Kind::Records, id, value: None });
         }
         changes
     }
+
+    fn default_ttl(&self, model: &Model) -> Option<DefaultTtl> {
+        let before = model.zones.get(&self.zone)?.default_ttl;
+        let after = self.fields["default_ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok())?;
+        let inherits = |edit: &&Edit| edit.value.as_ref().is_some_and(|value| value["ttl"].is_null());
+        let sets = self.sets.iter().filter(inherits).count();
+        (after != before).then_some(DefaultTtl { before, after, sets })
+    }
+}
+
+/// What answers by rules in a zone.
+fn steered<'m>(model: &'m Model, zone: &Id<Zone>) -> BTreeSet<(&'m Name, RecordType)> {
+    let enabled = model.policies.values().filter(|policy| policy.enabled);
+    let attached = enabled.flat_map(|policy| &policy.attach).filter(|attach| attach.zone == *zone);
+    attached.flat_map(|attach| attach.types.iter().map(|rtype| (&attach.name, *rtype))).collect()
 }
 
 /// The zone with what the text says; `None` when that is what it says already. The serial moves by itself, and may be
@@ -152,7 +167,7 @@ mod tests {
 
     fn changes(model: &Model, text: &str) -> Changes {
         let apex = "z.test.".parse().unwrap();
-        import(text, &"z".parse().unwrap(), Some(&apex)).unwrap().changes(model)
+        import(text, &"z".parse().unwrap(), Some(&apex)).unwrap().changes(model, Standby::Edited)
     }
 
     #[test]
@@ -200,5 +215,22 @@ mod tests {
         let text = text(&model, &"z".parse().unwrap()).unwrap() + "app 30 IN A 192.0.2.9\n";
         let changes = changes(&model, &text);
         assert_eq!((changes.edits.len(), changes.left_out.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_file_leaves_what_stands_by_under_a_steered_name() {
+        let by = json!({ "zone": "z", "name": "app", "type": "A", "values": ["192.0.2.7"] });
+        let standby = Edit { kind: Kind::Records, id: "z/app/A".into(), value: Some(by) };
+        let model = model().check(&[standby]).unwrap().model;
+        let whole = text(&model, &"z".parse().unwrap()).unwrap();
+        let without = whole.replace("app IN A 192.0.2.7\n", "");
+        assert_ne!(whole, without);
+        let apex = "z.test.".parse().unwrap();
+        for (text, left_out) in [(without.clone(), 0), (without + "app 30 IN A 192.0.2.9\n", 1)] {
+            let imported = import(&text, &"z".parse().unwrap(), Some(&apex)).unwrap();
+            let of_file = imported.clone().changes(&model, Standby::Kept);
+            assert_eq!((of_file.edits.len(), of_file.left_out.len()), (0, left_out), "{text}");
+            assert_eq!(imported.changes(&model, Standby::Edited).edits.len(), 1, "{text}");
+        }
     }
 }

@@ -17,9 +17,22 @@ pub struct Now {
     pub values: Vec<Rdata>,
 }
 
+/// Whether the comments of an export tell the rules of steered names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    Told,
+    /// The reader may not see policies.
+    Hidden,
+}
+
 /// The zone as a master file; `None` when there is no such zone. Steered names are explained in
 /// comments and stand with the records that `steered` gives for them.
-pub fn export(model: &Model, id: &Id<Zone>, steered: impl Fn(&Name, RecordType) -> Now) -> Option<String> {
+pub fn export(
+    model: &Model,
+    id: &Id<Zone>,
+    rules: Rules,
+    steered: impl Fn(&Name, RecordType) -> Now,
+) -> Option<String> {
     let zone = model.zones.get(id)?;
     let mut names: BTreeMap<(Name, RecordType), String> = BTreeMap::new();
     let first = RecordKey { zone: id.clone(), name: Name::root(), rtype: RecordType(0) };
@@ -31,7 +44,10 @@ pub fn export(model: &Model, id: &Id<Zone>, steered: impl Fn(&Name, RecordType) 
     for (policy_id, policy) in model.policies.iter().filter(|(_, policy)| policy.enabled) {
         for attach in policy.attach.iter().filter(|attach| attach.zone == *id) {
             for rtype in &attach.types {
-                let mut block = explain(policy_id, policy, &attach.name, *rtype);
+                let mut block = match rules {
+                    Rules::Told => explain(policy_id, policy, &attach.name, *rtype),
+                    Rules::Hidden => String::new(),
+                };
                 let now = steered(&attach.name, *rtype);
                 block.push_str(&lines(zone, "", &attach.name, Some(now.ttl), *rtype, &now.values));
                 let standby =

@@ -9,6 +9,7 @@ use super::super::lexer::{Word, brief};
 pub(super) const MAX_GENERATED: usize = 1 << 18;
 /// The most digits of a number: no name holds more characters.
 const MAX_WIDTH: usize = 255;
+const EXAMPLE: &str = "${0,3,d}";
 
 /// The numbers that a line counts through.
 pub(super) struct Range {
@@ -139,10 +140,9 @@ fn number(text: &str) -> Result<(Piece, &str), String> {
         is_whole.then_some(Piece::Number { offset: offset.into(), width, base })
     };
     let number = read().ok_or_else(|| {
-        format!(
-            "{:?} is not understood; write it as in ${{0,3,d}}, with d, o, x, X, n or N",
-            brief(&format!("${text}"))
-        )
+        let typed = format!("${text}");
+        let remedy = format!("give offset, width and one of d, o, x, X, n, N, as in {EXAMPLE}");
+        format!("{:?} is not understood; {remedy}", brief(&typed))
     })?;
     Ok((number, rest))
 }
@@ -244,11 +244,11 @@ mod tests {
             ("$GENERATE 1-2 a${-2} A 192.0.2.$", "for 1: the number would be below 0; use a larger offset"),
             (
                 "$GENERATE 1-2 a${0,1,q} A 192.0.2.$",
-                "\"${0,1,q}\" is not understood; write it as in ${0,3,d}, with d, o, x, X, n or N",
+                "\"${0,1,q}\" is not understood; give offset, width and one of d, o, x, X, n, N, as in ${0,3,d}",
             ),
             (
                 "$GENERATE 1-2 a${0,1 A 192.0.2.$",
-                "\"${0,1\" is not understood; write it as in ${0,3,d}, with d, o, x, X, n or N",
+                "\"${0,1\" is not understood; give offset, width and one of d, o, x, X, n, N, as in ${0,3,d}",
             ),
             ("$GENERATE 1-2 a$ 192.0.2.$ x", "\"192.0.2.$\" is not a time span; use seconds, or units as in 1h30m"),
         ] {

@@ -5,8 +5,8 @@ mod export;
 mod generate;
 mod import;
 
-pub use changes::{Changes, DefaultTtl, text};
-pub use export::{Now, export, export_json};
+pub use changes::{Changes, DefaultTtl, Standby, text};
+pub use export::{Now, Rules, export, export_json};
 pub use import::{Imported, import, import_sound};
 
 #[cfg(test)]

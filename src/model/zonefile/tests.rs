@@ -21,7 +21,7 @@ fn texts(errors: &[FieldError]) -> Vec<String> {
 /// The model that a file makes out of nothing.
 fn read(text: &str) -> Model {
     let imported = import(text, &id(), None).unwrap_or_else(|errors| panic!("{:#?}", texts(&errors)));
-    let checked = Model::empty().check(&imported.changes(&Model::empty()).edits);
+    let checked = Model::empty().check(&imported.changes(&Model::empty(), Standby::Kept).edits);
     checked.unwrap_or_else(|errors| panic!("{:#?}", texts(&errors))).model
 }
 
@@ -51,7 +51,7 @@ ns.child A 192.0.2.99
 
 #[test]
 fn a_file_is_read_as_rfc_1035_section_5_says_and_written_in_canonical_order() {
-    let written = export(&read(FILE), &id(), nothing_steered).unwrap();
+    let written = export(&read(FILE), &id(), Rules::Told, nothing_steered).unwrap();
     let (header, content) = written.split_once("\n\n").unwrap();
     assert_eq!(
         content,
@@ -73,7 +73,7 @@ www 60 IN A 192.0.2.2
 "#
     );
     assert!(header.starts_with("; Zone example.test., serial 2026010100, version 1.\n; SHA-256 of"), "{header}");
-    assert_eq!(export(&read(&written), &id(), nothing_steered).unwrap(), written);
+    assert_eq!(export(&read(&written), &id(), Rules::Told, nothing_steered).unwrap(), written);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn an_import_replaces_what_the_zone_held() {
     let file =
         "$TTL 1h\n@ SOA ns1 hostmaster 2026010109 3600 600 2w 60\n@ NS ns1\n@ NS ns2.other.test.\nns1 A 192.0.2.53\n";
     let apex = model.zones[&id()].fqdn.clone();
-    let edits = import(file, &id(), Some(&apex)).unwrap().changes(&model).edits;
+    let edits = import(file, &id(), Some(&apex)).unwrap().changes(&model, Standby::Kept).edits;
     let checked = model.check(&edits).unwrap();
     assert_eq!(checked.model.records.len(), 1);
     assert_eq!(checked.model.zones[&id()].serial, 2_026_010_109);
@@ -216,7 +216,7 @@ fn a_steered_name_is_explained_and_nothing_typed_leaves_its_comment() {
     ];
     let model = read(FILE).check(&edits).unwrap().model;
     let address = Rdata::parse(RecordType::A, "192.0.2.10", None).unwrap();
-    let written = export(&model, &id(), |_, _| Now { ttl: 30, values: vec![address.clone()] }).unwrap();
+    let written = export(&model, &id(), Rules::Told, |_, _| Now { ttl: 30, values: vec![address.clone()] }).unwrap();
     let block = "; geo.example.test. A is steered by policy geo:\n\
                  ;   Everyone else → web; then serve anyway.\n\
                  ; What everyone else gets at the moment:\n\
@@ -224,6 +224,8 @@ fn a_steered_name_is_explained_and_nothing_typed_leaves_its_comment() {
                  ; standby: geo IN A 192.0.2.77\n";
     assert!(written.contains(block), "{written}");
     assert!(!written.contains("\nevil"));
+    let hidden = export(&model, &id(), Rules::Hidden, |_, _| Now { ttl: 30, values: vec![address.clone()] }).unwrap();
+    assert!(hidden.contains("geo 30 IN A 192.0.2.10\n") && !hidden.contains("Everyone else"), "{hidden}");
     let json = export_json(&model, &id()).unwrap();
     assert_eq!(json["policies"]["geo"]["attach"][0]["name"], "geo.example.test.");
     assert_eq!(json["records"].as_array().unwrap().len(), model.records.len());
@@ -242,7 +244,7 @@ proptest! {
             edits.push(Edit { kind: Kind::Records, id: format!("example/{name}/TXT"), value });
         }
         let model = read(FILE).check(&edits).unwrap_or_else(|errors| panic!("{errors:?}")).model;
-        let again = read(&export(&model, &id(), nothing_steered).unwrap());
+        let again = read(&export(&model, &id(), Rules::Told, nothing_steered).unwrap());
         prop_assert_eq!(again.records.len(), model.records.len());
         for (key, set) in &model.records {
             let other = &again.records[key];
@@ -255,6 +257,6 @@ proptest! {
     #[test]
     fn no_file_makes_the_import_panic(text in "[ -~\n\t\r\"();$@é]{0,200}") {
         let apex: Name = "example.test.".parse().unwrap();
-        let _ = import(&text, &id(), Some(&apex)).map(|imported| Model::empty().check(&imported.changes(&Model::empty()).edits).is_ok());
+        let _ = import(&text, &id(), Some(&apex)).map(|imported| Model::empty().check(&imported.changes(&Model::empty(), Standby::Kept).edits).is_ok());
     }
 }

@@ -87,9 +87,20 @@ async fn preview_document(State(web): State<Web>, Body(document): Body) -> Resul
     Ok(Json(web.control.preview(edits).await?))
 }
 
-async fn preview(State(web): State<Web>, body: Body) -> Result<Json<Preview>, Problem> {
+async fn preview(
+    State(web): State<Web>,
+    Extension(author): Extension<Author>,
+    body: Body,
+) -> Result<Json<Preview>, Problem> {
     let draft = body.read(Draft::read)?;
+    within(&author, &draft.edits)?;
     Ok(Json(web.control.preview(draft.edits).await?))
+}
+
+/// Whether the edits are within what the author may change: then they may see what these would do.
+pub(super) fn within(author: &Author, edits: &[Edit]) -> Result<(), Problem> {
+    let outside = author.outside(edits);
+    if outside.is_empty() { Ok(()) } else { Err(Problem::fields(outside)) }
 }
 
 async fn publish(

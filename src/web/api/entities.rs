@@ -45,7 +45,8 @@ fn of_kind(kind: Kind) -> Vec<Route> {
     let listed = get(
         move |State(web): State<Web>,
               Extension(role): Extension<Role>,
-              Query(query): Query<HashMap<String, String>>| async move { list(&web, kind, role, &query) },
+              Extension(author): Extension<Author>,
+              Query(query): Query<HashMap<String, String>>| async move { list(&web, kind, role, &author, &query) },
     );
     let created = post(
         move |State(web): State<Web>, Extension(author): Extension<Author>, Query(query), body: Body| async move {
@@ -103,7 +104,13 @@ fn schema_of(kind: Kind) -> &'static str {
     }
 }
 
-fn list(web: &Web, kind: Kind, role: Role, query: &HashMap<String, String>) -> Result<Json<Value>, Problem> {
+fn list(
+    web: &Web,
+    kind: Kind,
+    role: Role,
+    author: &Author,
+    query: &HashMap<String, String>,
+) -> Result<Json<Value>, Problem> {
     let limit = match query.get("limit") {
         None => DEFAULT_PAGE,
         Some(text) => text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n)).ok_or_else(|| {
@@ -116,7 +123,9 @@ fn list(web: &Web, kind: Kind, role: Role, query: &HashMap<String, String>) -> R
         })?,
     };
     let model = web.control.model();
-    let wanted = |id: &String| query.get("q").is_none_or(|text| id.contains(text.as_str()));
+    let wanted = |id: &String| {
+        query.get("q").is_none_or(|text| id.contains(text.as_str())) && author.scope.admits(kind, id).is_ok()
+    };
     let mut rest = model.ids_after(kind, query.get("after").map(String::as_str)).filter(wanted);
     let page: Vec<String> = rest.by_ref().take(limit).collect();
     let next = rest.next().and_then(|_| page.last().cloned());

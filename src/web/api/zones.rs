@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json};
 use serde::Deserialize;
+use serde_json::json;
 
-use super::document::DESPITE_TESTS;
+use super::document::{DESPITE_TESTS, within};
 use crate::answer::{Client, Entropy, Question, Snapshot, answer};
 use crate::control::token::Role;
 use crate::control::{Author, Expect, Publication, Tests, unix_ms};
-use crate::model::zonefile::{self, Changes, Now};
-use crate::model::{FieldError, Id, MAX_ID, Model, Name, Rdata, RecordType, Zone};
+use crate::model::zonefile::{self, Changes, Now, Rules, Standby};
+use crate::model::{FieldError, Id, Kind, MAX_ID, Model, Name, Rdata, RecordType, Zone};
 use crate::web::extract::{Path, Query, Text};
 use crate::web::{Problem, Route, Web};
 
@@ -43,6 +44,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn export(
     State(web): State<Web>,
+    Extension(author): Extension<Author>,
     Path(zone): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, Problem> {
@@ -50,13 +52,23 @@ async fn export(
     let model = snapshot.model();
     let id = find(model, &zone).ok_or_else(|| Problem::not_found(format!("There is no zone {zone}.")))?;
     let missing = || Problem::not_found(format!("There is no zone {zone}."));
+    let admits = |kind: Kind| author.scope.admits(kind, id.as_str());
+    admits(Kind::Records)
+        .map_err(|reason| Problem::new(StatusCode::FORBIDDEN, format!("The token {} {reason}.", author.actor)))?;
     match query.get("format").map_or("bind", String::as_str) {
         "bind" => {
-            let text = zonefile::export(model, &id, |name, rtype| everyone_else(&snapshot, name, rtype));
+            let rules = if admits(Kind::Policies).is_ok() { Rules::Told } else { Rules::Hidden };
+            let text = zonefile::export(model, &id, rules, |name, rtype| everyone_else(&snapshot, name, rtype));
             let text = text.ok_or_else(missing)?;
             Ok(([(header::CONTENT_TYPE, "text/dns; charset=utf-8")], text).into_response())
         }
-        "json" => Ok(Json(zonefile::export_json(model, &id).ok_or_else(missing)?).into_response()),
+        "json" => {
+            let mut zone = zonefile::export_json(model, &id).ok_or_else(missing)?;
+            for kind in [Kind::Zones, Kind::Policies].into_iter().filter(|kind| admits(*kind).is_err()) {
+                zone[kind.as_str()] = json!({});
+            }
+            Ok(Json(zone).into_response())
+        }
         other => {
             let error = FieldError::new("format", format!("{other:?} is not a format"), "use bind or json");
             Err(Problem::fields(vec![error]))
@@ -116,9 +128,10 @@ async fn import(
     };
     let id = known.unwrap_or_else(|| new_id(&model, &apex));
     // A million records take seconds, which this thread owes to other requests.
-    let read = || zonefile::import(text, &id, Some(&apex)).map(|imported| imported.changes(&model));
+    let read = || zonefile::import(text, &id, Some(&apex)).map(|imported| imported.changes(&model, Standby::Kept));
     let Changes { edits, mut left_out, .. } = tokio::task::block_in_place(read).map_err(Problem::fields)?;
     if query.plan {
+        within(&author, &edits)?;
         let mut preview = web.control.preview(edits).await?;
         preview.warnings.splice(..0, left_out);
         return Ok(Json(preview).into_response());

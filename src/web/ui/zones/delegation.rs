@@ -15,7 +15,8 @@ use super::super::pools::is_private;
 use super::super::visit::Visit;
 use super::parent::{self, Verdict};
 use super::{Shown, Tab, Tabs, count};
-use crate::model::{Name, RecordKey, RecordType, zonefile};
+use crate::model::zonefile::{self, Rules};
+use crate::model::{Name, RecordKey, RecordType};
 use crate::web::Problem;
 use crate::web::api::zones::everyone_else;
 use crate::web::extract::{Path, Query};
@@ -123,7 +124,8 @@ fn file(visit: &Visit, shown: &Shown, format: &str) -> Result<Vec<u8>, Problem> 
             Ok(serde_json::to_vec_pretty(&value).unwrap_or_default())
         }
         _ => {
-            let text = zonefile::export(model, &shown.id, |name, rtype| everyone_else(&snapshot, name, rtype));
+            let text =
+                zonefile::export(model, &shown.id, Rules::Told, |name, rtype| everyone_else(&snapshot, name, rtype));
             text.map(String::into_bytes).ok_or_else(missing)
         }
     }

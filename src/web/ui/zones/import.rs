@@ -20,7 +20,7 @@ use super::super::visit::{Visit, see};
 use super::drafted;
 use crate::control::draft::MAX_EDITS;
 use crate::control::{Expect, Publication, Refusal, Tests};
-use crate::model::zonefile::{self, Changes, DefaultTtl};
+use crate::model::zonefile::{self, Changes, DefaultTtl, Standby};
 use crate::model::{Edit, FieldError, Id, Kind, Model, Name, Zone};
 use crate::web::Problem;
 use crate::web::api::zones::{find, new_id, origin};
@@ -83,10 +83,16 @@ impl Quoted {
 
 /// What a text would change in a zone, or everything that is wrong with it, by line: with the text itself, and with
 /// what its sound lines say beside what is there.
-pub fn read(model: &Model, id: &Id<Zone>, apex: &Name, text: &str) -> Result<Changes, Vec<FieldError>> {
+pub fn read(
+    model: &Model,
+    id: &Id<Zone>,
+    apex: &Name,
+    text: &str,
+    standby: Standby,
+) -> Result<Changes, Vec<FieldError>> {
     let (imported, mut errors) = zonefile::import_sound(text, id, Some(apex));
     let Some(imported) = imported else { return Err(errors) };
-    let changes = imported.changes(model);
+    let changes = imported.changes(model, standby);
     let wrong = model.check(&changes.edits).err().unwrap_or_default();
     if !wrong.is_empty() {
         let imported = zonefile::import_sound(text, id, Some(apex)).0;
@@ -180,7 +186,7 @@ pub async fn preview(visit: Visit, upload: Upload) -> Result<Response, Problem> 
     };
     let id = find(&model, &apex.to_string()).unwrap_or_else(|| new_id(&model, &apex));
     // A million records take seconds, which this thread owes to other requests.
-    let changes = match tokio::task::block_in_place(|| read(&model, &id, &apex, &content)) {
+    let changes = match tokio::task::block_in_place(|| read(&model, &id, &apex, &content, Standby::Kept)) {
         Ok(changes) => changes,
         Err(errors) => return refuse(&content, errors).await,
     };
@@ -211,7 +217,7 @@ pub async fn changes(visit: Visit, Query(of): Query<Previewed>, format: Format) 
     let (apex, content) = waiting(&visit, of.number).ok_or_else(|| Problem::fields(vec![gone()]))?;
     let (model, _) = drafted(&visit).await?;
     let id = find(&model, &apex.to_string()).unwrap_or_else(|| new_id(&model, &apex));
-    let read = || zonefile::import(&content, &id, Some(&apex)).map(|imported| imported.changes(&model));
+    let read = || zonefile::import(&content, &id, Some(&apex)).map(|imported| imported.changes(&model, Standby::Kept));
     let edits = tokio::task::block_in_place(read).map_err(Problem::fields)?.edits;
     let own = own_differences(&model, &edits);
     let own = own.into_iter().map(|row| json!([row.name, null, row.before, null, row.after]));
@@ -356,7 +362,7 @@ pub async fn keep(visit: Visit, form: Form) -> Result<Response, Problem> {
     // It was checked for its preview, and is checked once more where it is kept.
     let read = |model: &Model| {
         let read = tokio::task::block_in_place(|| zonefile::import(&content, &id, Some(&apex)));
-        read.map(|imported| imported.changes(model))
+        read.map(|imported| imported.changes(model, Standby::Kept))
     };
     let reason = form.reason();
     let again = async |preview: Option<Preview>, errors: Vec<FieldError>| {
@@ -424,7 +430,7 @@ mod tests {
     }
 
     fn read_text(text: &str) -> Result<Changes, Vec<FieldError>> {
-        read(&model(), &"z".parse().unwrap(), &"z.test.".parse().unwrap(), text)
+        read(&model(), &"z".parse().unwrap(), &"z.test.".parse().unwrap(), text, Standby::Kept)
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::super::visit::{Visit, see};
 use super::import::{Quoted, kept, read};
 use super::{Shown, Tab, Tabs, count};
 use crate::control::token::Role;
-use crate::model::{FieldError, zonefile};
+use crate::model::FieldError;
+use crate::model::zonefile::{self, Standby};
 use crate::web::Problem;
 use crate::web::extract::Path;
 
@@ -71,7 +72,8 @@ pub async fn keep(visit: Visit, Path(zone): Path<String>, form: Form) -> Result<
     }
     let shown = Shown::find(&visit, &zone).await?;
     let typed = form.raw("text").replace("\r\n", "\n");
-    let read = tokio::task::block_in_place(|| read(&shown.model, &shown.id, &shown.zone.fqdn, &typed));
+    let read = || read(&shown.model, &shown.id, &shown.zone.fqdn, &typed, Standby::Edited);
+    let read = tokio::task::block_in_place(read);
     let changes = match read {
         Ok(changes) => changes,
         Err(errors) => return again(&visit, &shown, typed, errors).await,
