@@ -249,6 +249,8 @@ pub struct Change {
     pub what: Text,
     pub why: Text,
     pub incident: Option<u64>,
+    /// The version that a publication made.
+    pub version: Option<u64>,
 }
 
 #[derive(Template)]
@@ -269,8 +271,9 @@ pub async fn history(visit: Visit, Path(id): Path<String>) -> Result<Response, P
 /// The newest events of the pool and its endpoints, at most `most`.
 pub async fn changes(visit: &Visit, scene: &Scene, most: usize) -> Result<Vec<Change>, Problem> {
     let model = visit.model();
-    let events = visit.web.control.history_of(&subjects(scene), most).await?;
-    Ok(events.iter().map(|event| change(event, &model)).collect())
+    let subjects = subjects(scene);
+    let events = visit.web.control.history_of(&subjects, most).await?;
+    Ok(events.iter().map(|event| change(event, &subjects, &model)).collect())
 }
 
 /// What the events of a pool are about: itself and its endpoints.
@@ -279,9 +282,13 @@ pub fn subjects(scene: &Scene) -> BTreeSet<String> {
     endpoints.chain([format!("pools/{}", scene.id)]).collect()
 }
 
-pub fn change(event: &Event, model: &Model) -> Change {
+/// Of a publication, what it changed about these subjects.
+pub fn change(event: &Event, subjects: &BTreeSet<String>, model: &Model) -> Change {
+    let changed = event.changed.iter().filter(|(thing, _)| subjects.contains(*thing));
+    let changed: Vec<&str> = changed.map(|(_, said)| said.as_str()).filter(|said| !said.is_empty()).collect();
     let (icon, class) = match (event.kind, event.to.as_str()) {
         (EventKind::Switch, _) => ("hand", ""),
+        (EventKind::Publish, _) => ("scroll-text", ""),
         (_, "down") => ("octagon-x", "badc"),
         (_, "held") => ("triangle-alert", "warnc"),
         (_, "up" | "ok") => ("circle-check", "okc"),
@@ -293,7 +300,11 @@ pub fn change(event: &Event, model: &Model) -> Change {
         icon,
         class,
         what: latest::title(event, model),
-        why: cause::of_event(event),
+        why: match changed.is_empty() {
+            true => cause::of_event(event),
+            false => cause::of(event.kind, &changed.join(" ")),
+        },
+        version: latest::version(event).filter(|_| event.kind == EventKind::Publish),
         incident: event.incident,
     }
 }
