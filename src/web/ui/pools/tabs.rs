@@ -16,7 +16,7 @@ use super::super::state::StateWord;
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::head::{Head, Tab};
-use super::{Scene, uses};
+use super::{Scene, show, uses};
 use crate::answer::{PlanState, policy_state};
 use crate::health::{Event, EventKind};
 use crate::model::{Check, HealthyWhen, Model, Monitor, Recovery};
@@ -196,15 +196,17 @@ struct UsedBy {
 pub async fn used_by(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
     let (frame, head) = frame(&visit, &scene, Tab::UsedBy).await;
-    let frame = frame.live(format!("pool:{id},used:{id}"));
+    let frame = frame.live(format!("used:{id}"));
     let rows = used(&visit, &scene);
     Ok(visit.page(&UsedBy { frame, head, rows }))
 }
 
-/// How the rules that use the pool are now.
+/// The pool, and how the rules that use it are now.
 pub async fn live_used(visit: &Visit, id: &str) -> Vec<Fragment> {
     let Ok(scene) = Scene::of(visit, id).await else { return Vec::new() };
-    used(visit, &scene).iter().flat_map(|row| fragments(visit, row, &row.key)).collect()
+    let head = Head::of(visit, &scene, Tab::UsedBy, None);
+    let rules = used(visit, &scene).iter().flat_map(|row| fragments(visit, row, &row.key)).collect::<Vec<_>>();
+    show::head_fragments(visit, &head).into_iter().chain(rules).collect()
 }
 
 /// The rules that use the pool, what needs somebody first.
