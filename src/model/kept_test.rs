@@ -25,15 +25,16 @@ pub struct Test {
     #[schema(value_type = String)]
     pub qname: Name,
     #[serde(rename = "type")]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, required = false)]
     pub rtype: RecordType,
     /// An address or a network, such as 203.0.113.77 or 203.0.113.0/24.
     #[schema(value_type = String)]
     pub client: Asker,
+    #[schema(required = false)]
     pub via: Via,
     /// Pools that are taken for down. Every other is taken for healthy, so that a test depends on nothing but the
     /// configuration.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, required = false)]
     pub down: Vec<Id<Pool>>,
     /// Any of these pools answers, and no other can.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

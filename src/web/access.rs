@@ -89,7 +89,7 @@ fn by_token(
         authenticate(all, secret, address, now()).map_err(|reason| Problem::new(StatusCode::UNAUTHORIZED, reason))?;
     guard.web.control.token_used(&token.id, address, now());
     if token.role < guard.needs {
-        let detail = format!("The token {} is a {}; this needs {} or more.", token.id, token.role, guard.needs);
+        let detail = format!("The token {} has the role {}; this needs {} or more.", token.id, token.role, guard.needs);
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     let part = guard.part.as_deref().unwrap_or_default();
@@ -122,7 +122,7 @@ fn by_session(guard: &Guard, request: &Request, address: Option<IpAddr>) -> Resu
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     if role < guard.needs {
-        let detail = format!("{id} is a {role}; this needs {} or more.", guard.needs);
+        let detail = format!("{id} has the role {role}; this needs {} or more.", guard.needs);
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     Ok((Author { address, ..Author::new(&id) }, role))

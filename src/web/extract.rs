@@ -58,6 +58,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Query<T
 /// Serde's reason in the form of every other error.
 fn wrong_value(at: &str, value: &str, reason: &str) -> FieldError {
     let remedy = match reason.split_once("expected ") {
+        // Only times are read by a grammar of their own.
+        _ if reason.contains("failed to parse") || reason.contains("but got") => {
+            "use a time such as 2026-11-22T06:00:00Z".to_owned()
+        }
         Some((_, words)) => format!("use {}", words.replace('`', "")),
         None if reason.contains("`true` or `false`") => "use true or false".to_owned(),
         None if reason.contains("duplicate field") => "give it once".to_owned(),

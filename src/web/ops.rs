@@ -23,7 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new("get", "/healthz", None, "The process runs", alive).gives("Ready"),
         Route::new("get", "/readyz", None, "DNS answers; 503 while it does not", get(ready)).gives("Ready"),
-        Route::new("get", "/metrics", None, "Prometheus metrics", get(metrics)).gives("Text"),
+        Route::new("get", "/metrics", None, "Prometheus metrics", get(metrics)).gives("Metrics"),
         Route::new("get", "/api/v1/backup", Role::Admin, "One file for `northing restore`", get(backup))
             .parameters(&[("secrets", "true to take token hashes along.")])
             .gives("Backup"),

@@ -1,5 +1,6 @@
 //! One route: the router, its guard and the OpenAPI document are all made from the same lines.
 
+use axum::http::StatusCode;
 use axum::routing::MethodRouter;
 
 use crate::control::token::Role;
@@ -15,6 +16,10 @@ pub(super) struct Route {
     pub summary: String,
     /// Query parameters with their descriptions.
     pub parameters: &'static [(&'static str, &'static str)],
+    /// Those of them that must be given.
+    pub required: &'static [&'static str],
+    /// Of what went well.
+    pub status: StatusCode,
     /// Names of schemas in the OpenAPI document.
     pub takes: Option<&'static str>,
     pub gives: &'static str,
@@ -31,11 +36,22 @@ impl Route {
         handler: MethodRouter<Web>,
     ) -> Self {
         let (path, role, summary) = (path.into(), role.into(), summary.into());
-        Route { method, path, role, summary, parameters: &[], takes: None, gives: "Done", handler }
+        let (status, parameters, required) = (StatusCode::OK, &[], &[]);
+        Route { method, path, role, summary, parameters, required, status, takes: None, gives: "Done", handler }
     }
 
     pub fn parameters(self, parameters: &'static [(&'static str, &'static str)]) -> Self {
         Route { parameters, ..self }
+    }
+
+    /// Query parameters that must be given.
+    pub fn requires(self, required: &'static [&'static str]) -> Self {
+        Route { required, ..self }
+    }
+
+    /// Answers with 201.
+    pub fn creates(self) -> Self {
+        Route { status: StatusCode::CREATED, ..self }
     }
 
     pub fn takes(self, schema: &'static str) -> Self {

@@ -309,7 +309,9 @@ impl Group {
             whole.unanswered_now += from.unanswered * who.share;
             whole.unanswered += to.unanswered * who.share;
             whole.moved += moved * who.share;
-            if (from.pools != to.pools || from.fixed != to.fixed || within > NOTHING) && self.before.is_some() {
+            // A name that is new takes nothing from anybody.
+            let had = self.before.is_some() || from.fixed;
+            if had && (from.pools != to.pools || from.fixed != to.fixed || within > NOTHING) {
                 let said = (from.said(inside, &types, Side::Before), to.said(inside, &types, Side::After));
                 let (who_moves, share, part) = moves.entry(said).or_default();
                 who_moves.insert(who.label.clone());

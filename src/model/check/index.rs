@@ -1,5 +1,6 @@
 //! Look-ups over a whole draft, built once when the first check needs them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::{Id, Model, Name, Policy, RecordKey, RecordType, Zone};
@@ -13,6 +14,8 @@ pub(super) struct Index {
     apexes: HashMap<Name, Id<Zone>>,
     /// Names that enabled policies answer.
     steered: HashMap<Name, Vec<Steered>>,
+    /// The same names in their order, in which those below a name follow it.
+    sorted: OnceCell<Vec<Name>>,
 }
 
 impl Index {
@@ -24,7 +27,7 @@ impl Index {
                 steered.entry(attach.name.clone()).or_default().push((id.clone(), attach.types.clone()));
             }
         }
-        Index { apexes, steered }
+        Index { apexes, steered, sorted: OnceCell::new() }
     }
 }
 
@@ -41,6 +44,17 @@ impl Draft<'_> {
     /// Every enabled policy that answers `name`, with the types it answers there.
     pub fn steered(&self, name: &Name) -> &[Steered] {
         self.index().steered.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The names at and below `name` that enabled policies answer.
+    pub fn steered_below<'d>(&'d self, name: &'d Name) -> impl Iterator<Item = &'d Name> {
+        let index = self.index();
+        let sorted = index.sorted.get_or_init(|| {
+            let mut names: Vec<Name> = index.steered.keys().cloned().collect();
+            names.sort();
+            names
+        });
+        sorted[sorted.partition_point(|other| other < name)..].iter().take_while(|other| other.is_under(name))
     }
 
     /// True when there is an answer of that type at the name, fixed or steered.

@@ -128,8 +128,13 @@ fn attachments(draft: &mut Draft, id: &Id<Policy>, policy: &Policy) {
             let problem = format!("{} lies in zone {deeper} ({apex})", attach.name);
             draft.error(format!("{at}.zone"), problem, format!("use zone {deeper}"));
         } else if let Some(cut) = names::delegation(draft, &attach.zone, &attach.name) {
+            // Its servers answer it, and what may be the address of one of them (glue) must stay a plain record.
             let problem = format!("{} is hidden by the delegation of {cut}", attach.name);
-            draft.warn(format!("{at}.name"), problem, "remove the delegation, or steer the name at its servers");
+            let (at, remedy) = (format!("{at}.name"), "remove the delegation, or steer the name at its servers");
+            match policy.enabled {
+                true => draft.error(at, problem, remedy),
+                false => draft.warn(at, problem, remedy),
+            }
         }
         if attach.types.contains(&RecordType::CNAME) && attach.name == zone.fqdn {
             let remedy = "steer A and AAAA there, with address endpoints";

@@ -317,6 +317,12 @@ fn what_must_not_be_is_refused_with_a_remedy() {
             ],
         ),
         (
+            vec![edit(Kind::Records, "example/shop/NS", json!({"values": ["ns1.x.test.", "ns2.x.test."]}))],
+            &[
+                "records/example/shop/NS: hides 1 steered names at and below shop.example.test.; stop steering them first, or delegate another name",
+            ],
+        ),
+        (
             vec![rules(json!([everyone, everyone]))],
             &["policies/shop rules[0].regions: is empty; name at least one; only the last rule is for everyone else"],
         ),

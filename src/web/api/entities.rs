@@ -70,16 +70,20 @@ fn of_kind(kind: Kind) -> Vec<Route> {
             change(&web, kind, author, &path, &query, &headers, None).await
         },
     );
+    let one = match kind {
+        Kind::Endpoints => "an endpoint".to_owned(),
+        kind => format!("a {}", kind.singular()),
+    };
     let changes = |method, path: &str, word: &str, handler| {
-        let summary = format!("{word} a {}", kind.singular());
+        let summary = format!("{word} {one}");
         Route::new(method, path, Role::Editor, summary, handler).parameters(CHANGE_PARAMETERS).gives("Published")
     };
     vec![
         Route::new("get", &*list_path, Role::Viewer, format!("List {word}"), listed)
             .parameters(LIST_PARAMETERS)
             .gives("Page"),
-        changes("post", &list_path, "Create", created).takes(schema),
-        Route::new("get", &*item_path, Role::Viewer, format!("Read a {}", kind.singular()), shown).gives(schema),
+        changes("post", &list_path, "Create", created).takes(schema).creates(),
+        Route::new("get", &*item_path, Role::Viewer, format!("Read {one}"), shown).gives(schema),
         changes("put", &item_path, "Change", changed).takes(schema),
         changes("delete", &item_path, "Delete", deleted),
     ]

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
         ("down", "Pools that are assumed to be down, with commas between them."),
     ];
     let route = Route::new("get", "/api/v1/explain", Role::Viewer, summary, get(explain));
-    vec![route.parameters(parameters).gives("Explanation")]
+    vec![route.parameters(parameters).requires(&["name"]).gives("Explanation")]
 }
 
 #[derive(Deserialize)]

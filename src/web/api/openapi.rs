@@ -83,7 +83,10 @@ fn operation(route: &Route) -> Value {
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
     parameters.extend(route.parameters.iter().map(|(name, description)| {
-        json!({ "name": name, "in": "query", "description": description, "schema": { "type": "string" } })
+        let required = route.required.contains(name);
+        json!({
+            "name": name, "in": "query", "required": required, "description": description, "schema": { "type": "string" },
+        })
     }));
     if route.method == "put" || route.method == "delete" {
         let description = "The ETag that was read; the change is refused when somebody was faster.";
@@ -91,19 +94,12 @@ fn operation(route: &Route) -> Value {
             json!({ "name": "If-Match", "in": "header", "description": description, "schema": { "type": "string" } }),
         );
     }
-    let status = if matches!((route.method, route.gives), ("post", "CreatedToken"))
-        || route.path == "/api/v1/users" && route.method == "post"
-    {
-        "201"
-    } else {
-        "200"
-    };
     let mut operation = json!({
         "operationId": format!("{} {}", route.method, route.path).replace(['/', '{', '}', ' ', '.'], "_"),
         "summary": route.summary,
         "parameters": parameters,
         "responses": {
-            status: { "description": "Done", "content": content(route.gives) },
+            route.status.as_str(): { "description": "Done", "content": content(route.gives) },
             "default": { "description": "What is wrong and what to do", "content": content("Problem") },
         },
     });
@@ -121,7 +117,7 @@ fn operation(route: &Route) -> Value {
 fn media_type(schema: &str) -> &'static str {
     match schema {
         "ZoneFile" => "text/dns",
-        "Text" => "text/plain",
+        "Metrics" => "application/openmetrics-text",
         "Backup" => "application/octet-stream",
         "Problem" => "application/problem+json",
         _ => "application/json",
@@ -218,8 +214,30 @@ fn small_schemas() -> Vec<(&'static str, Value)> {
         ("SetupCode", json!({ "type": "object", "properties": { "code": text, "line": text } })),
         ("Done", json!({ "type": "object", "properties": { "done": { "type": "boolean" } } })),
         ("ZoneFile", json!({ "type": "string", "description": "A zone file (RFC 1035 section 5)." })),
-        ("Text", text),
+        ("Metrics", json!({ "type": "string", "description": "OpenMetrics 1.0." })),
         ("Backup", json!({ "type": "string", "format": "binary" })),
         ("Ready", json!({ "type": "object" })),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_creates_answers_with_201() {
+        let mut created: Vec<&String> = openapi()["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, item)| item["post"]["responses"].get("201").is_some())
+            .map(|(path, _)| path)
+            .collect();
+        created.sort();
+        let kinds = crate::model::Kind::ALL.iter().map(|kind| format!("/api/v1/{}", kind.as_str()));
+        let mut expected: Vec<String> =
+            kinds.chain(["tokens", "users"].map(|made| format!("/api/v1/{made}"))).collect();
+        expected.sort();
+        assert_eq!(created, expected.iter().collect::<Vec<_>>());
+    }
 }

@@ -25,7 +25,10 @@ pub(super) fn routes() -> Vec<Route> {
     let made = "Create a token; its secret is shown this once";
     vec![
         Route::new("get", "/api/v1/tokens", Role::Admin, "List tokens", get(list)).gives("Tokens"),
-        Route::new("post", "/api/v1/tokens", Role::Admin, made, post(create)).takes("NewToken").gives("CreatedToken"),
+        Route::new("post", "/api/v1/tokens", Role::Admin, made, post(create))
+            .takes("NewToken")
+            .gives("CreatedToken")
+            .creates(),
         Route::new("delete", "/api/v1/tokens/{id}", Role::Admin, "Delete a token", delete(remove)),
     ]
 }

@@ -24,7 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
     let code = "Print a new one-time code for the setup page; works while there is no user";
     vec![
         route("get", "/api/v1/users", "List users", get(list)).gives("Users"),
-        route("post", "/api/v1/users", made, post(create)).takes("NewUser").gives("CreatedUser"),
+        route("post", "/api/v1/users", made, post(create)).takes("NewUser").gives("CreatedUser").creates(),
         route("put", "/api/v1/users/{id}", "Change what is given of a user", put(change))
             .takes("UserChange")
             .gives("User"),

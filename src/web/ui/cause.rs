@@ -1,7 +1,7 @@
 //! Why something happened, as pages say it: what the machine put into words in the reader's language, what
 //! somebody wrote as they wrote it; and what it happened to.
 
-use super::text::{Text, fact, plain, text};
+use super::text::{Text, capital, fact, plain, text};
 use crate::health::story::Story;
 use crate::health::{Event, EventKind};
 use crate::model::{Endpoint, Id, Model};
@@ -38,11 +38,7 @@ pub fn reason(cause: &str) -> Text {
 /// The same as a sentence of its own.
 pub fn sentence(kind: EventKind, cause: &str) -> Text {
     let is_ours = matches!(kind, EventKind::Endpoint | EventKind::Pool | EventKind::Certificate);
-    let mut letters = cause.chars();
-    let mut said = match letters.next().filter(|_| is_ours) {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => cause.to_owned(),
-    };
+    let mut said = if is_ours { capital(cause) } else { cause.to_owned() };
     if !said.is_empty() && !said.ends_with(['.', '?', '!']) {
         said.push('.');
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::filters::percent_text;
 use super::sentence::{self, Fate, Plain, region_name};
-use super::text::{Language, Text, count, fact, plain, text};
+use super::text::{Language, Text, capital, count, fact, plain, text};
 use super::told;
 use crate::model::{
     Change, Id, Kind, Model, Policy, Pool, Sign, by_importance, field_phrases, is_part_of_a_zone, lines,
@@ -132,9 +132,7 @@ fn field_word(path: &str) -> String {
         other => other.to_owned(),
     };
     let said = path.split(['_', '.']).map(word).collect::<Vec<_>>().join(" ");
-    let mut letters = said.chars();
-    // IPv4 stays as it is.
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+    capital(&said)
 }
 
 fn policy<'m>(model: &'m Model, id: &str) -> Option<&'m Policy> {

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::kept;
 use super::session::Session;
+use super::text::capital;
 use super::visit::{Visit, here};
 use crate::model::FieldError;
 use crate::web::Problem;
@@ -335,13 +336,7 @@ fn sentence(error: &FieldError) -> String {
         }
         _ => error.clone(),
     };
-    let capital = |text: &str| {
-        if begins_with_a_name(text) {
-            return text.to_owned();
-        }
-        let mut letters = text.chars();
-        letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
-    };
+    let capital = |text: &str| if begins_with_a_name(text) { text.to_owned() } else { capital(text) };
     let end = |text: String| if text.ends_with(['.', '?', '!']) { text } else { text + "." };
     match error.remedy.as_str() {
         "" => end(capital(&error.problem)),

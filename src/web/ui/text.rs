@@ -237,6 +237,12 @@ fn read<T: serde::de::DeserializeOwned>(file: &str) -> T {
     toml::from_str(&String::from_utf8_lossy(&file)).expect("a test reads every table")
 }
 
+/// Begun as a sentence is. `IPv4` stays as it is.
+pub fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,7 +94,12 @@ fn with_versions(english: &str) -> String {
 fn sentences(text: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
     let mut rest = text.trim();
-    while let Some(end) = [". ", "; ", "? "].iter().filter_map(|end| rest.find(end)).min() {
+    // Names of hosts end with a dot as well: what goes on in small letters is the same sentence.
+    let stop = |rest: &str| {
+        let ends = |at: &usize| !rest[at + 2..].trim_start().starts_with(char::is_lowercase);
+        rest.match_indices(". ").map(|(at, _)| at).find(ends)
+    };
+    while let Some(end) = [rest.find("; "), rest.find("? "), stop(rest)].into_iter().flatten().min() {
         let is_question = rest[end..].starts_with('?');
         sentences.push(&rest[..end + usize::from(is_question)]);
         rest = rest[end + 2..].trim_start();

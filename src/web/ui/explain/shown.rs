@@ -17,7 +17,7 @@ use crate::model::{Country, Id, Model, Pool, builtin};
 use crate::web::ui::country;
 use crate::web::ui::filters::{percent_text, span};
 use crate::web::ui::sentence::{self, Plain, region_name, region_title};
-use crate::web::ui::text::{Language, Text, count, fact, plain, text};
+use crate::web::ui::text::{Language, Text, capital, count, fact, plain, text};
 
 /// Records of an answer that are shown large; the rest is counted.
 const MOST_RECORDS: usize = 4;
@@ -435,10 +435,8 @@ pub fn because(model: &Model, reason: &RuleReason) -> Option<Text> {
 
 /// A reason of the engine.
 fn reason(reason: &str) -> Text {
-    let mut letters = reason.chars();
-    let first = letters.next().map_or(String::new(), |first| first.to_uppercase().to_string());
     let end = if reason.ends_with(['.', '?', '!']) { "" } else { "." };
-    fact("decision", format!("{first}{}{end}", letters.as_str()))
+    fact("decision", format!("{}{end}", capital(reason)))
 }
 
 fn is_passed(pool: &PoolTrace) -> bool {

@@ -19,7 +19,8 @@ use super::rule_form::number;
 use super::steering::Choices;
 use super::{World, path};
 use crate::model::{
-    Edit, FieldError, Kind, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType, beside_pages, check_host_name,
+    Edit, FieldError, Kind, MAX_ANSWERS, MAX_ID, Model, Name, RecordKey, RecordSet, RecordType, beside_pages,
+    check_host_name,
 };
 use crate::web::Problem;
 
@@ -137,6 +138,7 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
         let page = form_page(&visit, &world, typed, faults, way_out).await;
         return Ok(visit.page_with(StatusCode::UNPROCESSABLE_ENTITY, &page));
     };
+    let made = edits.1.iter().find(|edit| edit.kind == Kind::Pools).map(|pool| pool.id.clone());
     let kept = if faults.is_empty() {
         keep(&visit, edits.1, "/names/new").await?
     } else {
@@ -149,6 +151,12 @@ pub async fn add(visit: Visit, form: Form) -> Result<Response, Problem> {
         Kept::Drafted => {
             visit
                 .say(text("{name} kept in your draft. Say below who gets which pool.").set("name", name.without_dot()));
+            if let Some(pool) = made {
+                let words = text(
+                    "Nothing checks the servers of its pool {pool} yet: they count as up, always. Give it a health check.",
+                );
+                visit.say(words.set("pool", pool));
+            }
             return Ok(see(&path(&name)));
         }
         Kept::Wrong(errors) => {
@@ -287,7 +295,7 @@ fn pool_of_records(model: &Model, typed: &Typed, name: &Name) -> Option<(String,
     let zone = zone_of(model, name)?;
     let base = slug(name);
     let mut made = Vec::new();
-    let mut members = Vec::new();
+    let (mut members, mut answers) = (Vec::new(), 1);
     let mut taken: BTreeSet<String> = model.endpoints.keys().map(ToString::to_string).collect();
     for rtype in [RecordType::A, RecordType::AAAA, RecordType::CNAME] {
         let wanted = typed.types.split(',').any(|word| word.parse() == Ok(rtype));
@@ -299,6 +307,7 @@ fn pool_of_records(model: &Model, typed: &Typed, name: &Name) -> Option<(String,
             RecordType::AAAA => "ipv6",
             _ => "cname",
         };
+        answers = answers.max(set.values.len());
         for value in &set.values {
             let id = free_id(&format!("{base}-1"), |id| taken.contains(id));
             taken.insert(id.clone());
@@ -307,8 +316,10 @@ fn pool_of_records(model: &Model, typed: &Typed, name: &Name) -> Option<(String,
             made.push(Edit { kind: Kind::Endpoints, id, value: Some(value) });
         }
     }
+    // As many at once as clients got so far.
+    let value = json!({ "members": members, "answers": answers.min(MAX_ANSWERS.into()) });
     let pool = free_id(&base, |id| id.parse().is_ok_and(|id| model.pools.contains_key(&id)));
-    made.push(Edit { kind: Kind::Pools, id: pool.clone(), value: Some(json!({ "members": members })) });
+    made.push(Edit { kind: Kind::Pools, id: pool.clone(), value: Some(value) });
     Some((pool, made))
 }
 
@@ -401,7 +412,7 @@ mod tests {
         assert_eq!(id, "www-example-com");
         assert!(after.records.is_empty());
         let pool = &after.pools[&"www-example-com".parse().unwrap()];
-        assert_eq!(pool.members.len(), 1);
+        assert_eq!((pool.members.len(), pool.answers), (1, Some(1)));
     }
 
     #[test]

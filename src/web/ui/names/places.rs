@@ -113,7 +113,7 @@ mod tests {
         };
         let nothing = String::new();
         assert_eq!(of(""), (nothing.clone(), nothing.clone()));
-        assert_eq!(of("KR, region:seoul, korea, South Korea"), ("korea seoul".into(), nothing.clone()).clone());
+        assert_eq!(of("KR, region:seoul, South Korea"), ("korea seoul".into(), nothing.clone()));
         assert_eq!(of("JP").1, r#"country-jp {"name":"Japan","include":["country:JP"]}"#);
         assert_eq!(of("AS1").0, "asn-1-2", "asn-1 is something else");
         assert_eq!(of("203.0.113.0/24, US-CA").0, "cidr-203-0-113-0-24 subdivision-us-ca");

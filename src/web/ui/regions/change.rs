@@ -24,7 +24,7 @@ use crate::web::ui::filters;
 use crate::web::ui::form::{Faults, Form};
 use crate::web::ui::frame::{Frame, Place};
 use crate::web::ui::sentence::region_title;
-use crate::web::ui::text::{Language, Text, plain, text};
+use crate::web::ui::text::{Language, Text, capital, plain, text};
 use crate::web::ui::visit::{Visit, see};
 
 /// Regions that can be ticked; more are written in the list of what is held.
@@ -175,10 +175,8 @@ impl Listed {
 
     fn sentence(&self) -> String {
         let LineFault { problem, remedy, .. } = &self.fault;
-        let mut letters = remedy.chars();
-        let first = letters.next().map_or(String::new(), |first| first.to_uppercase().to_string());
         let end = if remedy.ends_with('?') { "" } else { "." };
-        format!("{problem}. {first}{}{end}", letters.as_str())
+        format!("{problem}. {}{end}", capital(remedy))
     }
 }
 

@@ -49,6 +49,8 @@ struct One {
     country_names: Vec<String>,
     include: Vec<Tokens>,
     except: Vec<Tokens>,
+    /// It holds AS numbers, and no database that is loaded knows any.
+    asns_match_nobody: bool,
     uses: Vec<(String, String, String, &'static str)>,
     /// Regions that name it, with their titles.
     regions: Vec<(String, Text)>,
@@ -116,6 +118,8 @@ async fn show(visit: Visit, Path(id): Path<String>, Query(asked): Query<Asked>) 
         country_names: if says_all { Vec::new() } else { names },
         include: groups(&region.include, visit.language),
         except: groups(&region.except, visit.language),
+        asns_match_nobody: region.include.iter().any(|token| matches!(token, Token::Asn(_)))
+            && visit.web.control.snapshot().geo().databases().iter().all(|database| database.asn_percent == 0.0),
         uses: uses.rules.iter().map(|(policy, rule, how)| used(&sight.model, policy.as_str(), rule, *how)).collect(),
         regions: uses.regions.iter().map(|other| (other.to_string(), region_name(&sight.model, other))).collect(),
         names: uses.names,

@@ -22,7 +22,7 @@ use crate::web::ui::country;
 use crate::web::ui::filters;
 use crate::web::ui::form::{Form, receive};
 use crate::web::ui::frame::{Frame, Place};
-use crate::web::ui::text::{Text, text};
+use crate::web::ui::text::{Text, capital, text};
 use crate::web::ui::visit::{Visit, see};
 
 const PATH: &str = "/settings/geo-data";
@@ -184,7 +184,9 @@ async fn upload(visit: Visit, Path(kind): Path<String>, request: Request) -> Res
                 report.info.as_ref().is_some_and(|info| in_use(&visit, database) == Some(info.sha256.clone()));
             Ok(looked_at(&visit, database, report, if is_same { Offer::Nothing } else { Offer::Apply }).await)
         }
-        Err(reason) => Ok(page(&visit, Some((database, format!("This file cannot be used: {reason}.")))).await),
+        Err(reason) => {
+            Ok(page(&visit, Some((database, format!("This file cannot be used. {}.", capital(&reason))))).await)
+        }
     }
 }
 

@@ -21,6 +21,11 @@ fn an_error_is_known_again_with_the_words_in_it() {
             "3번째 줄: eu 풀에 이미 있습니다: 1. 주소는 한 번씩만 쓰십시오.",
         ),
         ("This is missing.", "값이 없습니다."),
+        ("ns1.acme.example. has no address.", "주소가 없습니다: ns1.acme.example."),
+        (
+            "This file cannot be used. The file is not a readable MMDB (no end); use a complete MaxMind DB file of version 2.",
+            "쓸 수 없는 파일입니다. 읽을 수 있는 MMDB 파일이 아닙니다(no end). 완전한 MaxMind DB 버전 2 파일을 쓰십시오.",
+        ),
         ("pools/eu weight: Is missing.", "pools/eu weight: 값이 없습니다."),
         ("No pool named eu-wset. Did you mean eu-west?", "풀이 없습니다: eu-wset. 혹시 eu-west, 이것을 뜻하셨습니까?"),
     ] {
