@@ -71,10 +71,9 @@ if (chip && window.EventSource) {
     for (const badge of $$('main .st')) { badge.className = none.className; badge.innerHTML = none.innerHTML; }
   };
   // What the stream does not bring again comes with the page; where somebody fills it in, it stays without data.
-  const refresh = async () => {
+  const refresh = () => {
     document.body.classList.remove('stale');
-    const page = !unsaved && await get(location.href);
-    if (page && !unsaved) { morph($('main'), document.adoptNode($('main', page))); decorate(); }
+    if (!unsaved) again();
   };
   const tell = () => {
     const silent = Date.now() - heard, lost = ended || !paused && silent > LOST_MS;
@@ -146,6 +145,12 @@ async function get(path) {
   } catch { return null; }
 }
 
+// The page as it is by now.
+async function again() {
+  const page = await get(location.href);
+  if (page && !unsaved) { morph($('main'), document.adoptNode($('main', page))); decorate(); }
+}
+
 // Keys: single ones only for those who turned them on.
 const PLACES = { o: '/', n: '/names', p: '/pools', r: '/regions', h: '/history', a: '/audit' };
 let going = false;
@@ -207,6 +212,8 @@ addEventListener('input', event => {
 addEventListener('submit', event => {
   clearTimeout(later);
   if (event.target === unsaved) unsaved = null;
+  // One that is answered with a file leaves its page where it is.
+  if (event.target.dataset.file !== undefined) setTimeout(again, 2000);
 });
 addEventListener('beforeunload', event => { if (unsaved?.isConnected && unsaved.dataset.unguarded === undefined) event.preventDefault(); });
 

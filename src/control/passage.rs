@@ -1,13 +1,14 @@
 //! The way of one publication: checked, compiled, tested, stored. All of it beside the writer, which meanwhile goes on
 //! with health: a million records take seconds, and no failover waits for them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::answer::Snapshot;
 use crate::health::HealthTable;
-use crate::model::{Change, Checked, FieldError, Revision, sentences};
+use crate::model::{Change, Checked, FieldError, Kind, Model, Revision, sentences};
 
 use super::keeper::lost;
 use super::rehearsal::Rehearsal;
@@ -36,7 +37,12 @@ pub(super) struct Stored {
     pub warnings: Vec<FieldError>,
     /// Without its changes, of which there can be a million.
     pub revision: Revision,
+    /// The pools and endpoints among them, such as `pools/eu-west`, each with what changed about it.
+    pub changed: BTreeMap<String, String>,
 }
+
+/// Pools and endpoints of which the event of a publication tells; with more, the version has them.
+const MAX_TOLD: usize = 100;
 
 impl Passage {
     pub async fn publish(self, publication: Publication) -> Result<Passed, Refusal> {
@@ -48,6 +54,7 @@ impl Passage {
                 return Ok(Err(warnings));
             }
             let sentences = sentences(before.model(), &model, &changes);
+            let changed = told(before.model(), &model, &changes);
             let sha256 = chained_sha256(&last_sha256, &changes);
             let snapshot = Snapshot::compile(&Arc::new(model), before.geo(), &health, Some(&before));
             let rehearsal = Rehearsal::of(&before, &snapshot, &changes);
@@ -56,9 +63,9 @@ impl Passage {
             }
             warnings.extend(rehearsal.warnings());
             let failed: Vec<String> = rehearsal.failing.into_iter().map(|verdict| verdict.test).collect();
-            Ok::<_, Refusal>(Ok((snapshot, changes, warnings, sentences, sha256, failed)))
+            Ok::<_, Refusal>(Ok((snapshot, changes, warnings, sentences, changed, sha256, failed)))
         });
-        let (snapshot, changes, warnings, sentences, sha256, failed) = match made.await?? {
+        let (snapshot, changes, warnings, sentences, changed, sha256, failed) = match made.await?? {
             Ok(made) => made,
             Err(warnings) => return Ok(Passed::Nothing(warnings)),
         };
@@ -75,8 +82,18 @@ impl Passage {
         let revision = Revision { number, at, author, message, sentences, sha256, changes: Vec::new() };
         let stored = Revision { changes, ..revision.clone() };
         self.keeper.run(move |kept| kept.commit(&stored, draft)).await?;
-        Ok(Passed::Stored(Box::new(Stored { snapshot, warnings, revision })))
+        Ok(Passed::Stored(Box::new(Stored { snapshot, warnings, revision, changed })))
     }
+}
+
+/// What a change says of each pool and endpoint that somebody may look at.
+fn told(before: &Model, after: &Model, changes: &[Change]) -> BTreeMap<String, String> {
+    let watched = changes.iter().filter(|change| matches!(change.kind, Kind::Pools | Kind::Endpoints));
+    let tell = |change: &Change| {
+        let said = sentences(before, after, std::slice::from_ref(change));
+        (format!("{}/{}", change.kind, change.id), said.join(" "))
+    };
+    watched.take(MAX_TOLD).map(tell).collect()
 }
 
 /// Runs what takes time on a thread of its own.

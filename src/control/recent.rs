@@ -58,15 +58,19 @@ impl Older {
         if self.count >= MAX_OLDER {
             *self = Older::default();
         } else if is_news(event) {
-            self.about.entry(thing(event).to_owned()).or_default().push_back(event.sequence);
-            self.count += 1;
+            for thing in things(event) {
+                self.about.entry(thing.to_owned()).or_default().push_back(event.sequence);
+                self.count += 1;
+            }
         }
     }
 
     fn push_older(&mut self, page: &[Event]) {
         for event in page.iter().filter(|event| is_news(event)) {
-            self.about.entry(thing(event).to_owned()).or_default().push_front(event.sequence);
-            self.count += 1;
+            for thing in things(event) {
+                self.about.entry(thing.to_owned()).or_default().push_front(event.sequence);
+                self.count += 1;
+            }
         }
         self.from = page.last().map(|oldest| oldest.sequence).or(self.from);
         self.is_whole = page.len() < MAX_PAGE || self.count >= MAX_OLDER;
@@ -77,6 +81,7 @@ impl Older {
         let about = things.iter().filter_map(|thing| self.about.get(thing));
         let mut found: Vec<u64> = about.flat_map(|sequences| sequences.iter().rev().take(limit)).copied().collect();
         found.sort_by_key(|sequence| std::cmp::Reverse(*sequence));
+        found.dedup();
         found.truncate(limit);
         found
     }
@@ -89,13 +94,17 @@ impl Filled {
 
     fn push_newer(&mut self, event: Event) {
         self.names += weight(&event);
-        self.about.entry(thing(&event).to_owned()).or_default().push_back(event.sequence);
+        for thing in things(&event) {
+            self.about.entry(thing.to_owned()).or_default().push_back(event.sequence);
+        }
         self.events.push_back(Arc::new(event));
     }
 
     fn push_older(&mut self, event: Event) {
         self.names += weight(&event);
-        self.about.entry(thing(&event).to_owned()).or_default().push_front(event.sequence);
+        for thing in things(&event) {
+            self.about.entry(thing.to_owned()).or_default().push_front(event.sequence);
+        }
         self.events.push_front(Arc::new(event));
     }
 
@@ -105,10 +114,11 @@ impl Filled {
             let Some(oldest) = self.events.pop_front() else { return };
             self.names -= weight(&oldest);
             self.older.push_newer(&oldest);
-            if let Some(about) = self.about.get_mut(thing(&oldest)) {
+            for thing in things(&oldest) {
+                let Some(about) = self.about.get_mut(thing) else { continue };
                 about.pop_front();
                 if about.is_empty() {
-                    self.about.remove(thing(&oldest));
+                    self.about.remove(thing);
                 }
             }
             self.state = State::Ready { has_all: false };
@@ -128,14 +138,16 @@ impl Filled {
             about.flat_map(|sequences| sequences.iter().rev().filter_map(of).filter(|event| wanted(event)).take(limit));
         let mut found: Vec<Arc<Event>> = each.cloned().collect();
         found.sort_by_key(|event| std::cmp::Reverse(event.sequence));
+        found.dedup_by_key(|event| event.sequence);
         found.truncate(limit);
         found
     }
 }
 
-/// What an event is about: `endpoints/web-1` for `endpoints/web-1 ipv4`.
-pub fn thing(event: &Event) -> &str {
-    event.subject.split(' ').next().unwrap_or_default()
+/// What an event is about: `endpoints/web-1` for `endpoints/web-1 ipv4`, and what a publication changed.
+fn things(event: &Event) -> impl Iterator<Item = &str> {
+    let own = event.subject.split(' ').next().unwrap_or_default();
+    std::iter::once(own).chain(event.changed.keys().map(String::as_str))
 }
 
 /// The first verdict after a start is no news.
@@ -145,7 +157,7 @@ pub fn is_news(event: &Event) -> bool {
 
 /// The names that an event brings with it.
 fn weight(event: &Event) -> usize {
-    event.names.len() + event.last_resort.len() + event.unserved.len()
+    event.names.len() + event.last_resort.len() + event.unserved.len() + event.changed.len()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -454,6 +466,23 @@ mod tests {
         filled.trim();
         let found = filled.newest_about(&things(&["a", "b", "ab"]), is_news, 9);
         assert!(found.is_empty() && filled.about.len() == 1, "{found:?}");
+    }
+
+    #[test]
+    fn a_publication_is_about_each_thing_that_it_changed_and_comes_once() {
+        let changed = ["pools/p", "endpoints/a"].map(|thing| (thing.to_owned(), "Changed.".to_owned()));
+        let published = Event::at(at(1), EventKind::Publish, "configuration".into());
+        let mut filled = Filled::default();
+        filled.push_newer(Event { sequence: 1, changed: changed.into(), ..published });
+        let found = |things: &[&str]| {
+            let things = things.iter().map(ToString::to_string).collect();
+            filled.newest_about(&things, is_news, 9).len()
+        };
+        let counts = [found(&["pools/p", "endpoints/a"]), found(&["endpoints/a"]), found(&["endpoints/b"])];
+        assert_eq!(counts, [1, 1, 0]);
+        (2..2 + MOST).for_each(|second| filled.push_newer(events(second..second + 1).remove(0)));
+        filled.trim();
+        assert!(!filled.about.contains_key("pools/p"));
     }
 
     #[test]

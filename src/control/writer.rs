@@ -346,7 +346,7 @@ impl Writer {
         self.publish_next();
     }
 
-    fn show(&mut self, Stored { snapshot, warnings, revision }: Stored) -> Published {
+    fn show(&mut self, Stored { snapshot, warnings, revision, changed }: Stored) -> Published {
         let is_steered_anew = !self.model.steers_like(snapshot.model());
         self.model = snapshot.model().clone();
         self.last_sha256 = revision.sha256.clone();
@@ -370,6 +370,7 @@ impl Writer {
         events.push(Event {
             from: format!("revision {}", number - 1),
             actor: author,
+            changed,
             ..system_event(EventKind::Publish, "configuration", &format!("revision {number}"), cause)
         });
         self.happened(events);

@@ -1,5 +1,7 @@
 //! Events: every change of what names answer, with its cause. Events of one outage form an incident.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +58,10 @@ pub struct Event {
     /// Names of which some clients get no answer from now on, at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unserved: Vec<String>,
+    /// Of a publication: the pools and endpoints that it changed, such as `pools/eu-west`, at most 100, each with what
+    /// changed about it in a sentence.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, String>,
     /// Of a start: until when northing ran before it, as far as is known. Nobody watched in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -106,6 +112,7 @@ impl Event {
             instead: Vec::new(),
             last_resort: Vec::new(),
             unserved: Vec::new(),
+            changed: BTreeMap::new(),
             ran_until: None,
             ttl: None,
         }

@@ -47,7 +47,7 @@ fn pool(event: &Event) -> Option<&str> {
 }
 
 /// What a publication made: the number is the last of the words for it.
-fn version(event: &Event) -> Option<u64> {
+pub fn version(event: &Event) -> Option<u64> {
     event.to.rsplit(' ').next()?.parse().ok()
 }
 

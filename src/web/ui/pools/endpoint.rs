@@ -205,7 +205,7 @@ async fn moving(visit: &Visit, scene: &Scene, id: &Id<Endpoint>) -> Result<Movin
         beat: beat::of_endpoint(&visit.web.control.shared().outcomes, &scene.live, &scene.pool, id),
         watched: watched.collect(),
         checks: rows(visit, id),
-        changes: changes.iter().map(|event| tabs::change(event, &scene.live)).collect(),
+        changes: changes.iter().map(|event| tabs::change(event, &subjects, &scene.live)).collect(),
         forced: addresses.iter().any(|(_, _, forced)| forced.is_some()),
         addresses,
     })

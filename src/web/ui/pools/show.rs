@@ -170,13 +170,7 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let (id, before) = about.split_once('/').unwrap_or((about, ""));
     let Ok(scene) = Scene::of(visit, id).await else { return Vec::new() };
     let head = Head::of(visit, &scene, Tab::Endpoints, undo(before));
-    let mut fragments = Vec::new();
-    let sentence = format!("<span id=\"pool-state\">{}</span>", head.sentence.to_html(visit.language));
-    fragments.push(Fragment::new("pool-state", sentence));
-    let banner = visit.render(&BannerPart { head: &head });
-    fragments.extend(banner.map(|html| Fragment::new("pool-banner", html)));
-    let switches = visit.render(&SwitchesPart { head: &head });
-    fragments.extend(switches.map(|html| Fragment::new("pool-switches", html)));
+    let mut fragments = head_fragments(visit, &head);
     if let Ok(changes) = tabs::changes(visit, &scene, MAX_CHANGES).await {
         let changes = visit.render(&ChangesPart { head: &head, changes: &changes });
         fragments.extend(changes.map(|html| Fragment::new("pool-changes", html)));
@@ -195,6 +189,17 @@ pub async fn live(visit: &Visit, about: &str) -> Vec<Fragment> {
     let caches = CachesPart { pool: &head.id, form_token: &visit.session.form_token, caches: head.caches.as_ref() };
     fragments.extend(visit.render(&caches).map(|html| Fragment::new("caches", html)));
     fragments
+}
+
+/// What stands above every tab.
+pub fn head_fragments(visit: &Visit, head: &Head) -> Vec<Fragment> {
+    let sentence = format!("<span id=\"pool-state\">{}</span>", head.sentence.to_html(visit.language));
+    let parts = [
+        ("pool-state", Ok(sentence)),
+        ("pool-banner", visit.render(&BannerPart { head })),
+        ("pool-switches", visit.render(&SwitchesPart { head })),
+    ];
+    parts.into_iter().filter_map(|(id, html)| Some(Fragment::new(id, html.ok()?))).collect()
 }
 
 #[derive(Template)]

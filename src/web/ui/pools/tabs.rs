@@ -16,7 +16,7 @@ use super::super::state::StateWord;
 use super::super::text::{Text, plain, text};
 use super::super::visit::Visit;
 use super::head::{Head, Tab};
-use super::{Scene, uses};
+use super::{Scene, show, uses};
 use crate::answer::{PlanState, policy_state};
 use crate::health::{Event, EventKind};
 use crate::model::{Check, HealthyWhen, Model, Monitor, Recovery};
@@ -196,15 +196,17 @@ struct UsedBy {
 pub async fn used_by(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let scene = Scene::of(&visit, &id).await?;
     let (frame, head) = frame(&visit, &scene, Tab::UsedBy).await;
-    let frame = frame.live(format!("pool:{id},used:{id}"));
+    let frame = frame.live(format!("used:{id}"));
     let rows = used(&visit, &scene);
     Ok(visit.page(&UsedBy { frame, head, rows }))
 }
 
-/// How the rules that use the pool are now.
+/// The pool, and how the rules that use it are now.
 pub async fn live_used(visit: &Visit, id: &str) -> Vec<Fragment> {
     let Ok(scene) = Scene::of(visit, id).await else { return Vec::new() };
-    used(visit, &scene).iter().flat_map(|row| fragments(visit, row, &row.key)).collect()
+    let head = Head::of(visit, &scene, Tab::UsedBy, None);
+    let rules = used(visit, &scene).iter().flat_map(|row| fragments(visit, row, &row.key)).collect::<Vec<_>>();
+    show::head_fragments(visit, &head).into_iter().chain(rules).collect()
 }
 
 /// The rules that use the pool, what needs somebody first.
@@ -249,6 +251,8 @@ pub struct Change {
     pub what: Text,
     pub why: Text,
     pub incident: Option<u64>,
+    /// The version that a publication made.
+    pub version: Option<u64>,
 }
 
 #[derive(Template)]
@@ -269,8 +273,9 @@ pub async fn history(visit: Visit, Path(id): Path<String>) -> Result<Response, P
 /// The newest events of the pool and its endpoints, at most `most`.
 pub async fn changes(visit: &Visit, scene: &Scene, most: usize) -> Result<Vec<Change>, Problem> {
     let model = visit.model();
-    let events = visit.web.control.history_of(&subjects(scene), most).await?;
-    Ok(events.iter().map(|event| change(event, &model)).collect())
+    let subjects = subjects(scene);
+    let events = visit.web.control.history_of(&subjects, most).await?;
+    Ok(events.iter().map(|event| change(event, &subjects, &model)).collect())
 }
 
 /// What the events of a pool are about: itself and its endpoints.
@@ -279,9 +284,13 @@ pub fn subjects(scene: &Scene) -> BTreeSet<String> {
     endpoints.chain([format!("pools/{}", scene.id)]).collect()
 }
 
-pub fn change(event: &Event, model: &Model) -> Change {
+/// Of a publication, what it changed about these subjects.
+pub fn change(event: &Event, subjects: &BTreeSet<String>, model: &Model) -> Change {
+    let changed = event.changed.iter().filter(|(thing, _)| subjects.contains(*thing));
+    let changed: Vec<&str> = changed.map(|(_, said)| said.as_str()).filter(|said| !said.is_empty()).collect();
     let (icon, class) = match (event.kind, event.to.as_str()) {
         (EventKind::Switch, _) => ("hand", ""),
+        (EventKind::Publish, _) => ("scroll-text", ""),
         (_, "down") => ("octagon-x", "badc"),
         (_, "held") => ("triangle-alert", "warnc"),
         (_, "up" | "ok") => ("circle-check", "okc"),
@@ -293,7 +302,11 @@ pub fn change(event: &Event, model: &Model) -> Change {
         icon,
         class,
         what: latest::title(event, model),
-        why: cause::of_event(event),
+        why: match changed.is_empty() {
+            true => cause::of_event(event),
+            false => cause::of(event.kind, &changed.join(" ")),
+        },
+        version: latest::version(event).filter(|_| event.kind == EventKind::Publish),
         incident: event.incident,
     }
 }
