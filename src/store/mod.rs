@@ -163,7 +163,9 @@ impl Store {
             }
             forget(engine, &mut batch, Tree::Audit, audit.sequence, AUDIT_KEPT)
         };
-        build().map_err(|trouble| self.database_fault("read the database", &trouble))?;
+        if let Err(trouble) = build() {
+            return Err(self.close("read the database", &trouble));
+        }
         let without_changes = Revision { changes: Vec::new(), ..revision.clone() };
         put_numbered(&mut batch, Tree::Revisions, revision.number, &without_changes);
         put_numbered(&mut batch, Tree::Changes, revision.number, &revision.changes);
@@ -198,8 +200,9 @@ impl Store {
             last += 1;
             event.sequence = last;
             put_numbered(&mut batch, Tree::Events, last, event);
-            forget(engine, &mut batch, Tree::Events, last, EVENTS_KEPT)
-                .map_err(|trouble| self.database_fault("read the database", &trouble))?;
+            if let Err(trouble) = forget(engine, &mut batch, Tree::Events, last, EVENTS_KEPT) {
+                return Err(self.close("read the database", &trouble));
+            }
         }
         self.apply(&batch)?;
         self.last_event = last;
@@ -212,8 +215,10 @@ impl Store {
         let engine = self.engine()?;
         let mut batch = Batch::default();
         for (key, state) in states {
-            let old = engine.get(Tree::Health, key.as_bytes());
-            let old = old.map_err(|trouble| self.database_fault("read the database", &trouble))?;
+            let old = match engine.get(Tree::Health, key.as_bytes()) {
+                Ok(old) => old,
+                Err(trouble) => return Err(self.close("read the database", &trouble)),
+            };
             match state {
                 Some(state) => batch.put(Tree::Health, key.as_bytes(), &written(state), old.as_deref()),
                 None => batch.remove(Tree::Health, key.as_bytes(), old.as_deref()),
@@ -244,7 +249,9 @@ impl Store {
             }
             forget(engine, &mut batch, Tree::Audit, audit.sequence, AUDIT_KEPT)
         };
-        build().map_err(|trouble| self.database_fault("read the database", &trouble))?;
+        if let Err(trouble) = build() {
+            return Err(self.close("read the database", &trouble));
+        }
         put_numbered(&mut batch, Tree::Audit, audit.sequence, audit);
         let changed = (!changes.is_empty()).then(|| secrets.clone());
         let step = Step { secrets: changed, ..self.step(audit) };
@@ -273,17 +280,18 @@ impl Store {
         self.check_room(batch.bytes())?;
         self.shorten_journal()?;
         let engine = self.engine()?;
-        let before = before(engine, &batch).map_err(|trouble| self.database_fault("read the database", &trouble))?;
+        let before = match before(engine, &batch) {
+            Ok(before) => before,
+            Err(trouble) => return Err(self.close("read the database", &trouble)),
+        };
         let length = self.journal.bytes();
         self.journal.append(&batch)?;
         let engine = self.engine()?;
         if let Err(trouble) = engine.apply(&batch).and_then(|()| engine.sync()) {
-            let fault = self.database_fault("write the database", &trouble);
             // Where the journal cannot be shortened now, that is done before it is written again.
             let _ = self.journal.withdraw(length);
             self.refused = before;
-            self.engine = None;
-            return Err(fault);
+            return Err(self.close("write the database", &trouble));
         }
         self.head = head;
         self.exporter.follow(step);
@@ -294,11 +302,15 @@ impl Store {
     fn apply(&mut self, batch: &Batch) -> Result<(), Fault> {
         self.check_room(batch.bytes())?;
         if let Err(trouble) = self.engine()?.apply(batch) {
-            let fault = self.database_fault("write the database", &trouble);
-            self.engine = None;
-            return Err(fault);
+            return Err(self.close("write the database", &trouble));
         }
         Ok(())
+    }
+
+    /// sled answers every call with its first error, whatever that was about: from now on the next change opens it again.
+    fn close(&mut self, doing: &str, trouble: &Trouble) -> Fault {
+        self.engine = None;
+        self.database_fault(doing, trouble)
     }
 
     fn engine(&self) -> Result<&Engine, Fault> {

@@ -317,8 +317,9 @@ async fn what_is_said_about_a_form_is_not_lost_to_a_script_that_asks_meanwhile()
     browser.sign_in_first(&server, "anna", "editor").await;
     browser.goto("/pools/eu").await;
     // The form is sent, and its page is not there yet when the page that is still open asks for new shares.
-    let send = "const form = document.querySelector('form[data-preview]');
-        return fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)), redirect: 'manual' })
+    let send = "const form = document.querySelector('form[data-preview]'), data = new FormData(form);
+        data.set('weight-one', '200');
+        return fetch(form.action, { method: 'POST', body: new URLSearchParams(data), redirect: 'manual' })
             .then(answer => answer.type)";
     assert_eq!(browser.run(send).await, json!("opaqueredirect"));
     browser.fill("Weight of one", "300").await;

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::server::{BINARY, Server, stderr};
+use crate::server::{BINARY, Server, stderr, until};
 
 /// A user whom nobody is.
 const SOMEBODY: u32 = 64_242;
@@ -138,6 +138,12 @@ async fn a_directory_in_use_is_left_to_whoever_uses_it() {
     let geo = dir.path().join("geo");
     fs::create_dir_all(&geo).unwrap();
     fs::write(geo.join("location.mmdb.1.tmp"), "half").unwrap();
+    // The plain files follow the database; the first token comes last.
+    let secrets = dir.path().join("secrets.json");
+    until("the first token in secrets.json", async || {
+        fs::read_to_string(&secrets).ok().filter(|text| text.contains("token/first")).map(drop)
+    })
+    .await;
     let before = contents(dir.path());
     let output = run(&serve(dir.path()));
     let path = dir.path().display().to_string();
