@@ -171,9 +171,10 @@ fn cuts(draft: &mut Draft, at: &str, key: &RecordKey) {
     if key.rtype == RecordType::NS {
         let hidden = covered.iter().filter(|other| !belongs_to_cut(other, &key.name)).count();
         // Policies that come with this change are told one by one.
-        let touched = draft.touched_attachments();
         let is_ours = |name: &&Name| enclosing(draft, name, None).is_some_and(|(zone, _)| zone == key.zone);
-        let is_known = |name: &&Name| !touched.contains(&(key.zone.clone(), (*name).clone()));
+        let is_known = |name: &&Name| {
+            !draft.steered(name).iter().any(|(policy, _)| draft.touched.has(Kind::Policies, policy.as_str()))
+        };
         let steered = draft.steered_below(&key.name).filter(is_ours).filter(is_known).count();
         if steered > 0 {
             let problem = format!("hides {steered} steered names at and below {}", key.name);

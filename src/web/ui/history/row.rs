@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::cause;
 use super::super::filters;
 use super::super::pools;
-use super::super::text::{Language, Text, count, fact, text};
+use super::super::text::{Language, Text, capital, count, fact, text};
 use super::super::visit::Visit;
 use crate::health::story::{Plot, Story, subject_id};
 use crate::health::{Event, EventKind, PoolState};
@@ -177,11 +177,6 @@ fn held_title(story: &Story) -> Text {
     let instead = story.instead.join(", ");
     let title = if instead.is_empty() { text("{pool} held") } else { text("{pool} held, {instead} answers for it") };
     title.set("pool", &story.subject).set("instead", instead)
-}
-
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The pools of every endpoint.
